@@ -1,0 +1,121 @@
+package events
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// State of one recipient of one event, or of an event with no recipient at all. The names are a promise to API clients.
+type State string
+
+const (
+	Held           State = "held"
+	Withdrawn      State = "withdrawn" // undone before it went
+	Waiting        State = "waiting"   // quiet hours
+	Trying         State = "trying"
+	Retrying       State = "retrying"
+	Sent           State = "sent"     // SMTP 250: handed over, nothing known beyond
+	Received       State = "received" // a 2xx of the recipient's own system
+	Acknowledged   State = "acknowledged"
+	Declined       State = "declined"
+	Unacknowledged State = "unacknowledged"
+	Refused        State = "refused" // a permanent no: bounced, gone, no longer registered
+	Failed         State = "failed"  // given up after days
+	Unrouted       State = "unrouted"
+)
+
+// Final reports whether the hub makes no further attempt in this state.
+func (s State) Final() bool {
+	switch s {
+	case "", Held, Waiting, Trying, Retrying:
+		return false
+	}
+	return true
+}
+
+// Told reports whether the message has left the hub for good.
+func (s State) Told() bool { return s == Sent || s == Received || s == Acknowledged || s == Declined }
+
+// Outcome is the stored result of telling one recipient so far.
+type Outcome struct {
+	State    State     `json:"state"`
+	Channel  string    `json:"channel,omitempty"` // key of the channel that State speaks of
+	At       time.Time `json:"at"`
+	Attempts int       `json:"attempts,omitempty"`
+	Reason   Reason    `json:"reason,omitempty"`
+	Next     time.Time `json:"next,omitzero"`     // of the next attempt, where one is planned
+	Alarmed  bool      `json:"alarmed,omitempty"` // the alarm recipients have been told
+}
+
+// Receipt is an Outcome as a carer reads it: whom it is about and by whose rule.
+type Receipt struct {
+	Recipient
+	Outcome
+}
+
+// Delivery is what a channel is asked to send: one event to one recipient.
+type Delivery struct {
+	ID        string // stable for (event, recipient): webhook-id, X-Request-ID, local part of the Message-ID
+	Event     string // event id
+	Ref       string // four characters that a person can read out
+	Kind      Kind
+	Urgent    bool
+	Test      bool
+	Recipient string // subscriber id
+	Name      string // of the recipient
+	Content   Content
+	Recorded  time.Time
+	Attempt   int    // 1 is the first; never part of the bytes
+	Link      string // page for this recipient and event
+	// Message is the FHIR message Bundle addressed to this recipient, the same bytes at every attempt.
+	Message []byte
+}
+
+// Reason is a closed word for why an attempt did not work. It is safe to log, to store and to turn into a sentence.
+type Reason string
+
+const (
+	ReasonTimeout     Reason = "timeout"      // no answer in time
+	ReasonConnection  Reason = "connection"   // could not connect, or the connection broke
+	ReasonTLS         Reason = "tls"          // no secure connection could be agreed
+	ReasonBusy        Reason = "busy"         // asked to slow down
+	ReasonServerError Reason = "server-error" // the other side failed
+	ReasonAuth        Reason = "auth"         // our credentials were not taken
+	ReasonAddress     Reason = "address"      // the address does not exist, or is not one we may dial
+	ReasonGone        Reason = "gone"         // it says it is gone for good
+	ReasonRejected    Reason = "rejected"     // it will never take this message
+	ReasonRevoked     Reason = "revoked"      // no longer registered here
+	ReasonNoChannel   Reason = "no-channel"   // known by phone only
+	ReasonNoRecipient Reason = "no-recipient" // no rule names anyone
+	ReasonGaveUp      Reason = "gave-up"      // tried for days
+	ReasonOverdue     Reason = "overdue"      // not told in time; still trying
+	ReasonInternal    Reason = "internal"     // the hub's own fault
+)
+
+// ErrRefused is matched by a Failure that no retry can mend.
+var ErrRefused = errors.New("refused for good")
+
+// Failure is why one attempt did not deliver. Everything not proven permanent is temporary.
+type Failure struct {
+	Reason     Reason
+	Permanent  bool
+	Status     int           // HTTP or SMTP status, 0 if there was none
+	RetryAfter time.Duration // as the other side asked; 0 if it did not
+	// Body says that the failure is about this message, not about the endpoint: the endpoint answered, other messages may pass.
+	Body bool
+	// Err is detail for the hub's log. It must not hold addresses, credentials or anything of the message.
+	Err error
+}
+
+func (f *Failure) Error() string {
+	if f.Status != 0 {
+		return fmt.Sprintf("%s (status %d)", f.Reason, f.Status)
+	}
+	return string(f.Reason)
+}
+
+func (f *Failure) Unwrap() error { return f.Err }
+
+// Is makes errors.Is(err, ErrRefused) true for a permanent failure.
+func (f *Failure) Is(target error) bool { return target == ErrRefused && f.Permanent }

@@ -1,0 +1,38 @@
+package events
+
+import "errors"
+
+// ErrorKind is the closed list of what can go wrong at a door; it stands in API answers as "error".
+type ErrorKind string
+
+const (
+	Invalid         ErrorKind = "invalid"         // 400, 422 at FHIR doors
+	Unauthenticated ErrorKind = "unauthenticated" // 401
+	Forbidden       ErrorKind = "forbidden"       // 403
+	NotFound        ErrorKind = "not_found"       // 404
+	Conflict        ErrorKind = "conflict"        // 409
+	TooLarge        ErrorKind = "too_large"       // 413
+	Unavailable     ErrorKind = "unavailable"     // 503: nothing was saved, try again
+	Internal        ErrorKind = "internal"        // 500
+)
+
+// Error is a refusal: a kind for machines, words for people, a cause for the log. Nothing about a patient is in the first
+// two.
+type Error struct {
+	Kind    ErrorKind
+	Message string
+	Event   string // on Conflict: the event that the key already stands for
+	Err     error
+}
+
+func (e *Error) Error() string { return e.Message }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// KindOf returns the kind of the Error in err's chain, or Internal.
+func KindOf(err error) ErrorKind {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Kind
+	}
+	return Internal
+}

@@ -1,0 +1,77 @@
+package events
+
+import "time"
+
+// Content says how much a message may tell. The default is the least: a link.
+type Content string
+
+const (
+	ContentLink    Content = "link"    // that there is a message, and an unguessable link to it
+	ContentSummary Content = "summary" // initials, year of birth, what happened and when
+	ContentFull    Content = "full"    // everything; only to verified domains
+)
+
+// Urgency of a kind of event.
+type Urgency string
+
+const (
+	Urgent  Urgency = "urgent"
+	Routine Urgency = "routine"
+)
+
+// RecordVersion is the version of the Record written by this build.
+const RecordVersion = 1
+
+// Record is what the hub stores beside an event's FHIR message in the same write: the event and its frozen plan.
+type Record struct {
+	V     int   `json:"v"`
+	Event Event `json:"event"`
+	Plan  Plan  `json:"plan"`
+}
+
+// Plan is who is told of one event, decided and frozen when the event is accepted. A later edit of the rules does not
+// change it. Addresses, credentials and revocation are looked up when sending; they are not frozen.
+type Plan struct {
+	Rules    string  `json:"rules"`   // hash of the rules that chose the recipients
+	Request  string  `json:"request"` // hash of what the logger asked, to tell a repeat from a reused key
+	Hub      string  `json:"hub"`     // base URL of the hub when accepted
+	Renderer int     `json:"renderer"`
+	Urgency  Urgency `json:"urgency"`
+	// FallbackAfter is how long the first channel may fail before the next is also tried; AlarmAfter how long anyone may
+	// stay untold before the alarm recipients hear of it; GiveUpAfter when retrying ends. All count from Event.Recorded.
+	FallbackAfter time.Duration `json:"fallback_after"`
+	AlarmAfter    time.Duration `json:"alarm_after"`
+	GiveUpAfter   time.Duration `json:"give_up_after"`
+	Recipients    []Recipient   `json:"recipients"`
+	// About is set on alarms: the delivery that the alarm is about.
+	About *About `json:"about,omitempty"`
+}
+
+// Renderer is the version of the code that turns a stored event into the bytes a recipient gets. It is raised when those
+// bytes change, so that what was frozen under an older one can be told apart.
+const Renderer = 1
+
+// Recipient is one row of a plan.
+type Recipient struct {
+	ID       string    `json:"id"`
+	Name     string    `json:"name"`
+	Phone    string    `json:"phone,omitempty"`
+	Rule     string    `json:"rule"`     // routing/p-7f3k.yaml:4, or hub.yaml:9 for alarms
+	Channels []Channel `json:"channels"` // in order of preference; empty: known by phone only
+}
+
+// Channel is one way of reaching a recipient. Key names it within the recipient: its type, and from the second channel
+// of one type on a number (email, email-2).
+type Channel struct {
+	Key     string  `json:"key"`
+	Type    string  `json:"type"`
+	Content Content `json:"content,omitempty"`
+}
+
+// About is what an alarm is about.
+type About struct {
+	Event     string `json:"event"`
+	Recipient string `json:"recipient,omitempty"`
+	Channel   string `json:"channel,omitempty"`
+	Reason    Reason `json:"reason"`
+}

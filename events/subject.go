@@ -1,0 +1,60 @@
+package events
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strings"
+)
+
+// Subjects are promises to NATS clients. p is the partition, a number below the store's partition count.
+//
+//	care.<p>.<patient>.<event>.<kind>          EVENTS  the event as a FHIR message Bundle
+//	plan.<p>.<patient>.<event>.<n>             EVENTS  part n of a plan too large for a header
+//	led.<p>.<patient>.<event>.<n>              LEDGER  outcomes of the recipients n*128 … of the event's plan
+//	park.<p>.<recipient>.<page>                LEDGER  which of 256 neighbouring events this recipient still waits for
+//	cur.<p>                                    LEDGER  every event up to this sequence is settled or parked
+//	hub.<what>.<name>                          HUB     tokens, secrets, the format of the store
+//
+// Reserved for what is to come: hold, due, ack, told (by patient and event), own and beat (by partition), in LEDGER.
+
+// Partition returns the partition of a patient, as NATS's own partition() mapping does: fnv32a % n.
+func Partition(patient string, n int) int {
+	h := fnv.New32a()
+	h.Write([]byte(patient))
+	return int(h.Sum32() % uint32(n)) // #nosec G115 -- n is a small positive count
+}
+
+// CareSubject is where an event is stored.
+func CareSubject(p int, patient, event string, kind Kind) string {
+	return fmt.Sprintf("care.%d.%s.%s.%s", p, patient, event, kind)
+}
+
+// PlanSubject is where part n of a large plan is stored.
+func PlanSubject(p int, patient, event string, n int) string {
+	return fmt.Sprintf("plan.%d.%s.%s.%d", p, patient, event, n)
+}
+
+// OutcomesPer is how many recipients share one ledger record.
+const OutcomesPer = 128
+
+// LedSubject is the ledger record of part n of an event's recipients.
+func LedSubject(p int, patient, event string, n int) string {
+	return fmt.Sprintf("led.%d.%s.%s.%d", p, patient, event, n)
+}
+
+// ParkSubject is the ledger record of what a recipient waits for among the events of one page.
+func ParkSubject(p int, recipient string, page uint64) string {
+	return fmt.Sprintf("park.%d.%s.%d", p, recipient, page)
+}
+
+// CursorSubject is the ledger's cursor of a partition.
+func CursorSubject(p int) string { return fmt.Sprintf("cur.%d", p) }
+
+// ParseCare splits a care subject; ok is false for any other.
+func ParseCare(subject string) (patient, event string, kind Kind, ok bool) {
+	t := strings.Split(subject, ".")
+	if len(t) != 5 || t[0] != "care" {
+		return "", "", "", false
+	}
+	return t[2], t[3], Kind(t[4]), true
+}
