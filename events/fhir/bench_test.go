@@ -1,0 +1,40 @@
+package fhir_test
+
+import (
+	"testing"
+
+	"carehub/events"
+	"carehub/events/fhir"
+)
+
+func BenchmarkEncode(b *testing.B) {
+	m := message(events.Admission, "1")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := fhir.Encode(m); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkAddress(b *testing.B) {
+	m := message(events.Admission, "1")
+	stored, to := encode(b, m), destination(m.Event.ID)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(stored)))
+	for b.Loop() {
+		if _, err := fhir.Address(stored, to); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	stored := encode(b, message(events.Admission, "1"))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := fhir.Decode(stored); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

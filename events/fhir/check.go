@@ -1,0 +1,124 @@
+package fhir
+
+import (
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"carehub/events"
+)
+
+func invalid(message string) error {
+	return &events.Error{Kind: events.Invalid, Message: message}
+}
+
+// check holds for every message that Encode writes and Decode returns.
+func (m Message) check() error {
+	ev := m.Event
+	switch {
+	case !ev.Kind.Known():
+		return invalid("the message is of no kind that this hub knows")
+	case !events.ValidPatient(ev.Patient) || ev.Patient != m.Patient.ID || ev.Patient != events.PatientOf(ev.ID):
+		return invalid("the event, its id and the patient given do not belong together")
+	case !timed(ev.Occurred) || !timed(ev.Recorded) || ev.Said != nil && !timed(*ev.Said):
+		return invalid("a time is missing or outside the calendar")
+	case ev.Because != "" && (ev.Because != events.Fall || !ev.Kind.OpensStay()):
+		return invalid("only an admission or attendance can be because of something, and only of a fall")
+	case ev.Kind == events.Fall && ev.Stay != "":
+		return invalid("a fall has no stay")
+	case utf8.RuneCountInString(ev.Words) > events.MaxWords || utf8.RuneCountInString(ev.Place) > events.MaxPlace:
+		return invalid("the words or the place are too long")
+	case m.Urgency != "" && priorities[m.Urgency] == nil:
+		return invalid("the urgency is neither urgent nor routine")
+	}
+	for _, f := range ev.Flags {
+		if !events.ValidName(string(f)) || f == testFlag {
+			return invalid("a flag is not a name")
+		}
+	}
+	return m.checkPeople()
+}
+
+func (m Message) checkPeople() error {
+	by := events.Actor{Kind: m.By.Kind, ID: m.By.ID}
+	switch {
+	case by != m.Event.By || by.ID == "":
+		return invalid("the event was logged by another actor than the one given")
+	case by.Kind != events.Carer && by.Kind != events.System:
+		return invalid("only a carer or a system can log an event")
+	case by.Kind == events.System && m.By.Relationship != "":
+		return invalid("a system has no relationship to the patient")
+	case m.Patient.Gender != "" && genders[m.Patient.Gender] == nil:
+		return invalid("the gender is none of FHIR's")
+	case m.Patient.Born != "" && !dated(m.Patient.Born):
+		return invalid("the date of birth is not a date")
+	}
+	return checkHub(m.Hub)
+}
+
+// checkHub makes sure that a recipient can see who writes, and phone or write back.
+func checkHub(h events.Sender) error {
+	switch {
+	case h.Name == "":
+		return invalid("the hub has no name")
+	case !baseURL(h.URL):
+		return invalid("the hub has no usable URL")
+	case h.Phone == "" && h.Email == "":
+		return invalid("the hub has neither phone nor email")
+	}
+	return nil
+}
+
+func baseURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" &&
+		!strings.HasSuffix(s, "/") && !strings.ContainsFunc(s, unicode.IsSpace)
+}
+
+// timed reports whether FHIR can write the time: years of four digits, offsets of whole minutes up to 14 hours.
+func timed(t time.Time) bool {
+	_, offset := t.Zone()
+	return !t.IsZero() && t.Year() >= 1 && t.Year() <= 9999 && offset%60 == 0 && max(offset, -offset) <= 14*60*60
+}
+
+func dated(s string) bool {
+	t, err := time.Parse(time.DateOnly, s)
+	return err == nil && t.Year() >= 1
+}
+
+// clean makes every text one that FHIR can carry.
+func (m Message) clean() Message {
+	for _, s := range []*string{
+		&m.Event.Place, &m.Event.Words, &m.Event.Stay,
+		&m.Patient.ID, &m.Patient.Name, &m.Patient.NHSNumber,
+		&m.By.ID, &m.By.Name, &m.By.Relationship, &m.By.Phone,
+	} {
+		*s = clean(*s)
+	}
+	m.Hub = cleanHub(m.Hub)
+	return m
+}
+
+func cleanHub(h events.Sender) events.Sender {
+	for _, s := range []*string{&h.Name, &h.URL, &h.Phone, &h.Email, &h.Version} {
+		*s = clean(*s)
+	}
+	return h
+}
+
+// clean trims, and puts a space for what a FHIR string may not hold: the characters below 32 but for tab and line ends,
+// and any white space that is not one of those (FHIR R4, 2.24.0.1). A bad byte becomes U+FFFD. The words stay readable,
+// and a carer's event is not refused for a byte that nobody saw.
+func clean(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t', r == '\n', r == '\r':
+			return r
+		case unicode.IsSpace(r), unicode.IsControl(r), r == '\uFEFF', r == '\uFFFE', r == '\uFFFF':
+			return ' '
+		}
+		return r
+	}, s))
+}

@@ -1,0 +1,309 @@
+package fhir
+
+import (
+	"strings"
+	"time"
+
+	"carehub/events"
+
+	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
+)
+
+func newBundle(event string, recorded time.Time, meta *r4.Meta, entries []entry) bundle {
+	return bundle{
+		ResourceType: "Bundle",
+		OtherBundle: r4.OtherBundle{
+			Id:         new(bundleID(event, "")),
+			Meta:       meta,
+			Identifier: new(identifier("urn:ietf:rfc:3986", eventURN(event))),
+			Type:       r4.BundleTypeMessage,
+			Timestamp:  instant(recorded),
+		},
+		Entry: entries,
+	}
+}
+
+// newHeader is the header of any message of the hub. A carer cannot be the author, sender or enterer of an R4 message
+// (2.26.3): the author is the hub's software, through HL7's extension for it.
+func newHeader(h events.Sender, ids references, title string) messageHeader {
+	author := r4.Reference{
+		Extension: []r4.Extension{{Url: alternateReference, ValueReference: new(ref(ids.device))}},
+		Display:   new("carehub"),
+	}
+	return messageHeader{ResourceType: "MessageHeader", OtherMessageHeader: r4.OtherMessageHeader{
+		Id:          &ids.header,
+		Text:        narrative(title),
+		Destination: []r4.MessageHeaderDestination{{Name: &h.Name, Endpoint: h.URL + endpoint}},
+		Sender:      new(named(ids.hub, h.Name)),
+		Author:      &author,
+		Source: r4.MessageHeaderSource{
+			Name:     &h.Name,
+			Software: new("carehub"),
+			Version:  optional(h.Version),
+			Contact:  &contacts(h.Phone, h.Email)[0],
+			Endpoint: h.URL + endpoint,
+		},
+		Responsible: new(named(ids.hub, h.Name)),
+	}}
+}
+
+func (m Message) header(ids references) messageHeader {
+	s := shapes[m.Event.Kind]
+	h := newHeader(m.Hub, ids, m.title())
+	h.Meta = m.meta(headerProfile)
+	h.EventCoding = s.event
+	h.Reason = s.reason
+	if m.Event.Kind == events.Fall {
+		h.Focus = []r4.Reference{named(ids.condition, m.title()), ref(ids.communication)}
+	} else {
+		h.Focus = []r4.Reference{named(ids.encounter, m.title())}
+	}
+	return h
+}
+
+// meta carries the event's flags, on a test also HL7's code for test data, on bundle and header alike.
+func (m Message) meta(profile string) *r4.Meta {
+	out := &r4.Meta{Profile: []string{profile}}
+	for _, f := range m.Event.Flags {
+		out.Tag = append(out.Tag, coding(m.Hub.URL+flagCodes, string(f), ""))
+	}
+	if m.Event.Test {
+		out.Tag = append(out.Tag, coding(m.Hub.URL+flagCodes, testFlag, ""), coding(actReason, "HTEST", "test health data"))
+	}
+	return out
+}
+
+// encounter is the stay. Its id and identifier are those of the stay, so that the discharge is seen to end the admission.
+func (m Message) encounter(ids references) encounter {
+	s := shapes[m.Event.Kind]
+	e := r4.OtherEncounter{
+		Id:      &ids.encounter,
+		Text:    narrative(m.title()),
+		Status:  s.status,
+		Class:   s.class,
+		Type:    []r4.CodeableConcept{s.encounter},
+		Subject: new(named(ids.patient, m.Patient.Name)),
+	}
+	if m.Event.Stay != "" {
+		e.Identifier = []r4.Identifier{identifier(m.Hub.URL+stayIDs, m.Event.Stay)}
+	}
+	if m.Event.Kind == events.Discharge {
+		e.Period = &r4.Period{End: instant(m.Event.Occurred)}
+	} else {
+		e.Period = &r4.Period{Start: instant(m.Event.Occurred)}
+	}
+	if m.Event.Because == events.Fall {
+		e.ReasonCode = []r4.CodeableConcept{fall}
+		e.ReasonReference = []r4.Reference{ref(ids.condition)}
+	}
+	if m.Event.Place != "" {
+		e.Location = []r4.EncounterLocation{{Location: named(ids.location, m.Event.Place)}}
+	}
+	return encounter{"Encounter", e}
+}
+
+var (
+	active      = concept(coding(conditionClinical, "active", "Active"))
+	unconfirmed = concept(coding(conditionVerified, "unconfirmed", "Unconfirmed"))
+	problem     = concept(coding(conditionCategory, "problem-list-item", "Problem List Item"))
+	diagnosis   = concept(coding(conditionCategory, "encounter-diagnosis", "Encounter Diagnosis"))
+)
+
+// condition is the fall. When it led to a stay, nobody has said when it was.
+func (m Message) condition(ids references) condition {
+	c := r4.OtherCondition{
+		Id:                 &ids.condition,
+		Text:               narrative(m.mark() + "Fall, not clinically confirmed"),
+		ClinicalStatus:     &active,
+		VerificationStatus: &unconfirmed,
+		Category:           []r4.CodeableConcept{problem},
+		Code:               &fall,
+		Subject:            ref(ids.patient),
+		RecordedDate:       instant(m.Event.Recorded),
+	}
+	if m.Event.Kind == events.Fall {
+		c.OnsetDateTime = instant(m.Event.Occurred)
+	} else {
+		c.Category = []r4.CodeableConcept{diagnosis}
+		c.Encounter = new(ref(ids.encounter))
+	}
+	if m.By.Kind == events.Carer { // R4 lets no organisation assert a condition
+		c.Asserter = new(ref(ids.by))
+	}
+	return condition{"Condition", c}
+}
+
+func (m Message) patient(ids references) patient {
+	p := r4.OtherPatient{
+		Id:         &ids.patient,
+		Text:       narrative(m.whom()),
+		Identifier: []r4.Identifier{identifier(m.Hub.URL+patientIDs, m.Patient.ID)},
+		Name:       names(m.Patient.Name),
+		BirthDate:  optional(m.Patient.Born),
+		Gender:     genders[m.Patient.Gender],
+	}
+	if m.Patient.NHSNumber != "" {
+		p.Identifier = append(p.Identifier, nhsIdentifier(m.Patient.NHSNumber))
+	}
+	return patient{"Patient", p}
+}
+
+var genders = map[string]*r4.AdministrativeGender{
+	"male":    new(r4.AdministrativeGenderMale),
+	"female":  new(r4.AdministrativeGenderFemale),
+	"other":   new(r4.AdministrativeGenderOther),
+	"unknown": new(r4.AdministrativeGenderUnknown),
+}
+
+// nhsIdentifier says 02, present but not traced: the hub has asked no national service (UK Core).
+func nhsIdentifier(number string) r4.Identifier {
+	id := identifier(nhsNumber, number)
+	status := concept(coding(nhsNumberStatus, "02", "Number present but not traced"))
+	id.Extension = []r4.Extension{{Url: nhsNumberStatusExtension, ValueCodeableConcept: &status}}
+	return id
+}
+
+// names keeps the name as written, and for systems that want parts takes the last word as the family name.
+func names(full string) []r4.HumanName {
+	words := strings.Fields(full)
+	if len(words) == 0 {
+		return nil
+	}
+	last := len(words) - 1
+	return []r4.HumanName{{Text: &full, Family: &words[last], Given: words[:last]}}
+}
+
+var carerRole = []r4.Coding{coding(personRoles, "Carer", "Carer of patient")}
+
+func (m Message) carer(ids references) relatedPerson {
+	return relatedPerson{"RelatedPerson", r4.OtherRelatedPerson{
+		Id:           &ids.by,
+		Text:         narrative(m.reporter()),
+		Identifier:   []r4.Identifier{identifier(m.Hub.URL+carerIDs, m.By.ID)},
+		Active:       new(true),
+		Patient:      ref(ids.patient),
+		Relationship: []r4.CodeableConcept{{Coding: carerRole, Text: optional(m.By.Relationship)}},
+		Name:         names(m.By.Name),
+		Telecom:      contacts(m.By.Phone, ""),
+	}}
+}
+
+func (m Message) system(ids references) organizationResource {
+	return organizationResource{"Organization", r4.OtherOrganization{
+		Id:         &ids.by,
+		Text:       narrative(m.reporter()),
+		Identifier: []r4.Identifier{identifier(m.Hub.URL+systemIDs, m.By.ID)},
+		Active:     new(true),
+		Name:       optional(m.By.Name),
+		Telecom:    contacts(m.By.Phone, ""),
+	}}
+}
+
+func organization(h events.Sender, id string) organizationResource {
+	return organizationResource{"Organization", r4.OtherOrganization{
+		Id:         &id,
+		Text:       narrative(h.Name),
+		Identifier: []r4.Identifier{identifier(h.URL+hubIDsystem, "hub")},
+		Active:     new(true),
+		Name:       &h.Name,
+		Telecom:    contacts(h.Phone, h.Email),
+	}}
+}
+
+func device(h events.Sender, id string) deviceResource {
+	d := r4.OtherDevice{
+		Id:         &id,
+		Text:       narrative("carehub, the software of " + h.Name),
+		DeviceName: []r4.DeviceDeviceName{{Name: "carehub", Type: r4.DeviceNameTypeUserFriendlyName}},
+	}
+	if h.Version != "" {
+		d.Version = []r4.DeviceVersion{{Value: h.Version}}
+	}
+	return deviceResource{"Device", d}
+}
+
+func contacts(phone, email string) []r4.ContactPoint {
+	var out []r4.ContactPoint
+	if phone != "" {
+		out = append(out, r4.ContactPoint{System: new(r4.ContactPointSystemPhone), Value: &phone})
+	}
+	if email != "" {
+		out = append(out, r4.ContactPoint{System: new(r4.ContactPointSystemEmail), Value: &email})
+	}
+	return out
+}
+
+func (m Message) location(ids references) location {
+	return location{"Location", r4.OtherLocation{
+		Id:   &ids.location,
+		Text: narrative(m.Event.Place),
+		Name: &m.Event.Place,
+		Mode: new(r4.LocationModeInstance),
+	}}
+}
+
+var (
+	notification = []r4.CodeableConcept{concept(coding(communicationKinds, "notification", "Notification"))}
+	alert        = []r4.CodeableConcept{concept(coding(communicationKinds, "alert", "Alert"))}
+
+	priorities = map[events.Urgency]*r4.RequestPriority{
+		events.Urgent:  new(r4.RequestPriorityUrgent),
+		events.Routine: new(r4.RequestPriorityRoutine),
+	}
+)
+
+// communication says it all again in plain words, for a person.
+func (m Message) communication(ids references) communication {
+	lines := m.lines()
+	c := r4.OtherCommunication{
+		Id:         &ids.communication,
+		Text:       narrative(append(lines, m.quote())...),
+		Identifier: []r4.Identifier{identifier(m.Hub.URL+eventIDs, m.Event.ID)},
+		Status:     r4.EventStatusCompleted,
+		Category:   notification,
+		Priority:   priorities[m.Urgency],
+		Subject:    new(ref(ids.patient)),
+		Sent:       instant(m.Event.Recorded),
+		Sender:     new(named(ids.by, m.By.Name)),
+	}
+	if m.Event.Kind == events.Fall {
+		c.About = []r4.Reference{ref(ids.condition)}
+		if m.Event.Place != "" {
+			c.About = append(c.About, ref(ids.location))
+		}
+	} else {
+		c.About = []r4.Reference{ref(ids.encounter)}
+		c.Encounter = new(ref(ids.encounter))
+	}
+	if m.Event.Said != nil {
+		c.Extension = []r4.Extension{{Url: m.Hub.URL + saidExtension, ValueDateTime: instant(*m.Event.Said)}}
+	}
+	payloads := []payload{{strings.Join(lines, "\n")}}
+	if m.Event.Words != "" {
+		payloads = append(payloads, payload{m.quote()})
+	}
+	return communication{"Communication", c, payloads}
+}
+
+var (
+	informant = concept(coding(participantKinds, "informant", "Informant"))
+	assembler = concept(coding(participantKinds, "assembler", "Assembler"))
+)
+
+// provenance says who said it, and that the hub put it into this form.
+func (m Message) provenance(ids references) provenance {
+	target := ids.encounter
+	if m.Event.Kind == events.Fall {
+		target = ids.condition
+	}
+	return provenance{"Provenance", r4.OtherProvenance{
+		Id:       &ids.provenance,
+		Text:     narrative(m.reporter() + " Put into this form by " + m.Hub.Name + "."),
+		Target:   []r4.Reference{ref(ids.communication), ref(target)},
+		Recorded: *instant(m.Event.Recorded),
+		Agent: []r4.ProvenanceAgent{
+			{Type: &informant, Who: ref(ids.by)},
+			{Type: &assembler, Who: ref(ids.hub)},
+		},
+	}}
+}

@@ -1,0 +1,117 @@
+package fhir_test
+
+import (
+	"time"
+
+	"carehub/events"
+	"carehub/events/fhir"
+)
+
+var (
+	hub = events.Sender{
+		Name:    "Riverside carers' network",
+		URL:     "https://hub.example",
+		Phone:   "+44 7700 900123",
+		Email:   "help@hub.example",
+		Version: "0.1.0",
+	}
+	thomas = events.Patient{
+		ID: "p-7f3k", Name: "Thomas Example", Born: "1941-03-11", NHSNumber: "9990000018", Gender: "male",
+	}
+	ruth = events.Person{
+		ID: "ruth", Kind: events.Carer, Name: "Ruth Example", Relationship: "daughter", Phone: "+44 7700 900124",
+	}
+	ward = events.Person{ID: "ward-board", Kind: events.System, Name: "Ward board of Riverside Hospital"}
+)
+
+// at is a time of the fixtures' night, in summer time.
+func at(hour, minute int) time.Time {
+	return time.Date(2026, 7, 12, hour, minute, 0, 0, time.FixedZone("", 3600))
+}
+
+// message is an event of the kind with everything filled in.
+func message(kind events.Kind, key string) fhir.Message {
+	by := events.Actor{Kind: ruth.Kind, ID: ruth.ID}
+	id := events.NewID(by, thomas.ID, key)
+	m := fhir.Message{
+		Event: events.Event{
+			ID: id, Patient: thomas.ID, Kind: kind,
+			Occurred: at(1, 50), Recorded: at(2, 14).Add(7 * time.Second),
+			By: by, Place: "Riverside Hospital", Words: "He is awake and asking for his glasses.",
+		},
+		Patient: thomas, By: ruth, Hub: hub, Urgency: events.Urgent,
+	}
+	if kind.OpensStay() {
+		m.Event.Stay = id
+	}
+	return m
+}
+
+// messages are the cases that the golden files show.
+func messages() map[string]fhir.Message {
+	out := map[string]fhir.Message{
+		"admission":  message(events.Admission, "1"),
+		"discharge":  message(events.Discharge, "2"),
+		"fall":       message(events.Fall, "3"),
+		"attendance": message(events.Attendance, "4"),
+	}
+	add := func(name string, kind events.Kind, edit func(*fhir.Message)) {
+		m := message(kind, name)
+		edit(&m)
+		out[name] = m
+	}
+	discharge := out["discharge"]
+	discharge.Event.Stay = out["admission"].Event.ID
+	discharge.Urgency = events.Routine
+	out["discharge"] = discharge
+
+	add("admission-because-fall", events.Admission, func(m *fhir.Message) { m.Event.Because = events.Fall })
+	add("minimal", events.Discharge, func(m *fhir.Message) {
+		m.Event.Place, m.Event.Words, m.Urgency = "", "", ""
+		m.Patient = events.Patient{ID: thomas.ID, Name: thomas.Name}
+		m.By = events.Person{ID: ruth.ID, Kind: events.Carer}
+		m.Hub = events.Sender{Name: hub.Name, URL: hub.URL, Email: hub.Email}
+	})
+	add("system", events.Admission, func(m *fhir.Message) {
+		m.By = ward
+		m.Event.By = events.Actor{Kind: ward.Kind, ID: ward.ID}
+	})
+	add("system-fall", events.Fall, func(m *fhir.Message) {
+		m.By = ward
+		m.Event.By = events.Actor{Kind: ward.Kind, ID: ward.ID}
+		m.Event.Place = ""
+	})
+	add("flags", events.Admission, func(m *fhir.Message) {
+		m.Event.Flags = []events.Flag{
+			events.FlagLate, events.FlagClock, events.FlagRate, events.FlagAuthorityEnded, events.FlagRepeat,
+		}
+		m.Event.Said = new(at(9, 30))
+	})
+	add("test", events.Fall, func(m *fhir.Message) { m.Event.Test = true })
+	add("unicode", events.Fall, func(m *fhir.Message) {
+		m.Patient.Name = "Zoë  O’Brien-Łukasiewicz"
+		m.Event.Place = `A&E <"Ward 7">`
+		m.Event.Words = "Sie ist gestürzt & sagt: \"<b>aua</b>\" 🤕\n\t\\ ]]> \u2028 \"destination\":[ 転んだ"
+		m.Event.Occurred = time.Date(2026, 7, 12, 23, 59, 59, 123e6, time.UTC)
+	})
+	return out
+}
+
+func alarm() fhir.Alarm {
+	about := events.About{
+		Event: message(events.Admission, "1").Event.ID, Recipient: "hospice", Channel: "email", Reason: events.ReasonTimeout,
+	}
+	return fhir.Alarm{
+		ID: events.AlarmID(about), About: about, Recorded: at(2, 40), Hub: hub,
+		Words: "The hospice could not be told by email. Please phone 01234 567890.",
+	}
+}
+
+func destination(event string) fhir.Destination {
+	return fhir.Destination{
+		Event:     event,
+		Recipient: "riverside-surgery",
+		Name:      `Riverside "R&D" Surgery`,
+		Endpoint:  "https://hub.example/id/subscriber/riverside-surgery",
+	}
+}
