@@ -66,8 +66,8 @@ type Delivery struct {
 	Name      string // of the recipient
 	Content   Content
 	Recorded  time.Time
-	Attempt   int    // 1 is the first; never part of the bytes
-	Link      string // page for this recipient and event
+	Attempt   int           // 1 is the first; never part of the bytes
+	Link      func() string // address of the page for this recipient and event; the same each time
 	// Message is the FHIR message Bundle addressed to this recipient, the same bytes at every attempt.
 	Message []byte
 }

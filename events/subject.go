@@ -10,7 +10,8 @@ import (
 //
 //	care.<p>.<patient>.<event>.<kind>          EVENTS  the event as a FHIR message Bundle
 //	plan.<p>.<patient>.<event>.<n>             EVENTS  part n of a plan too large for a header
-//	led.<p>.<patient>.<event>.<n>              LEDGER  outcomes of the recipients n*128 … of the event's plan
+//	led.<p>.<page>                             LEDGER  outcomes of the recipients of 16 neighbouring events
+//	led.<p>.<page>.<seq>.<n>                   LEDGER  outcomes n*128 … of an event with more recipients than that
 //	park.<p>.<recipient>.<page>                LEDGER  which of 256 neighbouring events this recipient still waits for
 //	cur.<p>                                    LEDGER  every event up to this sequence is settled or parked
 //	hub.<what>.<name>                          HUB     tokens, secrets, the format of the store
@@ -34,12 +35,12 @@ func PlanSubject(p int, patient, event string, n int) string {
 	return fmt.Sprintf("plan.%d.%s.%s.%d", p, patient, event, n)
 }
 
-// OutcomesPer is how many recipients share one ledger record.
-const OutcomesPer = 128
+// LedSubject is the ledger record of one page of events.
+func LedSubject(p int, page uint64) string { return fmt.Sprintf("led.%d.%d", p, page) }
 
-// LedSubject is the ledger record of part n of an event's recipients.
-func LedSubject(p int, patient, event string, n int) string {
-	return fmt.Sprintf("led.%d.%s.%s.%d", p, patient, event, n)
+// LedPartSubject is the ledger record of part n of the recipients of one event with many.
+func LedPartSubject(p int, page, seq uint64, n int) string {
+	return fmt.Sprintf("led.%d.%d.%d.%d", p, page, seq, n)
 }
 
 // ParkSubject is the ledger record of what a recipient waits for among the events of one page.

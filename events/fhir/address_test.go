@@ -33,8 +33,8 @@ func open(t *testing.T, b []byte) (e envelope) {
 func TestAddress(t *testing.T) {
 	for name, m := range messages() {
 		stored := encode(t, m)
-		to := destination(m.Event.ID)
-		sent := address(t, stored, to)
+		to := destination()
+		sent := address(t, stored, m.Event.ID, to)
 		was, is := open(t, stored), open(t, sent)
 		header := is.Entry[0]
 		switch {
@@ -48,7 +48,7 @@ func TestAddress(t *testing.T) {
 			header.Resource.Destination[0].Endpoint != to.Endpoint:
 			t.Errorf("%s: the destination is %+v", name, header.Resource.Destination)
 		}
-		if !bytes.Equal(sent, address(t, stored, to)) {
+		if !bytes.Equal(sent, address(t, stored, m.Event.ID, to)) {
 			t.Errorf("%s: other bytes at the second attempt", name)
 		}
 		onlyThose(t, name, stored, sent)
@@ -73,10 +73,10 @@ func onlyThose(t *testing.T, name string, stored, sent []byte) {
 
 func TestAddressPerRecipient(t *testing.T) {
 	m := message(events.Admission, "1")
-	stored, to := encode(t, m), destination(m.Event.ID)
-	one := open(t, address(t, stored, to))
+	stored, to := encode(t, m), destination()
+	one := open(t, address(t, stored, m.Event.ID, to))
 	to.Recipient = "hospice"
-	other := open(t, address(t, stored, to))
+	other := open(t, address(t, stored, m.Event.ID, to))
 	if one.ID == other.ID || one.Entry[0].Resource.ID == other.Entry[0].Resource.ID {
 		t.Error("two recipients' messages share an id")
 	}
@@ -95,12 +95,12 @@ func TestAddressRefuses(t *testing.T) {
 		"cut within the entry": stored[:strings.Index(stored, `"entry":[{"fullUrl":"urn:uuid:`)+40],
 	}
 	for name, b := range cases {
-		if _, err := fhir.Address([]byte(b), destination(m.Event.ID)); events.KindOf(err) != events.Internal || err == nil {
+		if _, err := fhir.Open([]byte(b), m.Event.ID); events.KindOf(err) != events.Internal || err == nil {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
 	other := message(events.Admission, "2").Event.ID
-	if _, err := fhir.Address([]byte(stored), destination(other)); err == nil {
+	if _, err := fhir.Open([]byte(stored), other); err == nil {
 		t.Error("a message was addressed as one about another event")
 	}
 }
@@ -110,7 +110,7 @@ func TestAddressAndWhatPeopleType(t *testing.T) {
 	m := message(events.Fall, "1")
 	m.Event.Words = `{"resourceType":"Bundle","id":" "entry":[{"fullUrl":"urn:uuid: ","resource":{"resourceType":"MessageHeader","id":" "destination":[ ],"sender":`
 	m.Event.Place, m.Hub.Name = m.Event.Words[:100], m.Event.Words
-	got, err := fhir.Decode(address(t, encode(t, m), destination(m.Event.ID)))
+	got, err := fhir.Decode(address(t, encode(t, m), m.Event.ID, destination()))
 	if err != nil || got.Event.Words != m.Event.Words || got.Hub.Name != m.Hub.Name {
 		t.Errorf("%v: came back as %+v", err, got)
 	}

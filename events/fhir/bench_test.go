@@ -19,11 +19,15 @@ func BenchmarkEncode(b *testing.B) {
 
 func BenchmarkAddress(b *testing.B) {
 	m := message(events.Admission, "1")
-	stored, to := encode(b, m), destination(m.Event.ID)
+	stored, to := encode(b, m), destination()
+	e, err := fhir.Open(stored, m.Event.ID)
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.ReportAllocs()
 	b.SetBytes(int64(len(stored)))
 	for b.Loop() {
-		if _, err := fhir.Address(stored, to); err != nil {
+		if _, err := e.To(to); err != nil {
 			b.Fatal(err)
 		}
 	}

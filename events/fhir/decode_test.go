@@ -21,7 +21,7 @@ func TestRoundTrip(t *testing.T) {
 			m.Event.Words = strings.ReplaceAll(m.Event.Words, "\u2028", " ")
 		}
 		stored := encode(t, m)
-		for _, b := range [][]byte{stored, address(t, stored, destination(m.Event.ID))} {
+		for _, b := range [][]byte{stored, address(t, stored, m.Event.ID, destination())} {
 			got, err := fhir.Decode(b)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
@@ -124,7 +124,7 @@ func TestTextThatFHIRCannotCarry(t *testing.T) {
 
 func TestAlarmComesBack(t *testing.T) {
 	a := alarm()
-	got, err := fhir.Decode(address(t, encodeAlarm(t), destination(a.ID)))
+	got, err := fhir.Decode(address(t, encodeAlarm(t), a.ID, destination()))
 	if err != nil {
 		t.Fatal(err)
 	}

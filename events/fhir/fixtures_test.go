@@ -107,9 +107,8 @@ func alarm() fhir.Alarm {
 	}
 }
 
-func destination(event string) fhir.Destination {
+func destination() fhir.Destination {
 	return fhir.Destination{
-		Event:     event,
 		Recipient: "riverside-surgery",
 		Name:      `Riverside "R&D" Surgery`,
 		Endpoint:  "https://hub.example/id/subscriber/riverside-surgery",

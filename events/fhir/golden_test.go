@@ -22,10 +22,10 @@ func TestGolden(t *testing.T) {
 		compare(t, name, encode(t, m))
 	}
 	admission := message(events.Admission, "1")
-	compare(t, "admission-addressed", address(t, encode(t, admission), destination(admission.Event.ID)))
+	compare(t, "admission-addressed", address(t, encode(t, admission), admission.Event.ID, destination()))
 	stored := encodeAlarm(t)
 	compare(t, "alarm", stored)
-	compare(t, "alarm-addressed", address(t, stored, destination(alarm().ID)))
+	compare(t, "alarm-addressed", address(t, stored, alarm().ID, destination()))
 	compare(t, "outcome", fhir.Outcome("error", "duplicate", "We have this one already."))
 }
 
@@ -70,9 +70,13 @@ func encodeAlarm(t testing.TB) []byte {
 	return b
 }
 
-func address(t testing.TB, stored []byte, to fhir.Destination) []byte {
+func address(t testing.TB, stored []byte, event string, to fhir.Destination) []byte {
 	t.Helper()
-	b, err := fhir.Address(stored, to)
+	e, err := fhir.Open(stored, event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := e.To(to)
 	if err != nil {
 		t.Fatal(err)
 	}
