@@ -1,0 +1,178 @@
+// Package config reads what an admin says of the hub itself, hub.yaml, and of its patients, patients.yaml. Only
+// cmd/carehub imports it.
+package config
+
+import (
+	"crypto/x509"
+	"net"
+	"net/mail"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"carehub/config/strict"
+	"carehub/events"
+)
+
+// Hub is hub.yaml. A Hub that LoadHub returned without problems has its defaults filled in and its paths made absolute
+// or relative to the working directory.
+type Hub struct {
+	Name     string               `yaml:"name,required"`
+	Contact  Contact              `yaml:"contact,required"`
+	Alarms   Alarms               `yaml:"alarms,required"`
+	Kinds    map[events.Kind]Kind // all of events.Kinds
+	URL      string               `yaml:"url,required"` // without a trailing slash
+	Listen   string               `yaml:"listen"`       // default 127.0.0.1:8080
+	Store    string               `yaml:"store"`        // folder of the embedded store, default data; empty with NATS
+	NATS     *NATS                `yaml:"nats"`         // nil with the embedded store
+	Timezone string               `yaml:"timezone"`     // IANA name, default Europe/London
+	Location *time.Location       // of Timezone
+	Egress   Egress               `yaml:"egress"`
+	Mail     *Mail                `yaml:"mail"` // nil when the hub sends none
+
+	KindKeys strict.Map[strict.Node] `yaml:"kinds"` // as written; use Kinds
+
+	_ struct{} `yaml:"quiet_hours,later"`
+	_ struct{} `yaml:"hold,later"`
+}
+
+// Contact is how a person reaches a person about this hub. Email is the Reply-To of every mail.
+type Contact struct {
+	Phone string `yaml:"phone,required"`
+	Email string `yaml:"email,required"`
+}
+
+// Alarms says who hears of it when somebody could not be told: ids of subscribers or carers, at least one.
+type Alarms struct {
+	Notify strict.List[string] `yaml:"notify,required"`
+}
+
+// NATS is an external NATS server that holds the store in place of the embedded one.
+type NATS struct {
+	URL   string `yaml:"url,required"`
+	Creds string `yaml:"creds"` // path of a credentials file, may be empty
+}
+
+// The defaults of hub.yaml.
+const (
+	defaultListen   = "127.0.0.1:8080"
+	defaultStore    = "data"
+	defaultTimezone = "Europe/London"
+)
+
+// LoadHub reads hub.yaml. Problems are reported to the folder; what could be read is returned all the same, so that the
+// other files can be checked against it.
+func LoadHub(folder *strict.Folder) *Hub {
+	hub := &Hub{Kinds: defaultKinds(), Location: time.UTC}
+	top, ok := folder.Read("hub.yaml")
+	if !ok {
+		return hub
+	}
+	_ = top.Decode(hub) // reported
+	hub.checkContact(top)
+	hub.checkDoors(top)
+	hub.checkStore(folder, top)
+	hub.readKinds(folder)
+	hub.Egress.read(folder, top)
+	if hub.Mail != nil {
+		hub.Mail.check(folder, top, hub.Egress)
+	}
+	return hub
+}
+
+func (h *Hub) checkContact(top strict.Node) {
+	address(top, "contact.email", h.Contact.Email)
+	if _, given := top.Get("alarms"); given && len(h.Alarms.Notify) == 0 {
+		top.Report("alarms.notify", "must name at least one subscriber or carer")
+	}
+}
+
+// checkDoors checks where the hub listens, what it is called from outside, and what time it is there.
+func (h *Hub) checkDoors(top strict.Node) {
+	if u, err := url.Parse(h.URL); h.URL != "" && (err != nil || !absolute(u)) {
+		top.Report("url", "must be http:// or https:// and a host, without query or fragment")
+	}
+	h.URL = strings.TrimRight(h.URL, "/")
+	h.Listen = or(h.Listen, defaultListen)
+	if _, port, err := net.SplitHostPort(h.Listen); err != nil || !validPort(port) {
+		top.Report("listen", "must be address:port, such as %s", defaultListen)
+	}
+	h.Timezone = or(h.Timezone, defaultTimezone)
+	// Local would make the hub's times depend on the machine it runs on.
+	location, err := time.LoadLocation(h.Timezone)
+	if err != nil || h.Timezone == "Local" {
+		top.Report("timezone", "must be a time zone such as Europe/London")
+		return
+	}
+	h.Location = location
+}
+
+func (h *Hub) checkStore(folder *strict.Folder, top strict.Node) {
+	if h.NATS == nil {
+		h.Store = folder.Path(or(h.Store, defaultStore))
+		return
+	}
+	if h.Store != "" {
+		top.Report("store", "and nats exclude each other: the store is either embedded or on a NATS server")
+	}
+	h.Store = ""
+	h.NATS.check(folder, top)
+}
+
+func (n *NATS) check(folder *strict.Folder, top strict.Node) {
+	u, err := url.Parse(n.URL)
+	schemes := []string{"nats", "tls", "ws", "wss"}
+	switch {
+	case n.URL == "": // missing
+	case err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme):
+		top.Report("nats.url", "must be the address of a NATS server, such as nats://nats.example:4222")
+	case u.User != nil:
+		top.Report("nats.url", "must not hold a user or password: use creds")
+	}
+	if n.Creds == "" {
+		return
+	}
+	n.Creds = folder.Path(n.Creds)
+	if !folder.NoSecrets && !folder.Has(n.Creds) {
+		top.Report("nats.creds", "names a file that is not there")
+	}
+}
+
+func absolute(u *url.URL) bool {
+	return (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil &&
+		u.RawQuery == "" && u.Fragment == ""
+}
+
+func validPort(s string) bool {
+	port, err := strconv.Atoi(s)
+	return err == nil && port >= 0 && port <= 65535
+}
+
+// address checks an email address: a bare one, without a name or comment (RFC 5322, 3.4.1).
+func address(top strict.Node, path, value string) {
+	if parsed, err := mail.ParseAddress(value); value != "" && (err != nil || parsed.Address != value) {
+		top.Report(path, "must be an email address such as care@hub.example")
+	}
+}
+
+// roots reads a file of PEM certificates to be trusted beside the system's; nil if there is none.
+func roots(folder *strict.Folder, top strict.Node, path, file string) *x509.CertPool {
+	if file == "" {
+		return nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	data, err := os.ReadFile(folder.Path(file)) // #nosec G304 -- the path is the admin's own
+	switch {
+	case err != nil:
+		top.Report(path, "names a file that cannot be read")
+	case !pool.AppendCertsFromPEM(data):
+		top.Report(path, "names a file without a PEM certificate")
+	}
+	return pool
+}

@@ -1,0 +1,118 @@
+package strict
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// Folder is one configuration folder being read. It collects what is wrong with it. It is not safe for concurrent use.
+type Folder struct {
+	Dir string
+	// NoSecrets checks the folder where its secrets are not, as in CI: references must be well formed but are not
+	// followed, and a Secret that is given reveals "".
+	NoSecrets bool
+
+	problems Problems
+}
+
+// Report records a problem.
+func (f *Folder) Report(at Pos, format string, args ...any) {
+	f.problems = append(f.problems, Problem{Pos: at, Message: fmt.Sprintf(format, args...)})
+}
+
+// Warn records a problem that does not stop the folder from being used.
+func (f *Folder) Warn(at Pos, format string, args ...any) {
+	f.problems = append(f.problems, Problem{Pos: at, Message: fmt.Sprintf(format, args...), Warning: true})
+}
+
+// reported reports whether something is wrong at exactly this place.
+func (f *Folder) reported(at Pos) bool {
+	return slices.ContainsFunc(f.problems, func(p Problem) bool { return p.Pos == at && !p.Warning })
+}
+
+// Gap records an error that a hub can run with.
+func (f *Folder) Gap(at Pos, format string, args ...any) {
+	f.problems = append(f.problems, Problem{Pos: at, Message: fmt.Sprintf(format, args...), Gap: true})
+}
+
+// Problems returns everything found so far, sorted by file and position.
+func (f *Folder) Problems() Problems {
+	return slices.Compact(slices.SortedFunc(slices.Values(f.problems), compare))
+}
+
+// Path returns where name is on disk; a relative name counts from the folder.
+func (f *Folder) Path(name string) string {
+	if filepath.IsAbs(name) {
+		return filepath.Clean(name)
+	}
+	return filepath.Join(f.Dir, filepath.FromSlash(name))
+}
+
+// Has reports whether the folder has a file or folder of this name.
+func (f *Folder) Has(name string) bool {
+	_, err := os.Stat(f.Path(name))
+	return err == nil
+}
+
+// Read parses one file and returns its top, a mapping in all our files. ok is false when there is nothing to decode; why
+// has then been reported.
+func (f *Folder) Read(name string) (top Node, ok bool) {
+	data, err := os.ReadFile(f.Path(name)) // #nosec G304 -- name is one of ours or was listed in the folder
+	if err != nil {
+		f.Report(Pos{name, 1, 1}, "cannot read this file: %s", reason(err))
+		return Node{}, false
+	}
+	return f.parse(name, data)
+}
+
+// ReadPrivate is Read for a file that is kept out of version control: where the folder is checked without secrets it may
+// be missing, which is then only a warning.
+func (f *Folder) ReadPrivate(name string) (top Node, ok bool) {
+	if f.NoSecrets && !f.Has(name) {
+		f.Warn(Pos{name, 1, 1}, "this file is not here, so nothing was checked against it")
+		return Node{}, false
+	}
+	return f.Read(name)
+}
+
+// List returns the YAML files in a folder of the folder, sorted. Files that are not YAML are none of ours; one named .yml
+// is a mistake that would go unnoticed.
+func (f *Folder) List(sub string) []string {
+	entries, err := os.ReadDir(f.Path(sub))
+	if err != nil {
+		f.Report(Pos{sub, 1, 1}, "cannot read this folder: %s", reason(err))
+		return nil
+	}
+	var names []string
+	for _, e := range entries {
+		name := sub + "/" + e.Name()
+		switch ext := filepath.Ext(name); {
+		case strings.HasPrefix(e.Name(), "."):
+		case ext == ".yml":
+			f.Report(Pos{name, 1, 1}, "this file would not be read: its name must end in .yaml")
+		case ext == ".yaml":
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// reason says why a file could not be read without the path, which the message around it names.
+func reason(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "no such file"
+	case errors.Is(err, fs.ErrPermission):
+		return "permission denied"
+	}
+	if e, ok := errors.AsType[syscall.Errno](err); ok {
+		return e.Error()
+	}
+	return "it cannot be read"
+}
