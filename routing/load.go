@@ -1,0 +1,172 @@
+package routing
+
+import (
+	"cmp"
+	"encoding/hex"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"carehub/config/strict"
+	"carehub/events"
+)
+
+// Folder is where the routing files are, in the configuration folder.
+const Folder = "routing"
+
+// Known is what the rest of the configuration says, as far as the rules must agree with it.
+type Known struct {
+	// Reachable holds every subscriber and carer: true if there is a channel to tell them by, false if only a phone.
+	Reachable map[string]bool
+	// Patients holds where patients.yaml names each patient; nil if there is no such file to check against.
+	Patients map[string]strict.Pos
+	// NoCarers says that there was no carers.yaml to check against: somebody unknown in logged_by may be a carer.
+	NoCarers bool
+}
+
+// file is one of routing/*.yaml.
+type file struct {
+	Patient  strict.At[string]      `yaml:"patient,required"`
+	LoggedBy strict.Map[grantEntry] `yaml:"logged_by,required"`
+	Rules    []strict.At[ruleEntry] `yaml:"rules,required"`
+}
+
+type grantEntry struct {
+	As    []strict.At[string]    `yaml:"as"`
+	May   strict.List[string]    `yaml:"may,required"`
+	Until strict.At[strict.Date] `yaml:"until"`
+}
+
+type ruleEntry struct {
+	On     strict.List[string] `yaml:"on,required"`
+	Notify strict.List[string] `yaml:"notify,required"`
+
+	_ struct{} `yaml:"attach,later"`
+	_ struct{} `yaml:"acknowledge,later"`
+}
+
+// Load reads, checks and compiles all routing files. Problems are reported to the folder; the rules are fit for use when
+// there is none but warnings. now, in the hub's time zone, is what an until is compared with.
+func Load(folder *strict.Folder, known Known, now time.Time) *Rules {
+	l := loader{
+		folder: folder, known: known, ids: sortedKeys(known.Reachable), now: now,
+		places: map[string]strict.Pos{}, aliases: map[[2]string]strict.Pos{}, words: map[string]string{},
+		rules: &Rules{patients: map[string]patient{}, aliases: map[string][]alias{}},
+	}
+	var sums strings.Builder
+	for _, name := range folder.List(Folder) {
+		if top, ok := folder.Read(name); ok {
+			sum := top.Hash()
+			sums.WriteString(name + " " + hex.EncodeToString(sum[:]) + "\n")
+			l.file(name, top)
+		}
+	}
+	l.unruled()
+	l.rules.hash = events.Hash([]byte(sums.String()))
+	return l.rules
+}
+
+type loader struct {
+	folder  *strict.Folder
+	known   Known
+	ids     []string // of known.Reachable, for suggestions
+	now     time.Time
+	places  map[string]strict.Pos    // of every patient's rules
+	aliases map[[2]string]strict.Pos // by actor and folded alias
+	words   map[string]string        // one copy of each id, for thousands of files name the same few
+	rules   *Rules
+}
+
+func (l *loader) file(name string, top strict.Node) {
+	var f file
+	whole := top.Decode(&f) == nil
+	id := f.Patient.V
+	if id == "" || !l.patient(name, f.Patient) {
+		return
+	}
+	var p patient
+	for _, entry := range f.LoggedBy {
+		p.grants = append(p.grants, l.grant(id, entry))
+	}
+	for _, entry := range f.Rules {
+		p.rules = append(p.rules, l.rule(entry))
+	}
+	l.rules.patients[id] = p
+	if whole {
+		l.check(top, f)
+	}
+}
+
+// patient checks whose rules a file holds.
+func (l *loader) patient(file string, id strict.At[string]) bool {
+	if !events.ValidPatient(id.V) {
+		l.folder.Report(id.Pos, "a patient's id must be p- and 2 to 32 of a-z and 0-9")
+		return false
+	}
+	if stem := strings.TrimSuffix(path.Base(file), ".yaml"); stem != id.V {
+		l.folder.Report(id.Pos, "the patient and the file's name must be the same; the file is named %q", stem)
+	}
+	if _, named := l.known.Patients[id.V]; l.known.Patients != nil && !named {
+		l.folder.Report(id.Pos, "%s is not in patients.yaml%s", id.V, strict.DidYouMean(id.V, sortedKeys(l.known.Patients)))
+	}
+	if first, taken := l.places[id.V]; taken {
+		l.folder.Report(id.Pos, "the rules of %s already stand at %s", id.V, first)
+		return false
+	}
+	l.places[id.V] = id.Pos
+	return true
+}
+
+func (l *loader) grant(patient string, entry strict.Entry[grantEntry]) grant {
+	if _, known := l.known.Reachable[entry.Key]; !known && !l.known.NoCarers {
+		l.folder.Report(entry.Pos, "%q is neither a carer nor a subscriber%s", entry.Key, l.suggest(entry.Key))
+	}
+	g := grant{actor: l.word(entry.Key), until: entry.V.Until.V}
+	for _, right := range entry.V.May {
+		if right.V != string(Log) && right.V != string(See) {
+			l.folder.Report(right.Pos, "may takes log and see%s", strict.DidYouMean(right.V, []string{string(Log), string(See)}))
+		}
+		g.may = append(g.may, Right(l.word(right.V)))
+	}
+	if g.until.Past(l.now) {
+		l.folder.Warn(entry.V.Until.Pos, "the authority of %s has ended; what they log is still passed on, marked so", entry.Key)
+	}
+	for _, written := range entry.V.As {
+		l.alias(g.actor, l.word(patient), written)
+	}
+	return g
+}
+
+func (l *loader) rule(entry strict.At[ruleEntry]) rule {
+	r := rule{place: entry.Short()}
+	for _, kind := range entry.V.On {
+		r.kinds = append(r.kinds, events.Kind(l.word(kind.V)))
+	}
+	for _, recipient := range entry.V.Notify {
+		r.notify = append(r.notify, l.word(recipient.V))
+	}
+	return r
+}
+
+// unruled reports patients whose events would reach nobody because there is no routing file at all.
+func (l *loader) unruled() {
+	for id, at := range l.known.Patients {
+		if _, ruled := l.places[id]; !ruled {
+			l.folder.Gap(at, "%s has no rules, so nothing logged would reach anyone: %s/%s.yaml is missing", id, Folder, id)
+		}
+	}
+}
+
+func (l *loader) suggest(id string) string { return strict.DidYouMean(id, l.ids) }
+
+func (l *loader) word(s string) string {
+	if same, ok := l.words[s]; ok {
+		return same
+	}
+	l.words[s] = s
+	return s
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

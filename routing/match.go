@@ -1,0 +1,110 @@
+// Package routing decides who is told of an event, and by which rule; who may log for which patient; and what each carer
+// calls their patients. It is read from routing/*.yaml, one file for each patient. Deciding is pure: no network, no disk,
+// no clock but the one that is passed in.
+package routing
+
+import (
+	"slices"
+	"time"
+
+	"carehub/config/strict"
+	"carehub/events"
+)
+
+// Rules are the rules of all patients. They do not change and are safe for concurrent use.
+type Rules struct {
+	patients map[string]patient
+	aliases  map[string][]alias // by who uses them
+	hash     string
+}
+
+// patient is one routing file, compiled.
+type patient struct {
+	rules  []rule // in the order of the file
+	grants []grant
+}
+
+type rule struct {
+	kinds  []events.Kind
+	notify []string
+	place  string // routing/p-7f3k.yaml:4
+}
+
+// grant is what one carer or system may do for a patient.
+type grant struct {
+	actor string
+	may   []Right
+	until strict.Date
+}
+
+// Match is one recipient of an event and the rule that chose it: file and line, such as routing/p-7f3k.yaml:4, the file
+// relative to the configuration folder.
+type Match struct {
+	Recipient string
+	Rule      string
+}
+
+// Match returns who is told of an event. All rules for kind, and for because where that is set, apply: the recipients are
+// their union, each with the first rule of the file that names them. Whoever logged the event is not told of it. known is
+// false for a patient without rules, which is not the same as one whose rules name nobody.
+func (r *Rules) Match(patient string, kind, because events.Kind, loggedBy string) (matches []Match, known bool) {
+	p, known := r.patients[patient]
+	seen := map[string]bool{loggedBy: true}
+	for _, rule := range p.rules {
+		if !rule.covers(kind, because) {
+			continue
+		}
+		for _, recipient := range rule.notify {
+			if !seen[recipient] {
+				seen[recipient] = true
+				matches = append(matches, Match{recipient, rule.place})
+			}
+		}
+	}
+	return matches, known
+}
+
+func (r rule) covers(kind, because events.Kind) bool {
+	return slices.Contains(r.kinds, kind) || because != "" && slices.Contains(r.kinds, because)
+}
+
+// Hash identifies the rules: it changes with what any routing file says, and with nothing else. Nothing else decides who
+// is told.
+func (r *Rules) Hash() string { return r.hash }
+
+// Patients returns the ids of all patients that have rules, sorted.
+func (r *Rules) Patients() []string { return sortedKeys(r.patients) }
+
+// Right is something that a carer or system may do for a patient.
+type Right string
+
+// The rights that logged_by gives.
+const (
+	Log Right = "log" // log events
+	See Right = "see" // see what was logged and who was told
+)
+
+// Authority is whether somebody has a right.
+type Authority int
+
+// The values of Authority.
+const (
+	No      Authority = iota
+	Ended             // had it until a day that is over
+	Allowed           //
+)
+
+// May reports whether actor, a carer's or system's id, has a right over a patient at now, which is in the hub's time zone:
+// a right lasts through the day of its until.
+func (r *Rules) May(actor, patient string, what Right, now time.Time) Authority {
+	for _, g := range r.patients[patient].grants {
+		switch {
+		case g.actor != actor || !slices.Contains(g.may, what):
+		case g.until.Past(now):
+			return Ended
+		default:
+			return Allowed
+		}
+	}
+	return No
+}
