@@ -34,7 +34,7 @@ func Numbered(n int) events.Delivery {
 		Content:   events.ContentLink,
 		Recorded:  time.Date(2026, 11, 3, 14, 32, 0, 0, time.UTC),
 		Attempt:   1,
-		Link:      "https://hub.example/r/8sYc2mQvT0kR4hLZ",
+		Link:      func() string { return "https://hub.example/m/8sYc2mQvT0kR4hLZ" },
 		Message:   fmt.Appendf(nil, message, events.UUID(event, recipient), events.UUID(event)),
 	}
 }

@@ -26,6 +26,7 @@ const (
 	idleTimeout   = 90 * time.Second
 	pingAfter     = 15 * time.Second // of silence on an HTTP/2 connection with a request on it
 	maxHeader     = 64 << 10         // bytes of an answer's header
+	writeBuffer   = 32 << 10         // bytes; a whole message in one write
 )
 
 // MaxConnections is how many connections are open to one host at a time. Idle ones are kept.
@@ -106,6 +107,7 @@ func (g *Guard) client(roots *x509.CertPool, resolver *net.Resolver) *http.Clien
 			IdleConnTimeout:        idleTimeout,
 			ResponseHeaderTimeout:  answerTimeout,
 			MaxResponseHeaderBytes: maxHeader,
+			WriteBufferSize:        writeBuffer,
 			DisableCompression:     true, // a small reply must not unfold into a large one
 		},
 	}
