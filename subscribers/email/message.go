@@ -1,0 +1,91 @@
+package email
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"net/mail"
+	"regexp"
+
+	gomail "github.com/wneessen/go-mail"
+
+	"carehub/events"
+	"carehub/events/fhir"
+)
+
+// message is what goes over the wire: the envelope and the bytes after DATA.
+type message struct {
+	from, to string
+	bytes    []byte
+}
+
+// The errors of write. What led to them could quote the message.
+var (
+	errID      = errors.New("the delivery has no usable id")
+	errContent = errors.New("the message cannot be read back")
+	errLayout  = errors.New("the message cannot be laid out")
+)
+
+// token is what may stand in a header without any encoding.
+var token = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// write builds the message of d to one address. It depends on nothing but its arguments and the configuration: no clock, no
+// chance.
+func (c *Channel) write(to string, d events.Delivery) (message, error) {
+	if !token.MatchString(d.ID) || !token.MatchString(d.Ref) {
+		return message{}, errID
+	}
+	content, err := fhir.Decode(d.Message)
+	if err != nil {
+		return message{}, errContent
+	}
+	content.Hub.Name = cmp.Or(content.Hub.Name, c.config.HubName)
+	if d.Content == events.ContentFull && !c.mayHaveFull(to) {
+		d.Content = events.ContentLink // the address is looked up when sending, and may be another than when this was planned
+	}
+	l := compose(d, content)
+	html, err := l.html()
+	if err != nil {
+		return message{}, errLayout
+	}
+	return c.assemble(to, d, content.Hub.Name, l.text(), html)
+}
+
+// assemble puts the headers before the two forms of the letter. The one date is when the event was recorded: the time of
+// sending is in the Received headers, and would make each attempt another message.
+func (c *Channel) assemble(to string, d events.Delivery, hub, text, html string) (message, error) {
+	m := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithEncoding(gomail.EncodingQP))
+	m.FromMailAddress(&mail.Address{Name: hub, Address: c.config.From})
+	m.ToMailAddress(&mail.Address{Address: to})
+	m.ReplyToMailAddress(&mail.Address{Address: c.config.ReplyTo})
+	m.Subject(subject(hub, d))
+	m.SetMessageIDWithValue(d.ID + "@" + domain(c.config.From))
+	m.SetDateWithValue(d.Recorded.UTC())
+	m.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834
+	m.SetGenHeader(gomail.HeaderXAutoResponseSuppress, "All")
+	m.SetGenHeader(gomail.HeaderContentLang, "en-GB")
+	m.SetBodyString(gomail.TypeTextPlain, text)
+	m.AddAlternativeString(gomail.TypeTextHTML, html)
+	// From everything between the boundaries, so that nobody can write words that contain it.
+	m.SetBoundary("carehub-" + events.Hash([]byte(d.ID+text+html)))
+	var b bytes.Buffer
+	if _, err := m.WriteTo(&b); err != nil {
+		return message{}, errLayout
+	}
+	return message{from: c.config.From, to: to, bytes: b.Bytes()}, nil
+}
+
+// subject says nothing of the patient or the event.
+func subject(hub string, d events.Delivery) string {
+	what := hub + ": a message about someone in your care"
+	switch {
+	case d.Kind == events.Alarm:
+		what = hub + ": somebody could not be told"
+	case d.Urgent:
+		what += " [urgent]"
+	}
+	if d.Test {
+		what = "TEST " + what
+	}
+	return what + " - ref " + d.Ref
+}
