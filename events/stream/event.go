@@ -1,0 +1,205 @@
+package stream
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"carehub/events"
+)
+
+// Publish stores an event with its plan in one write, and returns when it is on disk. If the event's id is stored
+// already, of whatever kind, it returns that first event and created is false. Errors: Invalid, TooLarge (message above
+// 1 MiB, record above 32 KiB without its recipients), Unavailable; its words tell whether anything may have been saved.
+func (s *Store) Publish(ctx context.Context, rec events.Record, message []byte) (_ events.Stored, created bool, _ error) {
+	ctx, cancel := bound(ctx, patience)
+	defer cancel()
+	p, err := pack(rec, message, s.Partitions())
+	if err != nil {
+		return events.Stored{}, false, err
+	}
+	if err := s.embedded.full(eventReserve); err != nil {
+		return events.Stored{}, false, err
+	}
+	seq, err := s.create(ctx, p, rec.Event)
+	if hasCode(err, jetstream.JSErrCodeStreamWrongLastSequence) {
+		stored, err := s.first(ctx, rec.Event.ID)
+		return stored, false, err
+	}
+	if err != nil {
+		return events.Stored{}, false, err
+	}
+	return events.Stored{Partition: p.partition, Seq: seq, Record: rec, Message: message}, true, nil
+}
+
+// create writes the event unless its id is there. In a cluster another write of the same id may be under way; how that
+// ended is known when the server no longer says so.
+func (s *Store) create(ctx context.Context, p parcel, ev events.Event) (uint64, error) {
+	for {
+		ack, err := s.send(ctx, p, ev)
+		if err == nil {
+			return ack.Sequence, nil
+		}
+		if !hasCode(err, jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
+			return 0, err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, unwritten(ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (s *Store) send(ctx context.Context, p parcel, ev events.Event) (*jetstream.PubAck, error) {
+	msg := &nats.Msg{Subject: p.subject, Header: p.headers(), Data: p.body}
+	if len(p.chunks) > 0 {
+		if err := s.sendChunks(p, ev, msg.Header); err != nil {
+			return nil, unwritten(err)
+		}
+	}
+	anyKind := events.CareSubject(p.partition, ev.Patient, ev.ID, "*")
+	future, err := s.publish(ctx, msg, jetstream.WithExpectLastSequenceForSubject(0, anyKind))
+	if err != nil {
+		return nil, err
+	}
+	return s.await(ctx, future)
+}
+
+// sendChunks sends the chunks of a large plan as the first messages of an atomic batch (NATS ADR-50), and marks the
+// event's message, by its headers, as the one that commits it.
+func (s *Store) sendChunks(p parcel, ev events.Event, event nats.Header) error {
+	id := rand.Text()
+	mark := func(h nats.Header, n int) nats.Header {
+		h.Set("Nats-Batch-Id", id)
+		h.Set("Nats-Batch-Sequence", strconv.Itoa(n+1))
+		return h
+	}
+	for n, chunk := range p.chunks {
+		subject := events.PlanSubject(p.partition, ev.Patient, ev.ID, n)
+		if err := s.writes.PublishMsg(&nats.Msg{Subject: subject, Header: mark(nats.Header{}, n), Data: chunk}); err != nil {
+			return err
+		}
+	}
+	mark(event, len(p.chunks)).Set("Nats-Batch-Commit", "1")
+	return nil
+}
+
+// publish sends one message without waiting for its acknowledgement. Messages sent by one goroutine to one stream are
+// stored in that order: nothing is sent a second time.
+func (s *Store) publish(ctx context.Context, msg *nats.Msg, options ...jetstream.PublishOpt) (jetstream.PubAckFuture, error) {
+	if err := errors.Join(ctx.Err(), s.life.Err()); err != nil {
+		return nil, unsaved(err)
+	}
+	future, err := s.publisher.PublishMsgAsync(msg, append(options, jetstream.WithRetryAttempts(0))...)
+	if errors.Is(err, nats.ErrMaxPayload) {
+		return nil, tooLarge(err)
+	}
+	if err != nil {
+		return nil, unsaved(err)
+	}
+	return future, nil
+}
+
+// await waits for an acknowledgement, which follows the fsync.
+func (s *Store) await(ctx context.Context, future jetstream.PubAckFuture) (*jetstream.PubAck, error) {
+	select {
+	case ack := <-future.Ok():
+		return ack, nil
+	case err := <-future.Err():
+		return nil, unwritten(err)
+	case <-ctx.Done():
+		return nil, unwritten(ctx.Err())
+	case <-s.life.Done():
+		return nil, unwritten(nats.ErrConnectionClosed)
+	}
+}
+
+// first reads the event that a create was refused for. JetStream gives the same refusal when it cannot read, so that an
+// event which is not there is no proof of anything.
+func (s *Store) first(ctx context.Context, id string) (events.Stored, error) {
+	stored, err := s.Find(ctx, id)
+	if events.KindOf(err) == events.NotFound {
+		return stored, unwritten(err)
+	}
+	return stored, err
+}
+
+// Find returns the event with this id. Errors: NotFound, Unavailable.
+func (s *Store) Find(ctx context.Context, id string) (events.Stored, error) {
+	patient := events.PatientOf(id)
+	if patient == "" {
+		return events.Stored{}, missing()
+	}
+	stored, ok, err := s.last(ctx, patient, id, "*")
+	if err == nil && !ok {
+		err = missing()
+	}
+	return stored, err
+}
+
+// Latest returns the newest event of a kind about a patient, if there is one.
+func (s *Store) Latest(ctx context.Context, patient string, kind events.Kind) (events.Stored, bool, error) {
+	return s.last(ctx, patient, "*", kind)
+}
+
+func (s *Store) last(ctx context.Context, patient, event string, kind events.Kind) (events.Stored, bool, error) {
+	ctx, cancel := bound(ctx, patience)
+	defer cancel()
+	p := events.Partition(patient, s.Partitions())
+	msg, err := s.events[p].GetLastMsgForSubject(ctx, events.CareSubject(p, patient, event, kind))
+	return s.stored(ctx, p, msg, err)
+}
+
+// At returns the event at a sequence of a partition; false if there is none: part of a plan, erased, not yet written.
+func (s *Store) At(ctx context.Context, p int, seq uint64) (events.Stored, bool, error) {
+	ctx, cancel := bound(ctx, patience)
+	defer cancel()
+	if seq == 0 {
+		return events.Stored{}, false, nil
+	}
+	msg, err := s.events[p].GetMsg(ctx, seq)
+	return s.stored(ctx, p, msg, err)
+}
+
+// stored makes an event of what a read gave.
+func (s *Store) stored(ctx context.Context, p int, msg *jetstream.RawStreamMsg, err error) (events.Stored, bool, error) {
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return events.Stored{}, false, nil
+	}
+	if err != nil {
+		return events.Stored{}, false, away(err)
+	}
+	stored, err := unpack(p, msg.Sequence, msg.Header, msg.Data, s.chunk(ctx, p))
+	if errors.Is(err, errForeign) {
+		return events.Stored{}, false, nil
+	}
+	return stored, err == nil, err
+}
+
+func (s *Store) chunk(ctx context.Context, p int) func(string) ([]byte, error) {
+	return func(subject string) ([]byte, error) {
+		msg, err := s.events[p].GetLastMsgForSubject(ctx, subject)
+		if err != nil {
+			return nil, away(fmt.Errorf("part of a plan: %w", err))
+		}
+		return msg.Data, nil
+	}
+}
+
+// Last is the newest sequence of a partition, 0 when nothing was ever written to it.
+func (s *Store) Last(ctx context.Context, p int) (uint64, error) {
+	ctx, cancel := bound(ctx, patience)
+	defer cancel()
+	info, err := s.events[p].Info(ctx)
+	if err != nil {
+		return 0, away(err)
+	}
+	return info.State.LastSeq, nil
+}

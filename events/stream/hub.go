@@ -1,0 +1,116 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"carehub/events"
+)
+
+// HubPut stores a record of the hub's own, such as hub.token.<hash>, if its newest revision is still the one given; 0 is
+// for a key that has no value. It returns the new revision. Errors: Conflict, Invalid, TooLarge, Unavailable.
+func (s *Store) HubPut(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	if err := checkHub(key, value); err != nil {
+		return 0, err
+	}
+	ctx, cancel := bound(ctx, patience)
+	defer cancel()
+	if revision == 0 {
+		_, last, ok, err := s.hubGet(ctx, key)
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			return 0, conflict()
+		}
+		revision = last
+	}
+	return s.hubPut(ctx, key, value, jetstream.WithExpectLastSequencePerSubject(revision))
+}
+
+// HubDelete takes a key's value away, whatever its revision. Its mark stays, so that who watches learns of it, however
+// long they were away.
+func (s *Store) HubDelete(ctx context.Context, key string) error {
+	if err := checkHub(key, []byte{0}); err != nil {
+		return err
+	}
+	ctx, cancel := bound(ctx, patience)
+	defer cancel()
+	_, err := s.hubPut(ctx, key, nil)
+	return err
+}
+
+func (s *Store) hubPut(ctx context.Context, key string, value []byte, options ...jetstream.PublishOpt) (uint64, error) {
+	if err := s.embedded.full(ledgerReserve); err != nil {
+		return 0, err
+	}
+	future, err := s.publish(ctx, &nats.Msg{Subject: key, Data: value}, options...)
+	if err != nil {
+		return 0, err
+	}
+	ack, err := s.await(ctx, future)
+	if hasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
+		return 0, conflict()
+	}
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+func checkHub(key string, value []byte) error {
+	if !strings.HasPrefix(key, "hub.") || len(value) == 0 {
+		return invalid("A record of the hub has a key under hub. and a value.")
+	}
+	return nil
+}
+
+func conflict() error {
+	return &events.Error{Kind: events.Conflict, Message: "Somebody else has changed this meanwhile."}
+}
+
+// HubGet returns the newest value of a key and its revision.
+func (s *Store) HubGet(ctx context.Context, key string) (value []byte, revision uint64, ok bool, err error) {
+	ctx, cancel := bound(ctx, patience)
+	defer cancel()
+	value, revision, ok, err = s.hubGet(ctx, key)
+	if !ok {
+		return nil, 0, false, err
+	}
+	return value, revision, ok, err
+}
+
+// hubGet is HubGet, except that it gives the revision of a deleted key too.
+func (s *Store) hubGet(ctx context.Context, key string) (value []byte, revision uint64, ok bool, err error) {
+	msg, err := s.hub.GetLastMsgForSubject(ctx, key)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, 0, false, nil
+	}
+	if err != nil {
+		return nil, 0, false, away(err)
+	}
+	return msg.Data, msg.Sequence, len(msg.Data) > 0, nil
+}
+
+// HubWatch calls fn with every key that begins with prefix, which ends with a dot, and its value, then ready, and then
+// fn with each change as it comes; a deleted key has no value. It returns when ctx ends or the store closes, and before
+// ready also when the store cannot be read.
+func (s *Store) HubWatch(ctx context.Context, prefix string, ready func(), fn func(key string, value []byte)) error {
+	seen, err := list(ctx, s.hub, prefix, func(msg *jetstream.RawStreamMsg) {
+		if len(msg.Data) > 0 {
+			fn(msg.Subject, msg.Data)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	ready()
+	return s.follow(ctx, s.hub, prefix+">", seen, func(msg jetstream.Msg, _ uint64) error {
+		fn(msg.Subject(), msg.Data())
+		return nil
+	})
+}

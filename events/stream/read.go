@@ -1,0 +1,114 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"carehub/events"
+)
+
+// Read calls fn with every event of a partition after a sequence, in order, and then with each new one as it is stored,
+// one at a time, until ctx ends, the store closes or fn fails; it returns the reason. While the store is away it waits,
+// and goes on after the last event that fn was given.
+func (s *Store) Read(ctx context.Context, p int, after uint64, fn func(events.Stored) error) error {
+	filter := events.CareSubject(p, "*", "*", "*")
+	return s.follow(ctx, s.events[p], filter, after, func(msg jetstream.Msg, seq uint64) error {
+		stored, err := s.unpackWaiting(ctx, p, seq, msg)
+		if errors.Is(err, errForeign) {
+			s.log.Warn("a message among the events was not written by carehub", "partition", p, "seq", seq)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return fn(stored)
+	})
+}
+
+// unpackWaiting reads an event, and for as long as the store is away tries again to fetch the rest of its plan.
+func (s *Store) unpackWaiting(ctx context.Context, p int, seq uint64, msg jetstream.Msg) (events.Stored, error) {
+	for {
+		stored, err := unpack(p, seq, msg.Headers(), msg.Data(), func(subject string) ([]byte, error) {
+			bounded, cancel := bound(ctx, patience)
+			defer cancel()
+			return s.chunk(bounded, p)(subject)
+		})
+		if events.KindOf(err) != events.Unavailable {
+			return stored, err
+		}
+		if err := pause(ctx); err != nil {
+			return stored, err
+		}
+	}
+}
+
+// follow calls fn with the messages of a stream after a sequence, in order and without a gap, through reconnects.
+func (s *Store) follow(ctx context.Context, from jetstream.Stream, filter string, after uint64, fn func(jetstream.Msg, uint64) error) error {
+	ctx, done, err := s.reader(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	var failed error
+	for {
+		err := consume(ctx, from, filter, after, func(msg jetstream.Msg, seq uint64) bool {
+			failed = fn(msg, seq)
+			after = seq
+			return failed == nil
+		})
+		if failed != nil {
+			return failed
+		}
+		if ctx.Err() == nil {
+			s.log.Warn("reading the store was interrupted", "filter", filter, "after", after, "err", err)
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// consume reads with an ordered consumer until fn says no or the consumer fails. A consumer that idles costs two small
+// messages a minute.
+func consume(ctx context.Context, from jetstream.Stream, filter string, after uint64, fn func(jetstream.Msg, uint64) bool) error {
+	consumer, err := from.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+		FilterSubjects:   []string{filter},
+		DeliverPolicy:    jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:      after + 1,
+		MaxResetAttempts: 1,
+	})
+	if err != nil {
+		return err
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(128), jetstream.PullExpiry(time.Minute), jetstream.PullHeartbeat(30*time.Second))
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	for {
+		msg, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return err
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return err
+		}
+		if !fn(msg, meta.Sequence.Stream) {
+			return nil
+		}
+	}
+}
+
+// pause waits a little before the next try.
+func pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(100 * time.Millisecond):
+		return nil
+	}
+}

@@ -1,0 +1,199 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"carehub/events"
+)
+
+const (
+	maxMessage = 1 << 20  // bytes of an event's message
+	maxHeaders = 64 << 10 // bytes; a limit of JetStream
+	maxStored  = maxMessage + maxHeaders
+	maxPayload = 2 * maxMessage // of the embedded server; an external one needs max_payload above maxStored
+)
+
+const formatKey = "hub.store.format"
+
+// format is what a store says about itself. Partitions never change; more of them will be a new generation of streams.
+type format struct {
+	Version    int `json:"version"`
+	Partitions int `json:"partitions"`
+	Generation int `json:"generation"`
+}
+
+const (
+	formatVersion     = 1
+	defaultPartitions = 4
+)
+
+// prepare finds or creates the streams. In a store that has a format nothing is created: a stream missing there is lost.
+func (s *Store) prepare(ctx context.Context, o Options) error {
+	js, err := jetstream.New(s.reads)
+	if err != nil {
+		return err
+	}
+	if s.hub, err = stand(ctx, js, hubConfig(o.Replicas), true); err != nil {
+		return err
+	}
+	f, recorded, err := s.format(ctx, o.Partitions)
+	if err != nil {
+		return err
+	}
+	for p := range f.Partitions {
+		event, err := stand(ctx, js, eventsConfig(p, o.Replicas), !recorded)
+		if err != nil {
+			return err
+		}
+		ledger, err := stand(ctx, js, ledgerConfig(p, o.Replicas), !recorded)
+		if err != nil {
+			return err
+		}
+		s.events, s.ledger = append(s.events, event), append(s.ledger, ledger)
+	}
+	if recorded {
+		return nil
+	}
+	value, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	_, err = s.HubPut(ctx, formatKey, value, 0)
+	return err
+}
+
+// format reads the store's format, or makes up that of a new store.
+func (s *Store) format(ctx context.Context, partitions int) (f format, recorded bool, err error) {
+	value, _, recorded, err := s.HubGet(ctx, formatKey)
+	if err != nil {
+		return f, false, err
+	}
+	if !recorded {
+		return format{Version: formatVersion, Partitions: positive(partitions, defaultPartitions), Generation: 1}, false, nil
+	}
+	if err := json.Unmarshal(value, &f); err != nil {
+		return f, false, fmt.Errorf("%s cannot be read: %w", formatKey, err)
+	}
+	switch {
+	case f.Version != formatVersion || f.Generation != 1:
+		return f, false, fmt.Errorf("the store has format %d, generation %d; this version of carehub reads format %d, generation 1",
+			f.Version, f.Generation, formatVersion)
+	case partitions != 0 && partitions != f.Partitions:
+		return f, false, fmt.Errorf("the store was created with %d partitions, not %d; that number is fixed", f.Partitions, partitions)
+	}
+	return f, true, nil
+}
+
+func positive(n, otherwise int) int {
+	if n > 0 {
+		return n
+	}
+	return otherwise
+}
+
+// stand returns the stream with this configuration.
+func stand(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, create bool) (jetstream.Stream, error) {
+	have, err := js.Stream(ctx, want.Name)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound) && create:
+		if have, err = js.CreateStream(ctx, want); err != nil {
+			return nil, fmt.Errorf("stream %s: %w", want.Name, err)
+		}
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return nil, fmt.Errorf("stream %s is missing from the store", want.Name)
+	case err != nil:
+		return nil, away(err)
+	}
+	if broken := differences(have.CachedInfo().Config, want); len(broken) > 0 {
+		return nil, fmt.Errorf("stream %s is not set up as carehub needs it: %s", want.Name, strings.Join(broken, ", "))
+	}
+	return have, nil
+}
+
+// differences names the settings on which a promise rests and that are not as wanted.
+func differences(have, want jetstream.StreamConfig) []string {
+	var list []string
+	check := func(setting string, have, want any) {
+		if h, w := fmt.Sprint(have), fmt.Sprint(want); h != w {
+			list = append(list, fmt.Sprintf("%s is %s, not %s", setting, h, w))
+		}
+	}
+	check("subjects", have.Subjects, want.Subjects)
+	check("storage", have.Storage, want.Storage)
+	check("retention", have.Retention, want.Retention)
+	check("discard", have.Discard, want.Discard)
+	check("max_age", have.MaxAge, want.MaxAge)
+	check("max_msgs", have.MaxMsgs, want.MaxMsgs)
+	check("max_msgs_per_subject", have.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
+	check("persist_mode", have.PersistMode, want.PersistMode)
+	check("allow_atomic", have.AllowAtomicPublish, want.AllowAtomicPublish)
+	check("sealed", have.Sealed, false)
+	if want.Replicas > 0 {
+		check("num_replicas", have.Replicas, want.Replicas)
+	}
+	return list
+}
+
+// settings are what all streams share. When a limit is met the new is refused: nothing stored is ever dropped for it.
+// A stream with one replica answers reads directly; with more, a follower might answer with what is no longer true.
+func settings(name string, replicas int, subjects ...string) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: name, Subjects: subjects, Replicas: replicas,
+		Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
+		MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxMsgSize: maxStored,
+		Duplicates:  100 * time.Millisecond, // ids are in the subjects; a longer window only costs memory and start-up time
+		DenyPurge:   true,                   // single messages can be deleted: an event logged about the wrong person
+		AllowDirect: replicas <= 1,
+	}
+}
+
+func hubConfig(replicas int) jetstream.StreamConfig {
+	c := settings("HUB", replicas, "hub.>")
+	c.MaxMsgsPerSubject = 1
+	return c
+}
+
+func eventsConfig(p, replicas int) jetstream.StreamConfig {
+	c := settings("EVENTS-"+strconv.Itoa(p), replicas, fmt.Sprintf("care.%d.*.*.*", p), fmt.Sprintf("plan.%d.*.*.*", p))
+	c.AllowAtomicPublish = true
+	return c
+}
+
+// ledgerKinds are the first words of the ledger's keys: with more words after the partition, and without.
+var ledgerKinds = map[string]bool{
+	"led": true, "park": true, "hold": true, "due": true, "ack": true, "told": true,
+	"cur": false, "own": false, "beat": false,
+}
+
+func ledgerConfig(p, replicas int) jetstream.StreamConfig {
+	var subjects []string
+	for _, kind := range []string{"led", "park", "hold", "due", "ack", "told", "cur", "own", "beat"} {
+		subject := fmt.Sprintf("%s.%d", kind, p)
+		if ledgerKinds[kind] {
+			subject += ".>"
+		}
+		subjects = append(subjects, subject)
+	}
+	c := settings("LEDGER-"+strconv.Itoa(p), replicas, subjects...)
+	c.MaxMsgsPerSubject = 1
+	return c
+}
+
+// checkKey refuses a key that is not of partition p's ledger.
+func checkKey(p int, key string) error {
+	kind, rest, _ := strings.Cut(key, ".")
+	partition, rest, longer := strings.Cut(rest, ".")
+	wantLonger, known := ledgerKinds[kind]
+	if !known || partition != strconv.Itoa(p) || longer != wantLonger || longer && rest == "" {
+		return &events.Error{Kind: events.Invalid, Message: "That is not a key of this partition's ledger."}
+	}
+	return nil
+}
