@@ -1,0 +1,267 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"carehub/events"
+	"carehub/events/fhir"
+)
+
+// start makes the next attempt of d, the head of l, by its channel ch. Called with the lock held.
+func (e *Engine) start(l *lane, d *delivery, ch int, ep *endpoint) {
+	l.busy, l.since = true, time.Now()
+	ep.started = append(ep.started, l.since)
+	ep.inflight++
+	number := d.attempts() + 1
+	e.attempts.Go(func() { e.attempt(d, ch, ep, number) })
+}
+
+// attempt sends d once and sorts out what came of it.
+func (e *Engine) attempt(d *delivery, ch int, ep *endpoint, number int) {
+	ctx, cancel := context.WithTimeout(e.ctx, e.opt.AttemptTimeout)
+	defer cancel()
+	ev, err := d.shard.body(ctx, d)
+	if err != nil {
+		e.finish(d, ch, ep, nil, &events.Failure{Reason: events.ReasonInternal, Err: err}, 0)
+		return
+	}
+	began := time.Now()
+	if e.trying(ev, d, ch).Final() {
+		e.finish(d, ch, ep, ev, errSettled, 0) // delivered before a crash, and only the ledger knew
+		return
+	}
+	err = e.send(ctx, ev, d, ch, number)
+	e.finish(d, ch, ep, ev, err, time.Since(began))
+}
+
+// errSettled says that the ledger already holds a final outcome.
+var errSettled = errors.New("already settled")
+
+// trying shows the carer that somebody is being told, and returns the state of d.
+func (e *Engine) trying(ev *event, d *delivery, ch int) events.State {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out := &ev.out[d.index]
+	if out.State == "" {
+		out.State, out.Channel, out.At = events.Trying, d.channels[ch], time.Now().UTC()
+		e.notify(ev)
+	}
+	return out.State
+}
+
+// send looks up the endpoint as it is now and hands it the message as it was frozen.
+func (e *Engine) send(ctx context.Context, ev *event, d *delivery, ch, number int) error {
+	rec := &ev.stored.Record
+	to := &rec.Plan.Recipients[d.index]
+	sub, ok := e.opt.Lookup(to.ID)
+	if !ok {
+		return &events.Failure{Reason: events.ReasonRevoked, Permanent: true}
+	}
+	key := d.channels[ch]
+	for _, c := range sub.Channels {
+		if c.Key == key {
+			m, err := e.message(ev, to, ch, number)
+			if err != nil {
+				return &events.Failure{Reason: events.ReasonInternal, Body: true, Err: err}
+			}
+			return c.Endpoint.Send(ctx, m)
+		}
+	}
+	return &events.Failure{Reason: events.ReasonRevoked, Permanent: true}
+}
+
+// message builds what the recipient gets: a pure function of what is stored, so that every attempt sends the same bytes.
+func (e *Engine) message(ev *event, to *events.Recipient, ch, number int) (events.Delivery, error) {
+	rec := &ev.stored.Record
+	body, err := ev.address(to)
+	if err != nil {
+		return events.Delivery{}, fmt.Errorf("address the message: %w", err)
+	}
+	return events.Delivery{
+		ID: events.DeliveryID(rec.Event.ID, to.ID), Event: rec.Event.ID, Ref: events.Ref(rec.Event.ID),
+		Kind: rec.Event.Kind, Urgent: rec.Plan.Urgency == events.Urgent, Test: rec.Event.Test,
+		Recipient: to.ID, Name: to.Name, Content: to.Channels[ch].Content, Recorded: rec.Event.Recorded,
+		Attempt: number, Message: body,
+		Link: func() string { return e.opt.Link(rec.Event.ID, to.ID) },
+	}, nil
+}
+
+// address is the event's message as this recipient gets it. Where to write their name is looked up once for all of them.
+func (ev *event) address(to *events.Recipient) ([]byte, error) {
+	rec := &ev.stored.Record
+	ev.opening.Do(func() { ev.envelope, ev.unfit = fhir.Open(ev.stored.Message, rec.Event.ID) })
+	if ev.unfit != nil {
+		return nil, ev.unfit
+	}
+	return ev.envelope.To(fhir.Destination{Recipient: to.ID, Name: to.Name, Endpoint: rec.Plan.Hub + "/id/subscriber/" + to.ID})
+}
+
+// finish takes in what an attempt came to.
+func (e *Engine) finish(d *delivery, ch int, ep *endpoint, ev *event, err error, took time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d.lane.busy = false
+	ep.inflight--
+	ep.ended(d.lane.since)
+	failure := asFailure(err)
+	switch {
+	case errors.Is(err, errSettled):
+		e.resettle(d)
+		e.release(ep)
+		e.advance(d.lane)
+		return
+	case e.ctx.Err() != nil && err != nil: // cut off by the shutdown: nothing is known, the next start repeats it
+		return
+	case err == nil:
+		e.delivered(d, ch, ep)
+	case failure.Permanent:
+		e.refused(d, ch, failure)
+	default:
+		e.failed(d, ch, ep, ev, failure)
+	}
+	e.logAttempt(d, ch, ev, failure, took)
+	e.release(ep)
+	e.advance(d.lane)
+}
+
+func asFailure(err error) *events.Failure {
+	if err == nil {
+		return nil
+	}
+	if f, ok := errors.AsType[*events.Failure](err); ok {
+		return f
+	}
+	return &events.Failure{Reason: events.ReasonInternal, Err: err}
+}
+
+// delivered ends d: somebody has taken the message.
+func (e *Engine) delivered(d *delivery, ch int, ep *endpoint) {
+	d.try(ch).attempts++
+	d.lane.recipient.covers = nil
+	held := ep.succeeded()
+	to := &d.event.stored.Record.Plan.Recipients[d.index]
+	e.end(d, events.Outcome{State: stateOf(to.Channels[ch].Type), Channel: d.channels[ch]})
+	d.shard.settle(d)
+	for _, h := range held {
+		if h.done {
+			continue
+		}
+		if i := slices.Index(h.channels, d.channels[ch]); i >= 0 {
+			h.tries[i].next = time.Time{}
+		}
+		e.advance(h.lane)
+	}
+}
+
+// refused strikes a channel out, and opens the next one at once. A recipient with no channel left is a matter for a person.
+func (e *Engine) refused(d *delivery, ch int, f *events.Failure) {
+	t := d.try(ch)
+	t.attempts++
+	t.refused = true
+	if d.hopeless() {
+		e.abandon(d, events.Refused, f.Reason, time.Now())
+		return
+	}
+	if ch+1 < len(d.channels) {
+		e.openTo(d, max(d.open, ch+2))
+	}
+	e.retrying(d, ch, f, time.Time{})
+}
+
+// failed plans the next attempt.
+func (e *Engine) failed(d *delivery, ch int, ep *endpoint, ev *event, f *events.Failure) {
+	t := d.try(ch)
+	t.attempts++
+	if ev == nil || f.Reason == events.ReasonInternal { // our own fault says nothing of the endpoint
+		t.next = time.Now().Add(backoff(t.attempts))
+	} else {
+		t.next = ep.failed(d, t.attempts, f, time.Now())
+	}
+	if ev != nil {
+		e.retrying(d, ch, f, later(t.next, ep.until))
+	}
+}
+
+func (e *Engine) retrying(d *delivery, ch int, f *events.Failure, next time.Time) {
+	if d.event == nil {
+		return
+	}
+	out := events.Outcome{State: events.Retrying, Channel: d.channels[ch], At: time.Now().UTC(), Attempts: d.attempts(),
+		Reason: f.Reason, Next: next.UTC(), Alarmed: d.event.out[d.index].Alarmed}
+	if next.IsZero() {
+		out.Next = time.Time{}
+	}
+	d.shard.note(d.event, d.index, out)
+	d.shard.park(d)
+}
+
+// abandon ends d without success. It is settled only once a person has been told.
+func (e *Engine) abandon(d *delivery, state events.State, reason events.Reason, now time.Time) {
+	out := events.Outcome{State: state, Reason: reason}
+	if d.event.out[d.index].Channel != "" {
+		out.Channel = d.event.out[d.index].Channel
+	} else if len(d.channels) > 0 {
+		out.Channel = d.channels[0]
+	}
+	e.end(d, out)
+	e.raise(d, reason)
+}
+
+// end writes a final outcome and takes d out of its lane.
+func (e *Engine) end(d *delivery, out events.Outcome) {
+	out.At, out.Attempts = time.Now().UTC(), d.attempts()
+	out.Alarmed = d.event.out[d.index].Alarmed
+	d.done = true
+	d.shard.note(d.event, d.index, out)
+	e.pop(d)
+}
+
+// resettle ends d with the outcome that the ledger already holds.
+func (e *Engine) resettle(d *delivery) {
+	out := d.event.out[d.index]
+	d.done = true
+	e.pop(d)
+	if out.State.Told() || out.Alarmed {
+		d.shard.settle(d)
+		return
+	}
+	e.raise(d, out.Reason)
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// logAttempt writes one wide line per attempt: ids and fixed words, never content.
+func (e *Engine) logAttempt(d *delivery, ch int, ev *event, f *events.Failure, took time.Duration) {
+	if ev == nil {
+		e.opt.Slog.Error("event not readable", "recipient", d.lane.recipient.id, "seq", d.seq)
+		return
+	}
+	result := "delivered"
+	if f != nil {
+		result = string(f.Reason)
+	}
+	e.opt.Attempted(ev.stored.Record.Plan.Recipients[d.index].Channels[ch].Type, result, took)
+	level, attrs := slog.LevelInfo, []slog.Attr{
+		slog.String("event", ev.stored.Record.Event.ID), slog.String("recipient", d.lane.recipient.id),
+		slog.String("channel", d.channels[ch]), slog.Int("attempt", d.attempts()),
+		slog.String("state", string(ev.out[d.index].State)), slog.Int64("ms", took.Milliseconds()),
+	}
+	if f != nil {
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.String("reason", string(f.Reason)), slog.Bool("permanent", f.Permanent), slog.Int("status", f.Status))
+		if f.Err != nil {
+			attrs = append(attrs, slog.String("detail", f.Err.Error()))
+		}
+	}
+	e.opt.Slog.LogAttrs(context.Background(), level, "attempt", attrs...)
+}

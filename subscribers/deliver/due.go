@@ -1,0 +1,214 @@
+package deliver
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"carehub/events"
+)
+
+// dues are the times a delivery must keep, counted from when the event was accepted; frozen in its plan.
+type dues struct {
+	Fallback time.Duration `json:"f,omitempty"` // the next channel may be used as well, and again for the one after it
+	Alarm    time.Duration `json:"a,omitempty"` // a person is told that this recipient has not been
+	GiveUp   time.Duration `json:"g,omitempty"` // no more attempts
+}
+
+// next returns the soonest time that d has to keep.
+func (d *delivery) nextDue() time.Time {
+	var at time.Time
+	if d.open < len(d.channels) && d.due.Fallback > 0 {
+		at = d.recorded.Add(d.due.Fallback * time.Duration(d.open))
+	}
+	if !d.alarmed && d.due.Alarm > 0 {
+		at = sooner(at, d.recorded.Add(d.due.Alarm))
+	}
+	if d.due.GiveUp > 0 {
+		at = sooner(at, d.recorded.Add(d.due.GiveUp))
+	}
+	return at
+}
+
+// keep does what is due for d and puts it back on the agenda.
+func (e *Engine) keep(d *delivery, now time.Time) {
+	passed := func(after time.Duration) bool { return after > 0 && !d.recorded.Add(after).After(now) }
+	if passed(d.due.GiveUp) && !d.lane.busyWith(d) && d.failing() {
+		e.giveUp(d)
+		return
+	}
+	for d.open < len(d.channels) && passed(d.due.Fallback*time.Duration(d.open)) {
+		e.openTo(d, d.open+1)
+	}
+	if !d.alarmed && passed(d.due.Alarm) {
+		d.alarmed = true
+		e.raise(d, events.ReasonOverdue)
+	}
+	at := d.nextDue()
+	if at.IsZero() {
+		return
+	}
+	if !at.After(now) { // too old, but in flight or never had its chance
+		at = now.Add(time.Minute)
+	}
+	e.schedule(entry{at: at, delivery: d})
+}
+
+// failing reports whether d itself has failed, or has had no chance because its endpoints are down. What only waits behind
+// another of its lane is not given up.
+func (d *delivery) failing() bool {
+	if d.attempts() > 0 {
+		return true
+	}
+	for _, key := range d.channels[:min(d.open, len(d.channels))] {
+		if ep := d.lane.recipient.endpoints[key]; ep == nil || !ep.down() {
+			return false
+		}
+	}
+	return true
+}
+
+// openTo lets d, and with it all that waits before it in its lane, use the first n of its channels: whoever is behind
+// cannot overtake, so those ahead must get out of the way.
+func (e *Engine) openTo(d *delivery, n int) {
+	for _, ahead := range d.lane.queue {
+		ahead.open = max(ahead.open, min(n, len(ahead.channels)))
+		if ahead == d {
+			break
+		}
+	}
+	d.open = max(d.open, n)
+	e.advance(d.lane)
+}
+
+func (l *lane) busyWith(d *delivery) bool { return l.busy && l.queue[0] == d }
+
+// coverFor is how long one alarm speaks for later trouble of the same sort with the same recipient. A dead system with
+// a thousand messages waiting is one trouble, not a thousand; told again as long as it lasts.
+const coverFor = time.Hour
+
+// cover is one sort of trouble with one recipient: when its alarm was last stored, and who waits for that.
+type cover struct {
+	told    time.Time
+	raising bool
+	waiting []*delivery
+}
+
+// raise has the alarm recipients told that d's recipient has not been. When that is durable, alarmRaised(d) follows.
+func (e *Engine) raise(d *delivery, reason events.Reason) {
+	r := d.lane.recipient
+	if r.covers == nil {
+		r.covers = map[events.Reason]*cover{}
+	}
+	c := r.covers[reason]
+	if c == nil {
+		c = &cover{}
+		r.covers[reason] = c
+	}
+	c.waiting = append(c.waiting, d)
+	if c.raising {
+		return
+	}
+	c.raising = true
+	e.attempts.Go(func() { e.sound(c, d, reason) })
+}
+
+// sound stores the alarm, however long that takes, and settles all that waited for it.
+func (e *Engine) sound(c *cover, d *delivery, reason events.Reason) {
+	if err := e.persist(func(ctx context.Context) error { return e.alarm(ctx, c, d, reason) }); err != nil {
+		e.mu.Lock()
+		c.raising, c.waiting = false, nil // shutting down: the next start raises it again
+		e.mu.Unlock()
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	waiting := c.waiting
+	c.raising, c.waiting = false, nil
+	for _, w := range waiting {
+		e.alarmRaised(w)
+	}
+}
+
+// alarm stores one alarm unless a recent one covers it, and loads the events of all that wait so that it can be noted.
+func (e *Engine) alarm(ctx context.Context, c *cover, d *delivery, reason events.Reason) error {
+	e.mu.Lock()
+	waiting, covered := slices.Clone(c.waiting), time.Since(c.told) < coverFor
+	e.mu.Unlock()
+	for _, w := range waiting {
+		if _, err := w.shard.body(ctx, w); err != nil {
+			return err
+		}
+	}
+	ev, err := d.shard.body(ctx, d)
+	if err != nil {
+		return err
+	}
+	if covered || ev.stored.Record.Event.Kind == events.Alarm {
+		return nil
+	}
+	about := events.About{Event: ev.stored.Record.Event.ID, Recipient: d.lane.recipient.id, Reason: reason}
+	if out := ev.out[d.index]; out.Channel != "" {
+		about.Channel = out.Channel
+	}
+	if err := e.opt.Alarm(ctx, about, ev.stored); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	c.told = time.Now()
+	e.mu.Unlock()
+	return nil
+}
+
+// persist repeats do until it works or the engine stops.
+func (e *Engine) persist(do func(context.Context) error) error {
+	for n := 1; ; n++ {
+		ctx, cancel := context.WithTimeout(e.ctx, e.opt.AttemptTimeout)
+		err := do(ctx)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		e.opt.Slog.Error("alarm not stored yet", "error", events.KindOf(err), "attempt", n)
+		select {
+		case <-e.ctx.Done():
+			return err
+		case <-time.After(min(backoff(n), time.Minute)):
+		}
+	}
+}
+
+// alarmRaised notes that a person has been told about d. A delivery that was only waiting for that is settled by it.
+func (e *Engine) alarmRaised(d *delivery) {
+	d.alarmed = true
+	ev := d.event
+	if ev == nil {
+		if d.parked && !d.done {
+			d.shard.park(d)
+		}
+		return
+	}
+	out := ev.out[d.index]
+	if out.State.Told() {
+		return
+	}
+	out.Alarmed = true
+	d.shard.note(ev, d.index, out)
+	if d.done {
+		d.shard.settle(d)
+	} else if d.parked {
+		d.shard.park(d) // the page learns of the alarm
+	}
+}
+
+// giveUp ends a delivery that has been tried for days.
+func (e *Engine) giveUp(d *delivery) {
+	e.attempts.Go(func() {
+		err := e.persist(func(ctx context.Context) error { _, err := d.shard.body(ctx, d); return err })
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if err == nil && !d.done && !d.lane.busyWith(d) {
+			e.abandon(d, events.Failed, events.ReasonGaveUp, time.Now())
+		}
+	})
+}

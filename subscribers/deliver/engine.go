@@ -1,0 +1,187 @@
+// Package deliver is the engine that tells people: it reads accepted events, sends each to the recipients frozen in its
+// plan, and writes down how that went.
+//
+// What it promises. Every recipient of every accepted event ends in a recorded state: at least one attempt, never none,
+// over any number of crashes. One lane per (recipient, patient) has one attempt in flight, so first arrivals keep the
+// order of acceptance. Recipients wait for nobody but themselves. What cannot be delivered soon is parked: its index
+// stays in memory and in the ledger, its body only in the store, and it is retried with backoff for days, by the next
+// channel too once the first has had its time. Whoever stays untold is alarmed about.
+//
+// The files: engine.go wires it, intake of accepted events is read.go, lanes and whom to try next lane.go, one endpoint's
+// health endpoint.go, one attempt attempt.go, fallback, alarm and give-up times due.go, the ledger settle.go and park.go.
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"carehub/events"
+	"carehub/subscribers"
+)
+
+// Log is where accepted events are read from, in order, per partition.
+type Log interface {
+	Partitions() int
+	Last(ctx context.Context, p int) (uint64, error)
+	At(ctx context.Context, p int, seq uint64) (events.Stored, bool, error)
+	Read(ctx context.Context, p int, after uint64, fn func(events.Stored) error) error
+}
+
+// Ledger is where outcomes are kept: the newest value of each key. Put is durable, and in order, when it returns nil; a
+// nil value deletes.
+type Ledger interface {
+	Put(ctx context.Context, p int, entries []events.Entry) error
+	Get(ctx context.Context, p int, key string) ([]byte, bool, error)
+	List(ctx context.Context, p int, prefix string) ([]events.Entry, error)
+}
+
+// Options are what the engine needs from outside. Log, Ledger, Lookup and Alarm are required.
+type Options struct {
+	Log    Log
+	Ledger Ledger
+	// Lookup finds a subscriber as registered now: addresses and revocation are never frozen.
+	Lookup func(id string) (subscribers.Subscriber, bool)
+	// Alarm tells the people named for alarms, durably, once for each About. It is called again until it returns nil.
+	Alarm func(ctx context.Context, about events.About, of events.Stored) error
+	// Link makes the page address that a message to this recipient carries.
+	Link func(event, recipient string) string
+	Slog *slog.Logger
+	// Attempted, if set, hears of each attempt: the channel's type, and delivered or the reason it was not.
+	Attempted func(channelType, result string, took time.Duration)
+
+	AttemptTimeout time.Duration // one attempt at the most; 60 s unless set
+	Grace          time.Duration // how long attempts in flight may take to end at shutdown; 10 s unless set
+	Concurrency    int           // attempts in flight to one endpoint; 8 unless set
+	Hot            int           // events of one partition kept in memory with their bodies; 512 unless set
+}
+
+func (o *Options) defaults() {
+	if o.AttemptTimeout == 0 {
+		o.AttemptTimeout = time.Minute
+	}
+	if o.Grace == 0 {
+		o.Grace = 10 * time.Second
+	}
+	if o.Concurrency == 0 {
+		o.Concurrency = 8
+	}
+	if o.Hot == 0 {
+		o.Hot = 512
+	}
+	if o.Slog == nil {
+		o.Slog = slog.New(slog.DiscardHandler)
+	}
+	if o.Attempted == nil {
+		o.Attempted = func(string, string, time.Duration) {}
+	}
+	if o.Link == nil {
+		o.Link = func(string, string) string { return "" }
+	}
+}
+
+// Engine delivers. Make it with New, run it with Run once.
+type Engine struct {
+	opt Options
+
+	mu         sync.Mutex
+	shards     []*shard
+	recipients map[string]*recipient
+	agenda     agenda                // lanes and endpoints to wake, deliveries with a time to keep
+	rewind     chan struct{}         // tells the clock that the agenda has a new first entry
+	watchers   map[string][]*watcher // by event id
+	stopping   bool
+
+	attempts sync.WaitGroup
+	ctx      context.Context // of attempts and alarms; ends after the grace
+	cancel   context.CancelFunc
+}
+
+// New makes an engine; it does nothing until Run.
+func New(opt Options) *Engine {
+	opt.defaults()
+	e := &Engine{opt: opt, recipients: map[string]*recipient{}, rewind: make(chan struct{}, 1), watchers: map[string][]*watcher{}}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	for p := range opt.Log.Partitions() {
+		e.shards = append(e.shards, newShard(e, p))
+	}
+	return e
+}
+
+// Run delivers until ctx ends, then drains: no new attempts, those in flight get the grace, everything known is written.
+// It returns early with an error only if the store cannot be read at the start or the reading of a partition fails.
+func (e *Engine) Run(ctx context.Context) error {
+	for _, s := range e.shards {
+		if err := s.load(ctx); err != nil {
+			return fmt.Errorf("load partition %d: %w", s.p, err)
+		}
+	}
+	run, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var work sync.WaitGroup
+	for _, s := range e.shards {
+		work.Go(func() {
+			if err := s.read(run); err != nil && run.Err() == nil {
+				stop(fmt.Errorf("read partition %d: %w", s.p, err))
+			}
+		})
+		work.Go(func() { s.sweepLoop(run) })
+	}
+	work.Go(func() { e.clock(run) })
+
+	var flushers sync.WaitGroup
+	for _, s := range e.shards {
+		flushers.Go(s.flushLoop)
+	}
+	work.Wait()
+	e.drain()
+	for _, s := range e.shards {
+		close(s.quit)
+	}
+	flushers.Wait()
+	if cause := context.Cause(run); ctx.Err() == nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// drain starts nothing new and waits for what is in flight, cutting it off after the grace.
+func (e *Engine) drain() {
+	e.mu.Lock()
+	e.stopping = true
+	e.mu.Unlock()
+	cut := time.AfterFunc(e.opt.Grace, e.cancel)
+	e.attempts.Wait()
+	cut.Stop()
+	e.cancel()
+}
+
+// Health is what the engine can say of itself.
+type Health struct {
+	Parked int           // deliveries waiting on disk
+	Oldest time.Duration // age of the oldest of them
+	Ledger error         // why outcomes cannot be written at the moment
+}
+
+// Health reports how far behind the engine is.
+func (e *Engine) Health() Health {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var h Health
+	now := time.Now()
+	for _, s := range e.shards {
+		for _, page := range s.pages {
+			for _, d := range page.waits {
+				h.Parked++
+				h.Oldest = max(h.Oldest, now.Sub(d.recorded))
+			}
+		}
+		if s.failure != nil {
+			h.Ledger = s.failure
+		}
+	}
+	return h
+}

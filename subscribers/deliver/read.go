@@ -1,0 +1,232 @@
+package deliver
+
+import (
+	"context"
+	"time"
+
+	"carehub/events"
+)
+
+// load takes up what the ledger says is waiting. Called before anything else of the shard runs.
+func (s *shard) load(ctx context.Context) error {
+	cursor, err := s.readCursor(ctx)
+	if err != nil {
+		return err
+	}
+	waits, err := s.readPages(ctx)
+	if err != nil {
+		return err
+	}
+	if s.boot, err = s.e.opt.Log.Last(ctx, s.p); err != nil {
+		return err
+	}
+	s.e.mu.Lock()
+	defer s.e.mu.Unlock()
+	s.cursor, s.settled = cursor, cursor
+	for _, w := range waits {
+		if w.Seq > cursor {
+			s.ahead[w.Seq] = append(s.ahead[w.Seq], w)
+			continue
+		}
+		s.resume(w)
+	}
+	return nil
+}
+
+// resume puts a parked delivery back into its lane.
+func (s *shard) resume(w wait) {
+	d := &delivery{shard: s, seq: w.Seq, index: w.Index, channels: w.Channels, recorded: time.Unix(w.Recorded, 0),
+		due: w.Due, alarmed: w.Alarmed, open: 1, parked: true}
+	s.page(w.recipient, d.seq).waits[waitKey{d.seq, d.index}] = d
+	s.e.enqueue(d, w.recipient, w.Patient)
+	s.onAgenda(d)
+}
+
+// read takes in every accepted event after the cursor, then each new one.
+func (s *shard) read(ctx context.Context) error {
+	err := s.e.opt.Log.Read(ctx, s.p, s.cursor, func(st events.Stored) error {
+		if err := s.makeRoom(ctx); err != nil {
+			return err
+		}
+		sh, err := s.sheet(ctx, st.Seq, len(st.Record.Plan.Recipients))
+		if err != nil {
+			return err
+		}
+		s.take(st, sh)
+		return nil
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// makeRoom waits until there are few enough events in memory. The sweep parks what holds the others up.
+func (s *shard) makeRoom(ctx context.Context) error {
+	for {
+		s.e.mu.Lock()
+		full := len(s.order) >= s.e.opt.Hot
+		if full {
+			s.sweep(time.Now())
+		}
+		s.e.mu.Unlock()
+		if !full {
+			return nil
+		}
+		select {
+		case <-s.room:
+		case <-time.After(sweepEvery):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// take puts an event's recipients into their lanes.
+func (s *shard) take(st events.Stored, sh *sheet) {
+	s.e.mu.Lock()
+	defer s.e.mu.Unlock()
+	ev := s.remember(st, sh)
+	s.order = append(s.order, ev)
+	signal(s.work)
+	rec := &st.Record
+	ev.unsettled = len(rec.Plan.Recipients)
+	if ev.unsettled == 0 {
+		s.nobody(ev)
+		return
+	}
+	parked := map[int]wait{}
+	for _, w := range s.ahead[st.Seq] {
+		parked[w.Index] = w
+	}
+	delete(s.ahead, st.Seq)
+	for i := range rec.Plan.Recipients {
+		if w, ok := parked[i]; ok {
+			ev.unsettled--
+			s.resume(w)
+			s.page(w.recipient, st.Seq).dirty = true // it may have been written since without this one
+			continue
+		}
+		s.takeOne(ev, i)
+	}
+	if ev.unsettled == 0 {
+		s.evict(ev)
+		signal(s.kick)
+	}
+}
+
+// takeOne starts on one recipient, unless the ledger knows that it is done.
+func (s *shard) takeOne(ev *event, i int) {
+	rec, to := &ev.stored.Record, &ev.stored.Record.Plan.Recipients[i]
+	d := &delivery{shard: s, seq: ev.stored.Seq, index: i, recorded: rec.Event.Recorded, open: 1, alarmed: ev.out[i].Alarmed,
+		due: dues{Fallback: rec.Plan.FallbackAfter, Alarm: rec.Plan.AlarmAfter, GiveUp: rec.Plan.GiveUpAfter}}
+	for _, c := range to.Channels {
+		d.channels = append(d.channels, c.Key)
+	}
+	s.hold(d, ev)
+	known := ev.out[i]
+	switch {
+	case known.State.Told(), known.State.Final() && known.Alarmed:
+		d.done = true
+		ev.unsettled--
+		s.letGo(d)
+	case known.State.Final(), len(d.channels) == 0:
+		d.lane = &lane{recipient: s.e.recipient(to.ID), patient: rec.Event.Patient}
+		if !known.State.Final() {
+			s.e.abandon(d, events.Refused, events.ReasonNoChannel, time.Now())
+			return
+		}
+		d.done = true
+		s.e.raise(d, known.Reason)
+	default:
+		s.e.enqueue(d, to.ID, rec.Event.Patient)
+	}
+}
+
+// nobody has the alarm recipients told of an event that no rule sends to anyone.
+func (s *shard) nobody(ev *event) {
+	ev.unsettled, ev.users = 1, 1
+	s.e.attempts.Go(func() {
+		rec := &ev.stored.Record
+		err := s.e.persist(func(ctx context.Context) error {
+			if rec.Event.Kind == events.Alarm {
+				return nil
+			}
+			return s.e.opt.Alarm(ctx, events.About{Event: rec.Event.ID, Reason: events.ReasonNoRecipient}, ev.stored)
+		})
+		if err != nil {
+			return // shutting down: the next start reads it again
+		}
+		s.e.mu.Lock()
+		defer s.e.mu.Unlock()
+		ev.unsettled, ev.users = 0, 0
+		s.evict(ev)
+		signal(s.kick)
+	})
+}
+
+// Straggling: whoever is still untold after this long because they are in trouble is parked, sooner when memory is full.
+// Merely having much to do is no trouble: parking would only add to it.
+const (
+	sweepEvery     = 250 * time.Millisecond
+	parkAfter      = time.Second
+	parkWhenFull   = 250 * time.Millisecond
+	ledgerEvery    = 25 * time.Millisecond  // between writes to the ledger
+	partialAfter   = 100 * time.Millisecond // outcomes of an event with others still untold
+	cursorEvery    = time.Second
+	ledgerDeadline = 30 * time.Second
+)
+
+// sweepLoop parks stragglers while there is anything in memory.
+func (s *shard) sweepLoop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.work:
+		}
+		for more := true; more; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(sweepEvery):
+			}
+			s.e.mu.Lock()
+			s.sweep(time.Now())
+			more = len(s.order) > 0
+			s.e.mu.Unlock()
+		}
+	}
+}
+
+// sweep parks the stragglers of old events. Called with the lock held.
+func (s *shard) sweep(now time.Time) {
+	patience := parkAfter
+	if len(s.order) >= s.e.opt.Hot {
+		patience = parkWhenFull
+	}
+	for _, ev := range s.order {
+		if now.Sub(ev.read) < patience {
+			return
+		}
+		if ev.unsettled > 0 {
+			s.parkStragglers(ev, now, patience)
+		}
+	}
+}
+
+func (s *shard) parkStragglers(ev *event, now time.Time, patience time.Duration) {
+	for i := range ev.stored.Record.Plan.Recipients {
+		r := s.e.recipients[ev.stored.Record.Plan.Recipients[i].ID]
+		if r == nil {
+			continue
+		}
+		if l := r.lanes[ev.stored.Record.Event.Patient]; l != nil && l.stuck(now, patience) {
+			for _, d := range l.queue {
+				if d.event == ev && d.index == i && !d.done {
+					s.park(d)
+				}
+			}
+		}
+	}
+}

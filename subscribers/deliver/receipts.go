@@ -1,0 +1,80 @@
+package deliver
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"carehub/events"
+)
+
+// Receipts returns how telling each recipient of an event stands, in the order of the plan.
+func (e *Engine) Receipts(ctx context.Context, st events.Stored) ([]events.Receipt, error) {
+	s := e.shards[st.Partition]
+	sh, err := s.sheet(ctx, st.Seq, len(st.Record.Plan.Recipients))
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	out := slices.Clone(sh.out[st.Seq])
+	s.dropSheet(sh)
+	e.mu.Unlock()
+	receipts := make([]events.Receipt, len(st.Record.Plan.Recipients))
+	for i := range receipts {
+		receipts[i] = events.Receipt{Recipient: st.Record.Plan.Recipients[i], Outcome: out[i]}
+		e.live(s, st, i, &receipts[i])
+	}
+	return receipts, nil
+}
+
+// live adds what only the engine knows: that nothing has been tried yet, or when the next attempt is.
+func (e *Engine) live(s *shard, st events.Stored, i int, r *events.Receipt) {
+	if r.State == "" {
+		r.State, r.At = events.Trying, st.Record.Event.Recorded
+	}
+	if r.Outcome.Channel == "" && len(r.Channels) > 0 {
+		r.Outcome.Channel = r.Channels[0].Key
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := s.pages[pageKey{r.ID, st.Seq / pageSize}]
+	if p == nil || p.waits[waitKey{st.Seq, i}] == nil {
+		return
+	}
+	d := p.waits[waitKey{st.Seq, i}]
+	if ep := d.lane.recipient.endpoints[r.Outcome.Channel]; ep != nil && ep.down() && !r.State.Final() {
+		r.State = events.Retrying
+		r.Next = later(r.Next, ep.until).UTC()
+	}
+	if r.Next.Before(time.Now()) {
+		r.Next = time.Time{}
+	}
+}
+
+// watcher is told of each change of one event.
+type watcher struct{ changed chan struct{} }
+
+// Watch returns a channel that ticks after changes of the event's outcomes; changes close together tick once. stop ends it.
+func (e *Engine) Watch(event string) (changed <-chan struct{}, stop func()) {
+	w := &watcher{changed: make(chan struct{}, 1)}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.watchers[event] = append(e.watchers[event], w)
+	return w.changed, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		rest := slices.DeleteFunc(e.watchers[event], func(o *watcher) bool { return o == w })
+		if len(rest) == 0 {
+			delete(e.watchers, event)
+			return
+		}
+		e.watchers[event] = rest
+	}
+}
+
+// notify wakes whoever watches ev. Called with the lock held.
+func (e *Engine) notify(ev *event) {
+	for _, w := range e.watchers[ev.id()] {
+		signal(w.changed)
+	}
+}

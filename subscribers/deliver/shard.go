@@ -1,0 +1,166 @@
+package deliver
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"carehub/events"
+	"carehub/events/fhir"
+)
+
+// shard is one partition's share of the work: the events read and not yet settled, and what is parked.
+type shard struct {
+	e *Engine
+	p int
+
+	// guarded by e.mu
+	order   []*event          // read from the log and above the cursor, in order
+	events  map[uint64]*event // those with bodies in memory, by sequence
+	sheets  map[uint64]*sheet // of the events in memory and of unwritten outcomes
+	pages   map[pageKey]*page
+	ahead   map[uint64][]wait // parked above the cursor when the hub stopped; taken up as the events are read again
+	cursor  uint64            // as written
+	settled uint64            // as it could be written
+	newest  uint64            // sequence seen so far
+	partial bool              // a timer will see to the outcomes of events with others still untold
+	failure error             // of the last write to the ledger
+
+	boot uint64        // newest sequence at the start: up to here the ledger may know more than we
+	kick chan struct{} // something to write
+	room chan struct{} // order has become shorter
+	work chan struct{} // order is not empty
+	quit chan struct{}
+}
+
+func newShard(e *Engine, p int) *shard {
+	return &shard{e: e, p: p, events: map[uint64]*event{}, sheets: map[uint64]*sheet{}, pages: map[pageKey]*page{},
+		ahead: map[uint64][]wait{}, kick: make(chan struct{}, 1), room: make(chan struct{}, 1), work: make(chan struct{}, 1),
+		quit: make(chan struct{})}
+}
+
+// event is an accepted event in memory.
+type event struct {
+	stored    events.Stored
+	sheet     *sheet           // that holds out
+	out       []events.Outcome // of its recipients
+	unsettled int              // recipients that are neither settled nor parked
+	users     int              // deliveries that hold on to it
+	read      time.Time        // when it came into memory
+
+	opening  sync.Once
+	envelope fhir.Envelope // of stored.Message
+	unfit    error         // why it has none
+}
+
+func (ev *event) id() string { return ev.stored.Record.Event.ID }
+
+// remember puts an event in memory, with a sheet that now is the event's to give back. If it is there already, that one
+// stays. Called with the lock held.
+func (s *shard) remember(st events.Stored, sh *sheet) *event {
+	if ev := s.events[st.Seq]; ev != nil {
+		s.dropSheet(sh)
+		return ev
+	}
+	ev := &event{stored: st, sheet: sh, out: sh.out[st.Seq], read: time.Now()}
+	s.events[st.Seq] = ev
+	return ev
+}
+
+// evict forgets an event that nobody needs in memory any more.
+func (s *shard) evict(ev *event) {
+	if ev.users == 0 && s.events[ev.stored.Seq] == ev {
+		delete(s.events, ev.stored.Seq)
+		s.dropSheet(ev.sheet)
+	}
+}
+
+// body returns d's event, reading it back from the store if d was parked.
+func (s *shard) body(ctx context.Context, d *delivery) (*event, error) {
+	s.e.mu.Lock()
+	ev := d.event
+	if ev == nil && s.events[d.seq] != nil {
+		ev = s.hold(d, s.events[d.seq])
+	}
+	s.e.mu.Unlock()
+	if ev != nil {
+		return ev, nil
+	}
+	st, ok, err := s.e.opt.Log.At(ctx, s.p, d.seq)
+	if err == nil && !ok {
+		err = fmt.Errorf("event %d of partition %d is gone", d.seq, s.p)
+	}
+	if err != nil {
+		return nil, err
+	}
+	sh, err := s.sheet(ctx, d.seq, len(st.Record.Plan.Recipients))
+	if err != nil {
+		return nil, err
+	}
+	s.e.mu.Lock()
+	defer s.e.mu.Unlock()
+	return s.hold(d, s.remember(st, sh)), nil
+}
+
+// hold ties d to its event, so that the event stays in memory.
+func (s *shard) hold(d *delivery, ev *event) *event {
+	if d.event == nil {
+		d.event = ev
+		ev.users++
+	}
+	return d.event
+}
+
+// letGo is the reverse of hold.
+func (s *shard) letGo(d *delivery) {
+	if ev := d.event; ev != nil {
+		d.event = nil
+		ev.users--
+		s.evict(ev)
+	}
+}
+
+// note takes down an outcome; the ledger has it soon after.
+func (s *shard) note(ev *event, index int, out events.Outcome) {
+	ev.out[index] = out
+	sh := ev.sheet
+	if len(sh.dirty) == 0 {
+		sh.since = time.Now()
+	}
+	sh.dirty[ev.stored.Seq] = true
+	sh.version++
+	s.e.notify(ev)
+	switch {
+	case ev.unsettled == 0:
+		s.press(ev)
+	case !s.partial:
+		s.partial = true
+		time.AfterFunc(partialAfter, s.kickPartial)
+	}
+}
+
+// press has an event's outcomes written at once.
+func (s *shard) press(ev *event) {
+	ev.sheet.due = true
+	signal(s.kick)
+}
+
+func (s *shard) kickPartial() {
+	s.e.mu.Lock()
+	s.partial = false
+	s.e.mu.Unlock()
+	signal(s.kick)
+}
+
+// settle ends the waiting for d: its outcome is final and whoever had to be told of it has been.
+func (s *shard) settle(d *delivery) {
+	ev := d.event
+	if d.parked {
+		s.unpark(d)
+		s.press(ev)
+	} else if ev.unsettled--; ev.unsettled == 0 {
+		s.press(ev)
+	}
+	s.letGo(d)
+}
