@@ -1,0 +1,190 @@
+package intake
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"time"
+
+	"carehub/events"
+)
+
+const (
+	maxBody      = 64 << 10         // bytes of a request
+	readTimeout  = 10 * time.Second // for a request's body
+	storeTimeout = 10 * time.Second // for its event to be stored
+)
+
+// Handler is POST /events. It answers 201 with what View makes of the stored event, 200 with the same when the key was
+// seen before, 200 with a Preview for "dry_run": true, and otherwise a Refused with the status of its kind of error.
+type Handler struct {
+	Intake       *Intake
+	Authenticate func(*http.Request) (events.Actor, error)
+	// View is the stored event with the states of its recipients as they are now.
+	View func(context.Context, events.Stored) (any, error)
+	Log  *slog.Logger
+}
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	by, err := h.Authenticate(r)
+	if _, known := asError(err); err != nil && !known {
+		err = &events.Error{Kind: events.Unauthenticated, Message: "A valid token is needed: Authorization: Bearer …", Err: err}
+	}
+	if err != nil {
+		h.refuse(w, err)
+		return
+	}
+	request, err := read(w, r)
+	if err != nil {
+		h.refuse(w, err)
+		return
+	}
+	// A phone that loses its signal after the tap must not stop the event from being stored.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
+	defer cancel()
+	result, err := h.Intake.Log(ctx, by, request)
+	switch {
+	case err != nil:
+		h.refuse(w, err)
+	case request.DryRun:
+		answer(w, http.StatusOK, previewOf(result))
+	default:
+		h.stored(ctx, w, result)
+	}
+}
+
+// stored answers for an event that is on disk: whatever fails from here on, it is saved, and the answer says so.
+func (h *Handler) stored(ctx context.Context, w http.ResponseWriter, result Result) {
+	e := result.Stored.Record.Event
+	view, err := h.View(ctx, result.Stored)
+	if err != nil {
+		h.Log.Error("stored event cannot be shown", "event", e.ID, "err", err)
+		view = map[string]any{
+			"id": e.ID, "patient": e.Patient, "kind": e.Kind, "occurred": e.Occurred, "recorded": e.Recorded,
+			"rules": result.Stored.Record.Plan.Rules, "recipients": []any{},
+			"message": "Saved. Who has been told cannot be shown just now.",
+		}
+	}
+	h.Log.Info("event", "event", e.ID, "kind", e.Kind, "created", result.Created, "flags", e.Flags)
+	w.Header().Set("Location", "/events/"+e.ID)
+	status := http.StatusOK
+	if result.Created {
+		status = http.StatusCreated
+	}
+	answer(w, status, view)
+}
+
+// Refused is the JSON of an error.
+type Refused struct {
+	Error      events.ErrorKind `json:"error"`
+	Message    string           `json:"message"`
+	Event      string           `json:"event,omitempty"` // on a conflict: the event that the key stands for
+	Understood string           `json:"understood,omitempty"`
+	Suggestion string           `json:"suggestion,omitempty"`
+}
+
+// statuses are the HTTP statuses of the kinds of errors (RFC 9110, 15).
+var statuses = map[events.ErrorKind]int{
+	events.Invalid: http.StatusBadRequest, events.Unauthenticated: http.StatusUnauthorized, events.Forbidden: http.StatusForbidden,
+	events.NotFound: http.StatusNotFound, events.Conflict: http.StatusConflict, events.TooLarge: http.StatusRequestEntityTooLarge,
+	events.Unavailable: http.StatusServiceUnavailable, events.Internal: http.StatusInternalServerError,
+}
+
+func (h *Handler) refuse(w http.ResponseWriter, err error) {
+	body := Refused{Error: events.Internal, Message: "The hub failed. Nothing is known to be saved. Please phone."}
+	var cause error
+	if e, ok := asError(err); ok {
+		body.Error, body.Message, body.Event, cause = e.Kind, e.Message, e.Event, e.Err
+	}
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		body.Understood, body.Suggestion = refusal.Understood, refusal.Suggestion
+	}
+	level := slog.LevelInfo
+	if body.Error == events.Internal || body.Error == events.Unavailable {
+		level = slog.LevelError
+	}
+	h.Log.Log(context.Background(), level, "event refused", "error", body.Error, "event", body.Event, "cause", cause)
+	switch body.Error {
+	case events.Unauthenticated:
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	case events.Unavailable:
+		w.Header().Set("Retry-After", "5")
+	}
+	answer(w, cmp.Or(statuses[body.Error], http.StatusInternalServerError), body)
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(body) // the client may be gone; the key brings it the same answer again
+}
+
+// read takes the request off the wire.
+func read(w http.ResponseWriter, r *http.Request) (Request, error) {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/json" {
+		return Request{}, invalid("The body must be JSON, with Content-Type: application/json.")
+	}
+	conn := http.NewResponseController(w)
+	_ = conn.SetReadDeadline(time.Now().Add(readTimeout)) // where the connection has deadlines
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	_ = conn.SetReadDeadline(time.Time{})
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return Request{}, &events.Error{Kind: events.TooLarge, Message: "The body is larger than 64 KB. Nothing was saved.", Err: err}
+	}
+	if err != nil {
+		return Request{}, &events.Error{Kind: events.Invalid, Message: "The body did not arrive whole. Nothing was saved.", Err: err}
+	}
+	request := Request{}
+	if err := decode(body, &request); err != nil {
+		return Request{}, err
+	}
+	request.Key = r.Header.Get("Idempotency-Key")
+	return request, nil
+}
+
+// decode reads one JSON object strictly: each name as it is written, known, and once. The standard decoder takes
+// "Patient" for "patient" and lets the last of two win: either could be the wrong person. What it mends of broken UTF-8,
+// checkText finds.
+func decode(body []byte, r *Request) error {
+	fields := map[string]any{
+		"text": &r.Text, "patient": &r.Patient, "kind": &r.Kind, "because": &r.Because, "occurred": &r.Occurred,
+		"place": &r.Place, "words": &r.Words, "test": &r.Test, "dry_run": &r.DryRun,
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		return invalid("The body must be one JSON object.")
+	}
+	for dec.More() {
+		token, _ := dec.Token()
+		name, _ := token.(string)
+		into, known := fields[name]
+		if !known {
+			return &Refusal{
+				Reason: invalid("The body has a field that is unknown or given twice."),
+				Suggestion: `It is "` + name + `". The fields are "text", or "patient", "kind", "because", "occurred" and "place"; ` +
+					`and with both "words", "test" and "dry_run".`,
+			}
+		}
+		if err := dec.Decode(into); err != nil {
+			return invalid(`"` + name + `" is not well-formed, or not of the right type: "test" and "dry_run" are true or false, all else is text.`)
+		}
+		delete(fields, name)
+	}
+	if _, err := dec.Token(); err != nil {
+		return invalid("The body is not well-formed JSON.")
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return invalid("The body must be one JSON object and nothing after it.")
+	}
+	return nil
+}
