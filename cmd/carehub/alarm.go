@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"carehub/events"
+	"carehub/events/fhir"
+)
+
+// Alarms go out like any other event, through the same store and the same engine, to the people of hub.yaml's
+// alarms.notify. They fall back to the next channel soon, are retried for as long as anything else, and raise no alarm of
+// their own.
+const (
+	alarmFallback = time.Minute
+	giveUpAfter   = 72 * time.Hour
+)
+
+// publisher is where alarms are stored.
+type publisher interface {
+	Publish(ctx context.Context, rec events.Record, message []byte) (events.Stored, bool, error)
+}
+
+// raiseAlarm stores one alarm, once for each trouble.
+func raiseAlarm(ctx context.Context, f *folder, store publisher, about events.About, of events.Stored) error {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	id := events.AlarmID(about)
+	words := alarmWords(f, about, of)
+	message, err := fhir.EncodeAlarm(fhir.Alarm{ID: id, About: about, Words: words, Recorded: now, Hub: f.sender()})
+	if err != nil {
+		return fmt.Errorf("encode the alarm: %w", err)
+	}
+	rec := events.Record{V: events.RecordVersion,
+		Event: events.Event{ID: id, Patient: events.HubPatient, Kind: events.Alarm, Occurred: now, Recorded: now,
+			By: events.Actor{Kind: events.Hub, ID: events.HubPatient}, Words: words},
+		Plan: events.Plan{Rules: f.hash(), Hub: f.hub.URL, Renderer: events.Renderer, Urgency: events.Urgent,
+			FallbackAfter: alarmFallback, GiveUpAfter: giveUpAfter, About: &about}}
+	for _, who := range f.hub.Alarms.Notify {
+		if r, ok := f.recipient(who.V, who.Short()); ok {
+			r.Channels = otherFirst(r.Channels, about.Channel)
+			rec.Plan.Recipients = append(rec.Plan.Recipients, r)
+		}
+	}
+	_, _, err = store.Publish(ctx, rec, message)
+	return err
+}
+
+// otherFirst puts the channels that are not the one in trouble first: news of a broken mail server should not wait for
+// the mail server.
+func otherFirst(channels []events.Channel, trouble string) []events.Channel {
+	kind, _, _ := strings.Cut(trouble, "-") // email-2 is of type email
+	sorted := slices.Clone(channels)
+	slices.SortStableFunc(sorted, func(a, b events.Channel) int {
+		switch {
+		case (a.Type == kind) == (b.Type == kind):
+			return 0
+		case a.Type == kind:
+			return 1
+		}
+		return -1
+	})
+	return sorted
+}
+
+// alarmWords says what a person should do, naming no patient.
+func alarmWords(f *folder, about events.About, of events.Stored) string {
+	ref := events.Ref(about.Event)
+	if about.Reason == events.ReasonNoRecipient {
+		return fmt.Sprintf("A carer logged an event (ref %s) and no rule names anyone to tell. Nobody has been told. "+
+			"Please phone the people who should know, and set up routing for %s.", ref, of.Record.Event.Patient)
+	}
+	name, phone := about.Recipient, ""
+	for _, r := range of.Record.Plan.Recipients {
+		if r.ID == about.Recipient {
+			name, phone = r.Name, r.Phone
+		}
+	}
+	words := fmt.Sprintf("%s has not been told of a message (ref %s): %s.", name, ref, reasonWords(about.Reason))
+	if phone != "" {
+		words += " Please phone them on " + phone + "."
+	} else {
+		words += " Please phone them."
+	}
+	return words + " For the next hour this stands for any other message that meets the same trouble there."
+}
+
+// reasonWords finishes the sentence "… has not been told of a message: …".
+func reasonWords(r events.Reason) string {
+	words := map[events.Reason]string{
+		events.ReasonOverdue:   "it could not be delivered in time, and the hub keeps trying",
+		events.ReasonGone:      "their system says that it is gone for good",
+		events.ReasonAddress:   "the address does not work",
+		events.ReasonRejected:  "their system will not take it",
+		events.ReasonAuth:      "their system does not accept who we are",
+		events.ReasonRevoked:   "they are no longer registered here",
+		events.ReasonNoChannel: "they can only be reached by phone",
+		events.ReasonGaveUp:    "the hub has tried for three days and given up",
+	}[r]
+	if words == "" {
+		return "it could not be delivered"
+	}
+	return words
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+
+	"carehub/config"
+	"carehub/events"
+	"carehub/subscribers"
+	"carehub/subscribers/egress"
+	"carehub/subscribers/email"
+	"carehub/subscribers/fhirmsg"
+	"carehub/subscribers/webhook"
+)
+
+// version of the software, as recipients see it. A release sets it when linking.
+var version = "0.1.0"
+
+// channels are the ways of reaching people that this build has, by their name in YAML, and what they share.
+type channels struct {
+	types map[string]subscribers.Type
+	http  *http.Client
+	mail  *email.Channel // nil when the hub sends no mail
+}
+
+// newChannels makes the channel types as hub.yaml sets them up. It opens no connection.
+func newChannels(hub *config.Hub) (*channels, error) {
+	guard := egress.New(hub.Egress.Allow)
+	c := &channels{http: guard.Client(hub.Egress.Roots)}
+	c.types = map[string]subscribers.Type{
+		"webhook": webhook.New(c.http, webhook.Options{Version: version, AllowPlain: guard.AllowPlain}),
+		"fhir":    fhirmsg.New(c.http, fhirmsg.Options{Version: version, AllowPlain: guard.AllowPlain}),
+		"email":   noMail{},
+	}
+	if hub.Mail == nil {
+		return c, nil
+	}
+	mail, err := email.New(mailConfig(hub, guard))
+	if err != nil {
+		c.types["email"] = brokenMail{}
+		return c, fmt.Errorf("hub.yaml: mail: %w", err)
+	}
+	c.mail, c.types["email"] = mail, mail
+	return c, nil
+}
+
+func (c *channels) close(ctx context.Context) {
+	c.http.CloseIdleConnections()
+	if c.mail != nil {
+		c.mail.Close(ctx)
+	}
+}
+
+// channelTypes is newChannels for checking a folder, where a wrong mail setting has been reported at its line already.
+func channelTypes(hub *config.Hub) map[string]subscribers.Type {
+	c, _ := newChannels(hub)
+	return c.types
+}
+
+func mailConfig(hub *config.Hub, guard *egress.Guard) email.Config {
+	m := hub.Mail
+	c := email.Config{Host: m.Host, Port: m.Port, From: m.From, ReplyTo: hub.Contact.Email, HubName: hub.Name, Hello: m.Hello,
+		TLS: email.TLS(m.TLS), RootCAs: m.Roots, FullTo: m.FullTo, PerMinute: m.Rate,
+		AllowPlain: func(ip netip.Addr) bool { return guard.AllowPlain(ip.String()) }}
+	if m.Auth == nil {
+		return c
+	}
+	c.Auth = email.Auth{Mechanism: m.Auth.Mechanism, User: m.Auth.User, Password: m.Auth.Password.Reveal, ClientCert: m.Auth.Certificate}
+	switch {
+	case m.Auth.TokenURL != "":
+		c.Auth.Token = email.OAuth2(m.Auth.TokenURL, m.Auth.ClientID, m.Auth.ClientSecret.Reveal, m.Auth.Scopes...)
+	case !m.Auth.Token.IsZero():
+		c.Auth.Token = func(context.Context) (string, error) { return m.Auth.Token.Reveal(), nil }
+	}
+	return c
+}
+
+// noMail refuses email channels in a hub that sends no mail.
+type noMail struct{}
+
+func (noMail) Open(func(any) error) (subscribers.Endpoint, error) {
+	return nil, &subscribers.FieldError{Field: "to", Message: "cannot be reached: hub.yaml has no mail"}
+}
+
+// brokenMail stands in while hub.yaml's mail is wrong, which is a problem of its own and not one of each mailbox.
+type brokenMail struct{}
+
+func (brokenMail) Open(decode func(any) error) (subscribers.Endpoint, error) {
+	var s struct {
+		To      string         `yaml:"to,required"`
+		Content events.Content `yaml:"content"`
+	}
+	return nil, decode(&s)
+}

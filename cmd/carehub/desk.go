@@ -1,0 +1,142 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"carehub/config/strict"
+	"carehub/events"
+	"carehub/events/intake"
+	"carehub/routing"
+)
+
+// desk is what the doors ask of the configuration in force. It joins what routing, the register and patients.yaml know,
+// which know nothing of each other.
+type desk struct{ *folder }
+
+// Resolve returns the patient that by means.
+func (d desk) Resolve(by events.Actor, who string) (string, error) {
+	if patient, ok := d.rules.Resolve(by.ID, who); ok {
+		return patient, nil
+	}
+	return "", &events.Error{Kind: events.Invalid, Message: "Nobody is known to you by that name."}
+}
+
+// Aliases are what by calls people.
+func (d desk) Aliases(by events.Actor) map[string]string {
+	aliases := map[string]string{}
+	for _, text := range d.rules.Aliases(by.ID) {
+		if patient, ok := d.rules.Resolve(by.ID, text); ok {
+			aliases[text] = patient
+		}
+	}
+	return aliases
+}
+
+// May says whether by may log events about the patient.
+func (d desk) May(by events.Actor, patient string, now time.Time) intake.Authority {
+	switch d.rules.May(by.ID, patient, routing.Log, now) {
+	case routing.Allowed:
+		return intake.Allowed
+	case routing.Ended:
+		return intake.Ended
+	}
+	return intake.No
+}
+
+// maySee says whether by may see who was told of an event: who logged it or was told of it, or may see the patient.
+func (d desk) maySee(by events.Actor, rec events.Record) bool {
+	now := time.Now().In(d.hub.Location)
+	if rec.Event.By == by {
+		return d.rules.May(by.ID, rec.Event.Patient, routing.Log, now) == routing.Allowed
+	}
+	for _, r := range rec.Plan.Recipients {
+		if r.ID == by.ID && by.Kind == events.System {
+			return true
+		}
+	}
+	return d.rules.May(by.ID, rec.Event.Patient, routing.See, now) == routing.Allowed
+}
+
+// Plan freezes who is told of e.
+func (d desk) Plan(e events.Event) events.Plan {
+	kind := d.hub.Kinds[e.Kind]
+	plan := events.Plan{Rules: d.hash(), Hub: d.hub.URL, Renderer: events.Renderer, Urgency: kind.Urgency,
+		FallbackAfter: kind.FallbackAfter, AlarmAfter: kind.AlarmAfter, GiveUpAfter: giveUpAfter}
+	if because, ok := d.hub.Kinds[e.Because]; ok { // the stricter of the two
+		plan.FallbackAfter = min(plan.FallbackAfter, because.FallbackAfter)
+		plan.AlarmAfter = min(plan.AlarmAfter, because.AlarmAfter)
+		if because.Urgency == events.Urgent {
+			plan.Urgency = events.Urgent
+		}
+	}
+	matches, _ := d.rules.Match(e.Patient, e.Kind, e.Because, e.By.ID)
+	for _, m := range matches {
+		if r, ok := d.recipient(m.Recipient, m.Rule); ok {
+			plan.Recipients = append(plan.Recipients, r)
+		}
+	}
+	return plan
+}
+
+// People are whom a message names.
+func (d desk) People(e events.Event) (events.Patient, events.Person, events.Sender) {
+	by, ok := d.register.Person(e.By.ID)
+	if !ok {
+		s, _ := d.register.Lookup(e.By.ID)
+		by = events.Person{ID: e.By.ID, Kind: e.By.Kind, Name: cmp.Or(s.Name, e.By.ID), Phone: s.Phone}
+	}
+	return d.patients[e.Patient].Events(e.Patient), by, d.sender()
+}
+
+// Zone is where the hub is.
+func (d desk) Zone() *time.Location { return d.hub.Location }
+
+// Phones are whom to phone about the patient when nobody can be told: everyone that any rule names, and the hub itself.
+func (d desk) Phones(patient string) []string {
+	var phones []string
+	seen := map[string]bool{}
+	for _, kind := range events.Kinds {
+		matches, _ := d.rules.Match(patient, kind, "", "")
+		for _, m := range matches {
+			if s, ok := d.register.Lookup(m.Recipient); ok && s.Phone != "" && !s.Carer && !seen[s.ID] {
+				seen[s.ID] = true
+				phones = append(phones, s.Name+" "+s.Phone)
+			}
+		}
+	}
+	return append(phones, d.hub.Name+" "+d.hub.Contact.Phone)
+}
+
+// recipient is a registered subscriber as a plan names them.
+func (f *folder) recipient(id, rule string) (events.Recipient, bool) {
+	s, ok := f.register.Lookup(id)
+	r := events.Recipient{ID: id, Name: s.Name, Phone: s.Phone, Rule: rule}
+	for _, c := range s.Channels {
+		r.Channels = append(r.Channels, c.Channel)
+	}
+	return r, ok
+}
+
+// sender is the hub as recipients see it.
+func (f *folder) sender() events.Sender {
+	return events.Sender{Name: f.hub.Name, URL: f.hub.URL, Phone: f.hub.Contact.Phone, Email: f.hub.Contact.Email, Version: version}
+}
+
+// hash names the rules in force.
+func (f *folder) hash() string { return f.rules.Hash() }
+
+// holder is who a token is for.
+func (f *folder) holder(id string, system bool) (events.Actor, error) {
+	s, ok := f.register.Lookup(id)
+	switch {
+	case !ok:
+		return events.Actor{}, fmt.Errorf("%q is neither in carers.yaml nor in subscribers/%s", id, strict.DidYouMean(id, f.everyone()))
+	case s.Carer && system:
+		return events.Actor{}, fmt.Errorf("%s is a carer, not a system", id)
+	case s.Carer:
+		return events.Actor{Kind: events.Carer, ID: id}, nil
+	}
+	return events.Actor{Kind: events.System, ID: id}, nil
+}

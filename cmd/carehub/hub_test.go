@@ -1,0 +1,271 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"carehub/events"
+	"carehub/events/fhir"
+)
+
+// process is a hub in a process of its own, to be killed.
+type process struct {
+	t       *testing.T
+	dir     string
+	url     string
+	token   string
+	log     *os.File
+	running *exec.Cmd
+}
+
+var testSecret = "whsec_" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32))
+
+// newProcess writes a configuration with one webhook subscriber per receiver, all told of everything, and makes a token.
+func newProcess(t *testing.T, patients int, receivers ...*provider) *process {
+	t.Helper()
+	p := &process{t: t, dir: t.TempDir()}
+	address := freeAddress(t)
+	p.url = "http://" + address
+	files := map[string]string{
+		"hub.yaml": "name: Test hub\ncontact: {phone: \"+44 7700 900123\", email: help@hub.example}\nalarms: {notify: [" + receivers[0].id + "]}\n" +
+			"url: " + p.url + "\nlisten: " + address + "\negress: {allow: [127.0.0.0/8]}\n",
+		"carers.yaml": "ruth: {name: Ruth Example, relationship: daughter, phone: \"+44 7700 900124\"}\n" +
+			"tom: {name: Tom Example, relationship: grandson, phone: \"+44 7700 900125\"}\n",
+		"secrets/key": testSecret,
+	}
+	var ids []string
+	for _, r := range receivers {
+		ids = append(ids, r.id)
+		files["subscribers/"+r.id+".yaml"] = "id: " + r.id + "\nname: The " + r.id + "\nphone: \"01234 567890\"\nchannels:\n" +
+			"  - webhook: {url: \"" + r.server.URL + "/hook\", secret: \"${file:secrets/key}\"}\n"
+	}
+	var people strings.Builder
+	for n := range patients {
+		id := fmt.Sprintf("p-%04d", n)
+		fmt.Fprintf(&people, "%s: {name: Thomas Example, born: 1941-03-11, nhs_number: \"9990000018\"}\n", id)
+		files["routing/"+id+".yaml"] = "patient: " + id + "\nlogged_by: {ruth: {as: [dad " + string(rune('a'+n)) + "], may: [log, see]}}\n" +
+			"rules:\n  - {on: [admission, attendance, discharge, fall], notify: [" + strings.Join(ids, ", ") + "]}\n"
+	}
+	files["patients.yaml"] = people.String()
+	for name, text := range files {
+		writeFile(t, filepath.Join(p.dir, name), text)
+	}
+	p.token = p.run("token", "create", "ruth", "--dir", p.dir)
+	var err error
+	if p.log, err = os.Create(filepath.Join(p.dir, "hub.log")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.kill(); p.log.Close() })
+	return p
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// run runs another carehub command and returns what it prints.
+func (p *process) run(args ...string) string {
+	p.t.Helper()
+	out, err := exec.CommandContext(p.t.Context(), "carehub", args...).Output()
+	if err != nil {
+		p.t.Fatalf("carehub %s: %v", strings.Join(args, " "), err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// start starts the hub and returns when it is ready.
+func (p *process) start() {
+	p.t.Helper()
+	p.running = exec.Command("carehub", "serve", p.dir)
+	p.running.Stdout, p.running.Stderr = p.log, p.log
+	if err := p.running.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	waitUntil(p.t, "the hub is ready", func() bool {
+		resp, err := http.Get(p.url + "/readyz")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// kill ends the hub as a power cut would end its process.
+func (p *process) kill() {
+	if p.running != nil {
+		_ = p.running.Process.Kill()
+		_ = p.running.Wait()
+		p.running = nil
+	}
+}
+
+// stop ends the hub in order.
+func (p *process) stop() {
+	p.t.Helper()
+	if err := p.running.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := p.running.Wait(); err != nil {
+		p.t.Errorf("the hub ended with %v", err)
+	}
+	p.running = nil
+}
+
+// post logs an event and returns the status and the answer.
+func (p *process) post(ctx context.Context, key, body string) (int, map[string]any, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+"/events", strings.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+p.token)
+	req.Header.Set("Idempotency-Key", key)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	var answer map[string]any
+	err = json.NewDecoder(resp.Body).Decode(&answer)
+	return resp.StatusCode, answer, err
+}
+
+// waitUntil polls until what holds, for two minutes at the most.
+func waitUntil(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.After(2 * time.Minute)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-deadline:
+			t.Fatalf("waited in vain until %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// provider is a receiver that verifies signatures with software that is not ours and keeps a diary.
+type provider struct {
+	t      *testing.T
+	id     string
+	server *httptest.Server
+	before func(w http.ResponseWriter, r *http.Request) (answered bool) // may misbehave
+
+	mu       sync.Mutex
+	arrivals []message
+	first    map[string]message // by event
+}
+
+type message struct {
+	id, event, patient string
+	sum                [32]byte
+	body               []byte
+}
+
+func newProvider(t *testing.T, id string) *provider {
+	p := &provider{t: t, id: id, first: map[string]message{}}
+	p.server = httptest.NewServer(p)
+	t.Cleanup(p.server.Close)
+	return p
+}
+
+func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the hub was killed in the middle
+	}
+	if p.before != nil && p.before(w, r) {
+		return
+	}
+	hook, err := standardwebhooks.NewWebhook(testSecret)
+	if err == nil {
+		err = hook.Verify(body, r.Header)
+	}
+	if err != nil {
+		p.t.Errorf("%s: signature: %v", p.id, err)
+	}
+	m, err := fhir.Decode(body)
+	if err != nil {
+		p.t.Errorf("%s: %v", p.id, err)
+	}
+	p.take(message{id: r.Header.Get("webhook-id"), event: m.Event.ID, patient: m.Event.Patient, sum: sha256.Sum256(body), body: body})
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (p *provider) take(m message) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.arrivals = append(p.arrivals, m)
+	if f, repeat := p.first[m.event]; !repeat {
+		p.first[m.event] = m
+	} else if f.id != m.id || f.sum != m.sum {
+		p.t.Errorf("%s: the repeat of %s has another id or other bytes", p.id, m.event)
+	}
+}
+
+// firsts returns the events of a patient in the order of their first arrival, alarms left out.
+func (p *provider) firsts(patient string) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var ids []string
+	seen := map[string]bool{}
+	for _, m := range p.arrivals {
+		if m.patient == patient && !seen[m.event] {
+			seen[m.event] = true
+			ids = append(ids, m.event)
+		}
+	}
+	return ids
+}
+
+func (p *provider) count() (arrived, different int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.arrivals {
+		if m.patient != events.HubPatient {
+			arrived++
+		}
+	}
+	for _, m := range p.first {
+		if m.patient != events.HubPatient {
+			different++
+		}
+	}
+	return arrived, different
+}

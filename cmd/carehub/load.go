@@ -1,0 +1,86 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"carehub/config"
+	"carehub/config/strict"
+	"carehub/routing"
+	"carehub/subscribers"
+)
+
+// folder is a configuration folder, read.
+type folder struct {
+	hub      *config.Hub
+	patients config.Patients
+	register *subscribers.Register
+	rules    *routing.Rules
+	channels *channels       // nil unless loaded for use
+	problems strict.Problems // that a hub can run with
+}
+
+type loadOptions struct {
+	noSecrets bool // check where secrets and private files are not, as in CI
+	// types makes the channel types from the hub's settings, which may be incomplete when there are problems.
+	types func(hub *config.Hub) map[string]subscribers.Type
+}
+
+// loadFolder reads everything an admin edits in one pass. The folder is fit for use if the problems have not Failed.
+func loadFolder(dir string, opt loadOptions) (*folder, strict.Problems) {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		at := strict.Pos{File: filepath.ToSlash(dir), Line: 1, Column: 1}
+		return nil, strict.Problems{{Pos: at, Message: "there is no such folder"}}
+	}
+	source := &strict.Folder{Dir: dir, NoSecrets: opt.noSecrets}
+	checkNames(source)
+	f := &folder{hub: config.LoadHub(source)}
+	now := time.Now().In(f.hub.Location)
+	f.patients = config.LoadPatients(source, now)
+	f.register = subscribers.Load(source, opt.types(f.hub))
+	known := f.known(source)
+	f.rules = routing.Load(source, known, now)
+	checkAlarms(source, f.hub, known)
+	return f, source.Problems()
+}
+
+// known gathers what the routing rules are checked against.
+func (f *folder) known(source *strict.Folder) routing.Known {
+	known := routing.Known{Reachable: map[string]bool{}, NoCarers: !source.Has(subscribers.CarersFile)}
+	for _, s := range f.register.All() {
+		known.Reachable[s.ID] = len(s.Channels) > 0
+	}
+	if f.patients != nil {
+		known.Patients = make(map[string]strict.Pos, len(f.patients))
+	}
+	for id, p := range f.patients {
+		known.Patients[id] = p.Pos
+	}
+	return known
+}
+
+// checkAlarms reports alarm recipients that no alarm would reach.
+func checkAlarms(source *strict.Folder, hub *config.Hub, known routing.Known) {
+	for _, to := range hub.Alarms.Notify {
+		switch reachable, registered := known.Reachable[to.V]; {
+		case !registered && !known.NoCarers:
+			source.Report(to.Pos, "unknown alarm recipient %q%s", to.V, strict.DidYouMean(to.V, slices.Sorted(maps.Keys(known.Reachable))))
+		case registered && !reachable:
+			source.Report(to.Pos, "%s has no channel, so no alarm would reach them", to.V)
+		}
+	}
+}
+
+// checkNames reports files whose names nearly are ours: they would not be read.
+func checkNames(source *strict.Folder) {
+	ours := []string{"hub.yaml", config.PatientsFile, subscribers.CarersFile, subscribers.Folder, routing.Folder}
+	entries, _ := os.ReadDir(source.Dir)
+	for _, e := range entries {
+		if near := strict.DidYouMean(e.Name(), ours); near != "" && !slices.Contains(ours, e.Name()) {
+			source.Report(strict.Pos{File: e.Name(), Line: 1, Column: 1}, "nothing reads a file of this name%s", near)
+		}
+	}
+}

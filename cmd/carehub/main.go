@@ -1,0 +1,39 @@
+// Command carehub tells everyone who should know when a carer logs that something happened to the person they care for.
+// It is the hub (serve), the carer's and the admin's commands, and a demo of all of it; one file for each verb.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := rootCommand().ExecuteContext(ctx)
+	stop()
+	if err == nil {
+		return
+	}
+	code := 1
+	if exit, ok := errors.AsType[exitError](err); ok {
+		code = exit.code
+	}
+	if err.Error() != "" {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(code)
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{Use: "carehub", Short: "Tell everyone who should know", Version: version,
+		SilenceErrors: true, SilenceUsage: true}
+	root.SetOut(os.Stdout)
+	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), whoCommand(), tokenCommand(), logCommand(), statusCommand())
+	return root
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"time"
+
+	"carehub/events"
+	"carehub/events/fhir"
+	"carehub/events/intake"
+	"carehub/events/receipts"
+)
+
+// routes is every URL of the hub. draining is closed when the doors close.
+func (h *hub) routes(draining <-chan struct{}) http.Handler {
+	d := desk{h.folder}
+	viewer := receipts.Viewer{Source: source{h.store, h.engine}, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
+	read := &receipts.Handler{Viewer: viewer, Authenticate: h.tokens.authenticate, MaySee: d.maySee, Draining: draining, Log: h.log}
+	in := intake.New(h.store, func() intake.Desk { return d }, time.Now)
+	write := &intake.Handler{Intake: in, Authenticate: h.tokens.authenticate, Log: h.log,
+		View: func(ctx context.Context, st events.Stored) (any, error) {
+			h.meter.accepted(st.Record.Event.Kind)
+			return viewer.View(ctx, st)
+		}}
+	page := &receipts.Page{Links: h.links, Hub: h.folder.sender, Zone: d.Zone, Clock: time.Now, Log: h.log, Open: h.letter}
+
+	mux := http.NewServeMux()
+	mux.Handle("POST /events", write)
+	mux.HandleFunc("GET /events/{id}", read.Get)
+	mux.HandleFunc("GET /events/{id}/stream", read.Stream)
+	mux.Handle("/m/{token}", page)
+	mux.HandleFunc("GET /fhir/metadata", h.metadata)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, map[string]bool{"alive": true}) })
+	mux.HandleFunc("GET /readyz", h.readyz)
+	mux.Handle("GET /metrics", h.meter)
+	return mux
+}
+
+// source joins the store and the engine for those who read.
+type source struct {
+	store interface {
+		Find(ctx context.Context, id string) (events.Stored, error)
+	}
+	engine interface {
+		Receipts(ctx context.Context, st events.Stored) ([]events.Receipt, error)
+		Watch(event string) (changed <-chan struct{}, stop func())
+	}
+}
+
+func (s source) Find(ctx context.Context, id string) (events.Stored, error) {
+	return s.store.Find(ctx, id)
+}
+func (s source) Receipts(ctx context.Context, st events.Stored) ([]events.Receipt, error) {
+	return s.engine.Receipts(ctx, st)
+}
+func (s source) Watch(id string) (<-chan struct{}, func()) { return s.engine.Watch(id) }
+
+// letter returns the message that a recipient's link opens, as long as the recipient is registered.
+func (h *hub) letter(ctx context.Context, event, recipient string) (fhir.Message, error) {
+	st, err := h.store.Find(ctx, event)
+	if err != nil {
+		return fhir.Message{}, err
+	}
+	_, registered := h.folder.register.Lookup(recipient)
+	named := slices.ContainsFunc(st.Record.Plan.Recipients, func(r events.Recipient) bool { return r.ID == recipient })
+	if !registered || !named {
+		return fhir.Message{}, &events.Error{Kind: events.NotFound, Message: "There is no such page."}
+	}
+	return fhir.Decode(st.Message)
+}
+
+// readyz says whether the hub can do its work: the store answers, and outcomes can be written.
+func (h *hub) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+	defer cancel()
+	health := h.engine.Health()
+	body := map[string]any{"ready": true, "parked": health.Parked, "oldest_seconds": int(health.Oldest.Seconds())}
+	status := http.StatusOK
+	_, _, _, err := h.store.HubGet(ctx, "hub.secret.links")
+	if err != nil || health.Ledger != nil {
+		status = http.StatusServiceUnavailable
+		body["ready"], body["why"] = false, "the store does not answer or cannot be written"
+	}
+	reply(w, status, body)
+}
+
+func reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the client has gone
+}
+
+// metadata declares what this server does. It needs no login.
+func (h *hub) metadata(w http.ResponseWriter, _ *http.Request) {
+	body, err := fhir.Capability(h.folder.sender(), h.started)
+	if err != nil {
+		h.log.Error("capability statement", "error", err.Error())
+		http.Error(w, "", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/fhir+json")
+	_, _ = w.Write(body)
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"carehub/config"
+	"carehub/events"
+	"carehub/events/receipts"
+	"carehub/events/stream"
+	"carehub/subscribers"
+	"carehub/subscribers/deliver"
+)
+
+func serveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "serve [DIR]", Short: "Run the hub with the configuration folder DIR", Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir := "."
+			if len(args) == 1 {
+				dir = args[0]
+			}
+			log := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
+			f, err := loadForUse(dir)
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), f, log, nil)
+		},
+	}
+}
+
+// loadForUse reads a configuration folder, with its secrets, and insists that a hub can run with it.
+func loadForUse(dir string) (*folder, error) {
+	var made *channels
+	var failed error
+	f, problems := loadFolder(dir, loadOptions{types: func(hub *config.Hub) map[string]subscribers.Type {
+		made, failed = newChannels(hub)
+		return made.types
+	}})
+	if problems.Unfit() {
+		return nil, exitError{1, problems.Error()}
+	}
+	f.channels, f.problems = made, problems
+	return f, failed
+}
+
+func openStore(ctx context.Context, f *folder, log *slog.Logger) (*stream.Store, error) {
+	o := stream.Options{Dir: f.hub.Store, Logger: log}
+	if f.hub.NATS != nil {
+		o.Dir, o.URL, o.Creds = "", f.hub.NATS.URL, f.hub.NATS.Creds
+	}
+	return stream.Open(ctx, o)
+}
+
+// hub is the parts of a running hub, in the order in which an event meets them.
+type hub struct {
+	folder  *folder
+	log     *slog.Logger
+	store   *stream.Store
+	tokens  *tokens
+	links   receipts.Links
+	engine  *deliver.Engine
+	meter   *meter
+	started time.Time
+	doors   net.Listener
+	admin   net.Listener // nil with an external store
+}
+
+// serve runs a hub until ctx ends, then drains: the doors close first, then what is in flight is delivered, then the
+// store closes. ready, if not nil, is called with the address once the doors are open.
+func serve(ctx context.Context, f *folder, log *slog.Logger, ready func(address string)) error {
+	h := &hub{folder: f, log: log, meter: newMeter(), started: time.Now()}
+	opening, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	err := h.open(opening)
+	defer h.close()
+	if err != nil {
+		return err
+	}
+	for _, p := range f.problems {
+		log.Warn("configuration", "problem", p.String())
+	}
+	log.Info("hub is up", "version", version, "listen", h.doors.Addr().String(), "rules", f.hash())
+	if ready != nil {
+		ready(h.doors.Addr().String())
+	}
+	return h.run(ctx)
+}
+
+// open connects everything, without starting it.
+func (h *hub) open(ctx context.Context) (err error) {
+	if h.store, err = openStore(ctx, h.folder, h.log); err != nil {
+		return err
+	}
+	key, err := secretKey(ctx, h.store, "links")
+	if err != nil {
+		return fmt.Errorf("key of the links: %w", err)
+	}
+	h.links = receipts.Links{Key: key, Base: h.folder.hub.URL}
+	h.tokens = newTokens(h.store)
+	h.engine = deliver.New(deliver.Options{Log: h.store, Ledger: h.store, Lookup: h.folder.register.Lookup, Link: h.links.For,
+		Slog: h.log, Attempted: h.meter.attempted,
+		Alarm: func(ctx context.Context, about events.About, of events.Stored) error {
+			return raiseAlarm(ctx, h.folder, h.store, about, of)
+		}})
+	h.meter.watch(h.engine)
+	if h.doors, err = net.Listen("tcp", h.folder.hub.Listen); err != nil {
+		return fmt.Errorf("hub.yaml: listen: %w", err)
+	}
+	if h.folder.hub.NATS == nil {
+		h.admin, err = listenAdmin(h.folder.hub.Store)
+	}
+	return err
+}
+
+func (h *hub) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for _, l := range []net.Listener{h.doors, h.admin} {
+		if l != nil {
+			_ = l.Close() // closed already unless opening failed
+		}
+	}
+	h.folder.channels.close(ctx)
+	if h.store != nil {
+		if err := h.store.Close(ctx); err != nil {
+			h.log.Error("store not closed in order", "error", err.Error())
+		}
+	}
+}
+
+// run starts everything and waits for it to end. The engine outlives the doors: what they accepted is delivered if it can
+// be. Any part that fails takes the others down, for a supervisor to start anew.
+func (h *hub) run(ctx context.Context) error {
+	doorsOpen, shutDoors := context.WithCancel(ctx)
+	engineOn, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopEngine()
+	defer shutDoors()
+	failures := make(chan error, 4)
+	start := func(part string, on context.Context, run func(context.Context) error) (ended chan struct{}) {
+		ended = make(chan struct{})
+		go func() {
+			defer close(ended)
+			if err := run(on); err != nil && on.Err() == nil {
+				failures <- fmt.Errorf("%s: %w", part, err)
+				shutDoors()
+			}
+		}()
+		return ended
+	}
+	known := make(chan struct{})
+	following := start("tokens", engineOn, func(ctx context.Context) error { return h.tokens.follow(ctx, func() { close(known) }) })
+	engine := start("engine", engineOn, h.engine.Run)
+	select {
+	case <-known:
+	case <-doorsOpen.Done():
+	}
+	doors := start("doors", doorsOpen, func(ctx context.Context) error { return serveUntil(ctx, h.doors, h.routes(doorsOpen.Done())) })
+	admin := start("admin socket", doorsOpen, func(ctx context.Context) error {
+		if h.admin == nil {
+			return nil
+		}
+		return serveUntil(ctx, h.admin, adminRoutes(h.tokens))
+	})
+	<-doors
+	<-admin
+	stopEngine()
+	<-engine
+	<-following
+	h.log.Info("hub is down")
+	select {
+	case err := <-failures:
+		return err
+	default:
+		return nil
+	}
+}
+
+// serveUntil serves h on l until ctx ends, and waits for what is being answered.
+func serveUntil(ctx context.Context, l net.Listener, h http.Handler) error {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(l) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	err := srv.Shutdown(drain)
+	if err != nil {
+		_ = srv.Close()
+	}
+	if serveErr := <-failed; !errors.Is(serveErr, http.ErrServerClosed) {
+		return serveErr
+	}
+	return err
+}
