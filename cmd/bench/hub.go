@@ -145,12 +145,17 @@ func (b *bench) hub(ctx context.Context) (result, error) {
 	if err != nil {
 		return result{}, fmt.Errorf("make a token: %w", err)
 	}
-	stop, err := b.serve(ctx, dir, address)
+	hub, err := b.serve(ctx, dir, address)
 	if err != nil {
 		return result{}, err
 	}
-	defer stop()
-	return b.load(ctx, "http://"+address, strings.TrimSpace(string(token)))
+	r, err := b.load(ctx, "http://"+address, strings.TrimSpace(string(token)))
+	_ = hub.Process.Signal(syscall.SIGTERM)
+	if werr := hub.Wait(); err == nil {
+		err = werr
+	}
+	r.cpu = (hub.ProcessState.UserTime() + hub.ProcessState.SystemTime()) / time.Duration(max(r.events, 1))
+	return r, err
 }
 
 func (b *bench) load(ctx context.Context, hub, token string) (result, error) {
@@ -168,7 +173,7 @@ func (b *bench) load(ctx context.Context, hub, token string) (result, error) {
 	if err == nil {
 		err = b.awaitAll(ctx, int(n.Load()))
 	}
-	return result{float64(n.Load()) / time.Since(start).Seconds(), median(times)}, err
+	return result{events: int(n.Load()), rate: float64(n.Load()) / time.Since(start).Seconds(), p50: median(times)}, err
 }
 
 func logEvent(ctx context.Context, client *http.Client, hub, token string, n, patients int) error {
@@ -193,7 +198,7 @@ func logEvent(ctx context.Context, client *http.Client, hub, token string, n, pa
 }
 
 // serve starts the hub, its log going to a file, and returns once it is ready.
-func (b *bench) serve(ctx context.Context, dir, address string) (stop func(), err error) {
+func (b *bench) serve(ctx context.Context, dir, address string) (*exec.Cmd, error) {
 	log, err := os.Create(filepath.Join(b.dir, "hub.log")) // #nosec G304 -- the bench's own folder
 	if err != nil {
 		return nil, err
@@ -203,11 +208,7 @@ func (b *bench) serve(ctx context.Context, dir, address string) (stop func(), er
 	if err := hub.Start(); err != nil {
 		return nil, err
 	}
-	stop = func() {
-		_ = hub.Process.Signal(syscall.SIGTERM)
-		_ = hub.Wait()
-		_ = log.Close()
-	}
+	_ = log.Close() // the hub has its own
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
 		resp, err := http.Get("http://" + address + "/readyz") // #nosec G107 -- loopback
 		if err != nil {
@@ -215,10 +216,11 @@ func (b *bench) serve(ctx context.Context, dir, address string) (stop func(), er
 		}
 		_ = resp.Body.Close()
 		if resp.StatusCode == http.StatusOK {
-			return stop, nil
+			return hub, nil
 		}
 	}
-	stop()
+	_ = hub.Process.Kill()
+	_ = hub.Wait()
 	return nil, fmt.Errorf("the hub did not become ready; see %s", log.Name())
 }
 

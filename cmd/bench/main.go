@@ -68,7 +68,7 @@ func run(ctx context.Context, s settings) error {
 	defer b.close()
 
 	var ratios []float64
-	fmt.Printf("%-6s %12s %14s %12s %8s %14s\n", "round", "raw fsync/s", "raw events/s", "hub events/s", "ratio", "hub p50 accept")
+	fmt.Printf("%-6s %12s %14s %12s %8s %14s %14s\n", "round", "raw fsync/s", "raw events/s", "hub events/s", "ratio", "hub p50 accept", "hub CPU/event")
 	for n := range s.rounds {
 		fsyncs, err := b.rawFsync(ctx)
 		if err != nil {
@@ -83,7 +83,8 @@ func run(ctx context.Context, s settings) error {
 			return fmt.Errorf("hub round: %w", err)
 		}
 		ratios = append(ratios, hub.rate/raw.rate)
-		fmt.Printf("%-6d %12.0f %14.0f %12.0f %8.3f %14s\n", n+1, fsyncs, raw.rate, hub.rate, hub.rate/raw.rate, hub.p50.Round(100*time.Microsecond))
+		fmt.Printf("%-6d %12.0f %14.0f %12.0f %8.3f %14s %14s\n", n+1, fsyncs, raw.rate, hub.rate, hub.rate/raw.rate,
+			hub.p50.Round(100*time.Microsecond), hub.cpu.Round(time.Microsecond))
 	}
 	slices.Sort(ratios)
 	fmt.Printf("median ratio %.3f of %d rounds; every event arrived at all four receivers\n", ratios[len(ratios)/2], s.rounds)

@@ -17,8 +17,10 @@ import (
 
 // result of one measurement.
 type result struct {
-	rate float64       // events a second, stored and with all four
-	p50  time.Duration // of an accepted event: until it was known to be stored
+	events int
+	rate   float64       // events a second, stored and with all four
+	p50    time.Duration // of an accepted event: until it was known to be stored
+	cpu    time.Duration // of the hub's process, for each event
 }
 
 // rawFsync measures single fsyncs of 3 KB, one after another, for a second.
@@ -129,7 +131,7 @@ func (b *bench) raw(ctx context.Context) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	return result{float64(n.Load()) / took.Seconds(), median(times)}, b.awaitAll(ctx, int(n.Load()))
+	return result{events: int(n.Load()), rate: float64(n.Load()) / took.Seconds(), p50: median(times)}, b.awaitAll(ctx, int(n.Load()))
 }
 
 func post(ctx context.Context, client *http.Client, url, id string, body []byte) error {

@@ -12,7 +12,7 @@ import (
 )
 
 func ledgerNewest(t *testing.T, s Store) {
-	key := events.LedSubject(1, "p-7f3k", "ev-7f3k-x", 0)
+	key := events.LedSubject(1, 7)
 	want := func(value string, present bool) {
 		t.Helper()
 		got, ok, err := s.Get(t.Context(), 1, key)
