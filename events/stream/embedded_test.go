@@ -65,7 +65,7 @@ func publishForEver(dir string) {
 					rec = streamtest.Record(fmt.Sprintf("p-n%d", n), fmt.Sprint(os.Getpid(), i), events.Fall, 400)
 				}
 				stored, _, err := s.Publish(context.Background(), rec, []byte(strings.Repeat("x", 3000)))
-				entry := events.Entry{Key: events.LedSubject(stored.Partition, rec.Event.Patient, rec.Event.ID, 0), Value: []byte("1")}
+				entry := events.Entry{Key: events.LedSubject(stored.Partition, stored.Seq), Value: []byte("1")}
 				if err == nil {
 					err = s.Put(context.Background(), stored.Partition, []events.Entry{entry})
 				}
