@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -171,12 +172,17 @@ func (e *Engine) Health() Health {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var h Health
-	now := time.Now()
 	for _, s := range e.shards {
-		for _, page := range s.pages {
-			for _, d := range page.waits {
-				h.Parked++
-				h.Oldest = max(h.Oldest, now.Sub(d.recorded))
+		first := uint64(math.MaxUint64) // number of the oldest page: later events are in later pages
+		for key, page := range s.pages {
+			h.Parked += len(page.waits)
+			if len(page.waits) > 0 {
+				first = min(first, key.number)
+			}
+		}
+		for key, page := range s.pages {
+			if key.number == first {
+				h.Oldest = max(h.Oldest, page.oldest())
 			}
 		}
 		if s.failure != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"carehub/events"
 )
@@ -89,6 +90,14 @@ func (s *shard) onAgenda(d *delivery) {
 	if at := d.nextDue(); !at.IsZero() {
 		s.e.schedule(entry{at: at, delivery: d})
 	}
+}
+
+// oldest is the age of what has waited longest.
+func (p *page) oldest() (age time.Duration) {
+	for _, d := range p.waits {
+		age = max(age, time.Since(d.recorded))
+	}
+	return age
 }
 
 // encode writes the page; nil when nothing waits any more.
