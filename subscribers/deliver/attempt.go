@@ -48,7 +48,7 @@ func (e *Engine) trying(ev *event, d *delivery, ch int) events.State {
 	defer e.mu.Unlock()
 	out := &ev.out[d.index]
 	if out.State == "" {
-		out.State, out.Channel, out.At = events.Trying, d.channels[ch], time.Now().UTC()
+		out.State, out.Channel, out.At = events.Trying, d.channels[ch], time.Now().UTC().Truncate(time.Millisecond)
 		e.notify(ev)
 	}
 	return out.State
@@ -191,7 +191,7 @@ func (e *Engine) retrying(d *delivery, ch int, f *events.Failure, next time.Time
 	if d.event == nil {
 		return
 	}
-	out := events.Outcome{State: events.Retrying, Channel: d.channels[ch], At: time.Now().UTC(), Attempts: d.attempts(),
+	out := events.Outcome{State: events.Retrying, Channel: d.channels[ch], At: time.Now().UTC().Truncate(time.Millisecond), Attempts: d.attempts(),
 		Reason: f.Reason, Next: next.UTC(), Alarmed: d.event.out[d.index].Alarmed}
 	if next.IsZero() {
 		out.Next = time.Time{}
@@ -214,7 +214,7 @@ func (e *Engine) abandon(d *delivery, state events.State, reason events.Reason, 
 
 // end writes a final outcome and takes d out of its lane.
 func (e *Engine) end(d *delivery, out events.Outcome) {
-	out.At, out.Attempts = time.Now().UTC(), d.attempts()
+	out.At, out.Attempts = time.Now().UTC().Truncate(time.Millisecond), d.attempts()
 	out.Alarmed = d.event.out[d.index].Alarmed
 	d.done = true
 	d.shard.note(d.event, d.index, out)
