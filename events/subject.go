@@ -21,7 +21,7 @@ import (
 // Partition returns the partition of a patient, as NATS's own partition() mapping does: fnv32a % n.
 func Partition(patient string, n int) int {
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(patient)) // never fails
+	_, _ = h.Write([]byte(patient))   // never fails
 	return int(h.Sum32() % uint32(n)) // #nosec G115 -- n is a small positive count
 }
 

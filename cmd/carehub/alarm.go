@@ -69,8 +69,12 @@ func otherFirst(channels []events.Channel, trouble string) []events.Channel {
 func alarmWords(f *folder, about events.About, of events.Stored) string {
 	ref := events.Ref(about.Event)
 	if about.Reason == events.ReasonNoRecipient {
-		return fmt.Sprintf("A carer logged an event (ref %s) and no rule names anyone to tell. Nobody has been told. "+
-			"Please phone the people who should know, and set up routing for %s.", ref, of.Record.Event.Patient)
+		return fmt.Sprintf("An event was logged (reference %s, %s) and no rule names anyone to tell. Nobody has been told. "+
+			"Please phone the people who should know, and set up routing for %s.", ref, about.Event, of.Record.Event.Patient)
+	}
+	if about.Recipient == "" {
+		return fmt.Sprintf("A stored event (reference %s, %s) cannot be read any more, so nobody can be told of it. "+
+			"Please ask whoever logged it.", ref, about.Event)
 	}
 	name, phone := about.Recipient, ""
 	for _, r := range of.Record.Plan.Recipients {
@@ -78,13 +82,16 @@ func alarmWords(f *folder, about events.About, of events.Stored) string {
 			name, phone = r.Name, r.Phone
 		}
 	}
-	words := fmt.Sprintf("%s has not been told of a message (ref %s): %s.", name, ref, reasonWords(about.Reason))
+	words := fmt.Sprintf("%s has not been told of a message (reference %s, %s): %s.", name, ref, about.Event, reasonWords(about.Reason))
 	if phone != "" {
 		words += " Please phone them on " + phone + "."
 	} else {
 		words += " Please phone them."
 	}
-	return words + " For the next hour this stands for any other message that meets the same trouble there."
+	if about.Reason == events.ReasonOverdue {
+		words += " For the next hour this stands for every other message that they wait for."
+	}
+	return words
 }
 
 // reasonWords finishes the sentence "… has not been told of a message: …".

@@ -47,6 +47,9 @@ func (d desk) May(by events.Actor, patient string, now time.Time) intake.Authori
 
 // maySee says whether by may see who was told of an event: who logged it or was told of it, or may see the patient.
 func (d desk) maySee(by events.Actor, rec events.Record) bool {
+	if _, registered := d.register.Lookup(by.ID); !registered {
+		return false
+	}
 	now := time.Now().In(d.hub.Location)
 	if rec.Event.By == by {
 		return d.rules.May(by.ID, rec.Event.Patient, routing.Log, now) == routing.Allowed
@@ -73,9 +76,9 @@ func (d desk) Plan(e events.Event) events.Plan {
 	}
 	matches, _ := d.rules.Match(e.Patient, e.Kind, e.Because, e.By.ID)
 	for _, m := range matches {
-		if r, ok := d.recipient(m.Recipient, m.Rule); ok {
-			plan.Recipients = append(plan.Recipients, r)
-		}
+		// Somebody who is not registered stands in the plan without a channel: the engine refuses them, with an alarm.
+		r, _ := d.recipient(m.Recipient, m.Rule)
+		plan.Recipients = append(plan.Recipients, r)
 	}
 	return plan
 }
@@ -112,7 +115,7 @@ func (d desk) Phones(patient string) []string {
 // recipient is a registered subscriber as a plan names them.
 func (f *folder) recipient(id, rule string) (events.Recipient, bool) {
 	s, ok := f.register.Lookup(id)
-	r := events.Recipient{ID: id, Name: s.Name, Phone: s.Phone, Rule: rule}
+	r := events.Recipient{ID: id, Name: cmp.Or(s.Name, id), Phone: s.Phone, Rule: rule}
 	for _, c := range s.Channels {
 		r.Channels = append(r.Channels, c.Channel)
 	}

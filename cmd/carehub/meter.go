@@ -46,6 +46,8 @@ func (m *meter) watch(e *deliver.Engine) {
 	}
 	gauge("carehub_parked", "Deliveries waiting on disk.", func(h deliver.Health) float64 { return float64(h.Parked) })
 	gauge("carehub_oldest_parked_seconds", "Age of the oldest delivery that waits.", func(h deliver.Health) float64 { return h.Oldest.Seconds() })
+	gauge("carehub_alarms_unheard", "Alarms that did not reach one of their recipients, since the start.",
+		func(h deliver.Health) float64 { return float64(h.Unheard) })
 	gauge("carehub_ledger_down", "1 while outcomes cannot be written.", func(h deliver.Health) float64 {
 		if h.Ledger != nil {
 			return 1

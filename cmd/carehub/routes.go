@@ -76,7 +76,8 @@ func (h *hub) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 	defer cancel()
 	health := h.engine.Health()
-	body := map[string]any{"ready": true, "parked": health.Parked, "oldest_seconds": int(health.Oldest.Seconds())}
+	body := map[string]any{"ready": true, "parked": health.Parked, "oldest_seconds": int(health.Oldest.Seconds()),
+		"alarms_unheard": health.Unheard, "lost": health.Lost}
 	status := http.StatusOK
 	_, _, _, err := h.store.HubGet(ctx, "hub.secret.links")
 	if err != nil || health.Ledger != nil {

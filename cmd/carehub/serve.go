@@ -155,10 +155,15 @@ func (h *hub) run(ctx context.Context) error {
 		ended = make(chan struct{})
 		go func() {
 			defer close(ended)
-			if err := run(on); err != nil && on.Err() == nil {
-				failures <- fmt.Errorf("%s: %w", part, err)
-				shutDoors()
+			err := run(on)
+			if on.Err() != nil {
+				return
 			}
+			if err == nil {
+				err = errors.New("ended by itself")
+			}
+			failures <- fmt.Errorf("%s: %w", part, err)
+			shutDoors()
 		}()
 		return ended
 	}
@@ -172,6 +177,7 @@ func (h *hub) run(ctx context.Context) error {
 	doors := start("doors", doorsOpen, func(ctx context.Context) error { return serveUntil(ctx, h.doors, h.routes(doorsOpen.Done())) })
 	admin := start("admin socket", doorsOpen, func(ctx context.Context) error {
 		if h.admin == nil {
+			<-ctx.Done()
 			return nil
 		}
 		return serveUntil(ctx, h.admin, adminRoutes(h.tokens))

@@ -91,12 +91,12 @@ func (t *tokens) revoke(ctx context.Context, id string) (int, error) {
 		if k.ID != id {
 			continue
 		}
-		t.mu.Lock()
-		delete(t.byHash, k.Hash)
-		t.mu.Unlock()
 		if err := t.store.HubDelete(ctx, tokenKey+k.Hash); err != nil {
 			return n, fmt.Errorf("revoke a token: %w", err)
 		}
+		t.mu.Lock()
+		delete(t.byHash, k.Hash)
+		t.mu.Unlock()
 		n++
 	}
 	return n, nil

@@ -186,6 +186,9 @@ func (s *Store) stored(ctx context.Context, p int, msg *jetstream.RawStreamMsg, 
 func (s *Store) chunk(ctx context.Context, p int) func(string) ([]byte, error) {
 	return func(subject string) ([]byte, error) {
 		msg, err := s.events[p].GetLastMsgForSubject(ctx, subject)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil, &events.Error{Kind: events.Internal, Message: "Part of a stored plan is missing.", Err: err}
+		}
 		if err != nil {
 			return nil, away(fmt.Errorf("part of a plan: %w", err))
 		}

@@ -76,7 +76,10 @@ func (p parcel) headers() nats.Header {
 	return h
 }
 
-var errForeign = errors.New("not written by carehub")
+var (
+	errForeign = errors.New("not written by carehub")
+	errNewer   = errors.New("newer than this program")
+)
 
 // unpack reads an event message; chunk fetches a plan message. A care message without a record is errForeign.
 func unpack(p int, seq uint64, h nats.Header, body []byte, chunk func(subject string) ([]byte, error)) (events.Stored, error) {
@@ -89,7 +92,7 @@ func unpack(p int, seq uint64, h nats.Header, body []byte, chunk func(subject st
 		return out, unreadable(p, seq, err)
 	}
 	if out.Record.V > events.RecordVersion {
-		return out, unreadable(p, seq, fmt.Errorf("record version %d is newer than this program", out.Record.V))
+		return out, unreadable(p, seq, fmt.Errorf("%w: record version %d", errNewer, out.Record.V))
 	}
 	if h.Get(chunksHeader) == "" {
 		return out, nil
@@ -107,7 +110,7 @@ func unpack(p int, seq uint64, h nats.Header, body []byte, chunk func(subject st
 func join(p int, ev events.Event, count string, chunk func(subject string) ([]byte, error)) ([]byte, error) {
 	n, err := strconv.Atoi(count)
 	if err != nil {
-		return nil, err
+		return nil, &events.Error{Kind: events.Internal, Message: "A stored plan cannot be read.", Err: err}
 	}
 	var all []byte
 	for i := range n {

@@ -12,7 +12,8 @@ import (
 
 // Read calls fn with every event of a partition after a sequence, in order, and then with each new one as it is stored,
 // one at a time, until ctx ends, the store closes or fn fails; it returns the reason. While the store is away it waits,
-// and goes on after the last event that fn was given.
+// and goes on after the last event that fn was given. Of an event that cannot be read any more fn is given as much as its
+// subject says, with a record of version 0, so that a person can be told; one of a newer program ends the reading.
 func (s *Store) Read(ctx context.Context, p int, after uint64, fn func(events.Stored) error) error {
 	filter := events.CareSubject(p, "*", "*", "*")
 	return s.follow(ctx, s.events[p], filter, after, func(msg jetstream.Msg, seq uint64) error {
@@ -21,11 +22,21 @@ func (s *Store) Read(ctx context.Context, p int, after uint64, fn func(events.St
 			s.log.Warn("a message among the events was not written by carehub", "partition", p, "seq", seq)
 			return nil
 		}
+		if broken, ok := errors.AsType[*events.Error](err); ok && broken.Kind == events.Internal && !errors.Is(err, errNewer) {
+			s.log.Error("a stored event cannot be read", "partition", p, "seq", seq)
+			stored, err = remains(p, seq, msg.Subject()), nil
+		}
 		if err != nil {
 			return err
 		}
 		return fn(stored)
 	})
+}
+
+// remains is what the subject says of an event.
+func remains(p int, seq uint64, subject string) events.Stored {
+	patient, id, kind, _ := events.ParseCare(subject)
+	return events.Stored{Partition: p, Seq: seq, Record: events.Record{Event: events.Event{ID: id, Patient: patient, Kind: kind}}}
 }
 
 // unpackWaiting reads an event, and for as long as the store is away tries again to fetch the rest of its plan.

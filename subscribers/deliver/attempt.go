@@ -26,6 +26,10 @@ func (e *Engine) attempt(d *delivery, ch int, ep *endpoint, number int) {
 	ctx, cancel := context.WithTimeout(e.ctx, e.opt.AttemptTimeout)
 	defer cancel()
 	ev, err := d.shard.body(ctx, d)
+	if errors.Is(err, errGone) {
+		e.lose(d, ep)
+		return
+	}
 	if err != nil {
 		e.finish(d, ch, ep, nil, &events.Failure{Reason: events.ReasonInternal, Err: err}, 0)
 		return
@@ -37,6 +41,24 @@ func (e *Engine) attempt(d *delivery, ch int, ep *endpoint, number int) {
 	}
 	err = e.send(ctx, ev, d, ch, number)
 	e.finish(d, ch, ep, ev, err, time.Since(began))
+}
+
+// lose drops a delivery whose event was erased while it waited; whoever is behind it is not held up.
+func (e *Engine) lose(d *delivery, ep *endpoint) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lost++
+	e.opt.Slog.Error("an event is gone from the store; its delivery is dropped", "recipient", d.lane.recipient.id,
+		"partition", d.shard.p, "seq", d.seq)
+	d.lane.busy, d.done = false, true
+	ep.inflight--
+	ep.ended(d.lane.since)
+	e.pop(d)
+	if d.parked {
+		d.shard.unpark(d)
+	}
+	e.release(ep)
+	e.advance(d.lane)
 }
 
 // errSettled says that the ledger already holds a final outcome.
@@ -54,8 +76,14 @@ func (e *Engine) trying(ev *event, d *delivery, ch int) events.State {
 	return out.State
 }
 
-// send looks up the endpoint as it is now and hands it the message as it was frozen.
-func (e *Engine) send(ctx context.Context, ev *event, d *delivery, ch, number int) error {
+// send looks up the endpoint as it is now and hands it the message as it was frozen. A channel that panics fails this
+// delivery, not the hub.
+func (e *Engine) send(ctx context.Context, ev *event, d *delivery, ch, number int) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &events.Failure{Reason: events.ReasonInternal, Body: true, Err: fmt.Errorf("panic: %T", p)}
+		}
+	}()
 	rec := &ev.stored.Record
 	to := &rec.Plan.Recipients[d.index]
 	sub, ok := e.opt.Lookup(to.ID)
@@ -112,9 +140,6 @@ func (e *Engine) finish(d *delivery, ch int, ep *endpoint, ev *event, err error,
 	switch {
 	case errors.Is(err, errSettled):
 		e.resettle(d)
-		e.release(ep)
-		e.advance(d.lane)
-		return
 	case e.ctx.Err() != nil && err != nil: // cut off by the shutdown: nothing is known, the next start repeats it
 		return
 	case err == nil:
@@ -124,8 +149,10 @@ func (e *Engine) finish(d *delivery, ch int, ep *endpoint, ev *event, err error,
 	default:
 		e.failed(d, ch, ep, ev, failure)
 	}
-	e.logAttempt(d, ch, ev, failure, took)
-	e.release(ep)
+	if !errors.Is(err, errSettled) {
+		e.logAttempt(d, ch, ev, failure, took)
+	}
+	e.release(ep) // others first: a lane with much to send must not starve the rest
 	e.advance(d.lane)
 }
 
@@ -209,13 +236,20 @@ func (e *Engine) abandon(d *delivery, state events.State, reason events.Reason, 
 		out.Channel = d.channels[0]
 	}
 	e.end(d, out)
+	if d.event.stored.Record.Event.Kind == events.Alarm {
+		e.unheard++
+		e.opt.Slog.Error("an alarm did not reach its recipient", "event", d.event.id(), "recipient", d.lane.recipient.id, "reason", string(reason))
+	}
+	if len(d.channels) > 0 {
+		d.shard.park(d) // the alarm may take its time; nobody else waits for it
+	}
 	e.raise(d, reason)
 }
 
 // end writes a final outcome and takes d out of its lane.
 func (e *Engine) end(d *delivery, out events.Outcome) {
 	out.At, out.Attempts = time.Now().UTC().Truncate(time.Millisecond), d.attempts()
-	out.Alarmed = d.event.out[d.index].Alarmed
+	out.Alarmed = out.State.Told() && d.event.out[d.index].Alarmed // that it was overdue says nothing of its end
 	d.done = true
 	d.shard.note(d.event, d.index, out)
 	e.pop(d)

@@ -21,7 +21,7 @@ func (d *delivery) nextDue() time.Time {
 	if d.open < len(d.channels) && d.due.Fallback > 0 {
 		at = d.recorded.Add(d.due.Fallback * time.Duration(d.open))
 	}
-	if !d.alarmed && d.due.Alarm > 0 {
+	if !d.alarmed && !d.raised && d.due.Alarm > 0 {
 		at = sooner(at, d.recorded.Add(d.due.Alarm))
 	}
 	if d.due.GiveUp > 0 {
@@ -40,8 +40,8 @@ func (e *Engine) keep(d *delivery, now time.Time) {
 	for d.open < len(d.channels) && passed(d.due.Fallback*time.Duration(d.open)) {
 		e.openTo(d, d.open+1)
 	}
-	if !d.alarmed && passed(d.due.Alarm) {
-		d.alarmed = true
+	if !d.alarmed && !d.raised && passed(d.due.Alarm) {
+		d.raised = true
 		e.raise(d, events.ReasonOverdue)
 	}
 	at := d.nextDue()
@@ -83,11 +83,18 @@ func (e *Engine) openTo(d *delivery, n int) {
 
 func (l *lane) busyWith(d *delivery) bool { return l.busy && l.queue[0] == d }
 
-// coverFor is how long one alarm speaks for later trouble of the same sort with the same recipient. A dead system with
-// a thousand messages waiting is one trouble, not a thousand; told again as long as it lasts.
+// coverFor is how long one alarm speaks for later trouble of the same sort with the same recipient: a dead system with a
+// thousand messages waiting is one trouble, not a thousand. A refusal is trouble with one patient's message, and is
+// covered only by another about the same patient.
 const coverFor = time.Hour
 
-// cover is one sort of trouble with one recipient: when its alarm was last stored, and who waits for that.
+// trouble is what an alarm is about and may cover.
+type trouble struct {
+	reason  events.Reason
+	patient string // empty for what concerns everything that the recipient waits for
+}
+
+// cover is one trouble with one recipient: when its alarm was last stored, and who waits for that.
 type cover struct {
 	told    time.Time
 	raising bool
@@ -98,12 +105,16 @@ type cover struct {
 func (e *Engine) raise(d *delivery, reason events.Reason) {
 	r := d.lane.recipient
 	if r.covers == nil {
-		r.covers = map[events.Reason]*cover{}
+		r.covers = map[trouble]*cover{}
 	}
-	c := r.covers[reason]
+	what := trouble{reason: reason}
+	if reason != events.ReasonOverdue {
+		what.patient = d.lane.patient
+	}
+	c := r.covers[what]
 	if c == nil {
 		c = &cover{}
-		r.covers[reason] = c
+		r.covers[what] = c
 	}
 	c.waiting = append(c.waiting, d)
 	if c.raising {
@@ -115,7 +126,7 @@ func (e *Engine) raise(d *delivery, reason events.Reason) {
 
 // sound stores the alarm, however long that takes, and settles all that waited for it.
 func (e *Engine) sound(c *cover, d *delivery, reason events.Reason) {
-	if err := e.persist(func(ctx context.Context) error { return e.alarm(ctx, c, d, reason) }); err != nil {
+	if err := e.persist(e.ctx, "alarm not stored yet", func(ctx context.Context) error { return e.alarm(ctx, c, d, reason) }); err != nil {
 		e.mu.Lock()
 		c.raising, c.waiting = false, nil // shutting down: the next start raises it again
 		e.mu.Unlock()
@@ -133,14 +144,16 @@ func (e *Engine) sound(c *cover, d *delivery, reason events.Reason) {
 // alarm stores one alarm unless a recent one covers it, and loads the events of all that wait so that it can be noted.
 func (e *Engine) alarm(ctx context.Context, c *cover, d *delivery, reason events.Reason) error {
 	e.mu.Lock()
-	waiting, covered := slices.Clone(c.waiting), time.Since(c.told) < coverFor
+	covered := time.Since(c.told) < coverFor
+	waiting := slices.Clone(c.waiting[:min(len(c.waiting), 100)])
 	e.mu.Unlock()
-	for _, w := range waiting {
-		if _, err := w.shard.body(ctx, w); err != nil {
-			return err
+	var ev *event
+	var err error
+	for _, d = range waiting { // the first that can be read speaks for all
+		if ev, err = d.shard.body(ctx, d); err == nil {
+			break
 		}
 	}
-	ev, err := d.shard.body(ctx, d)
 	if err != nil {
 		return err
 	}
@@ -148,9 +161,9 @@ func (e *Engine) alarm(ctx context.Context, c *cover, d *delivery, reason events
 		return nil
 	}
 	about := events.About{Event: ev.stored.Record.Event.ID, Recipient: d.lane.recipient.id, Reason: reason}
-	if out := ev.out[d.index]; out.Channel != "" {
-		about.Channel = out.Channel
-	}
+	e.mu.Lock()
+	about.Channel = ev.out[d.index].Channel
+	e.mu.Unlock()
 	if err := e.opt.Alarm(ctx, about, ev.stored); err != nil {
 		return err
 	}
@@ -161,17 +174,17 @@ func (e *Engine) alarm(ctx context.Context, c *cover, d *delivery, reason events
 }
 
 // persist repeats do until it works or the engine stops.
-func (e *Engine) persist(do func(context.Context) error) error {
+func (e *Engine) persist(ctx context.Context, what string, do func(context.Context) error) error {
 	for n := 1; ; n++ {
-		ctx, cancel := context.WithTimeout(e.ctx, e.opt.AttemptTimeout)
-		err := do(ctx)
+		bounded, cancel := context.WithTimeout(ctx, e.opt.AttemptTimeout)
+		err := do(bounded)
 		cancel()
 		if err == nil {
 			return nil
 		}
-		e.opt.Slog.Error("alarm not stored yet", "error", events.KindOf(err), "attempt", n)
+		e.opt.Slog.Error(what, "error", events.KindOf(err), "attempt", n)
 		select {
-		case <-e.ctx.Done():
+		case <-ctx.Done():
 			return err
 		case <-time.After(min(backoff(n), time.Minute)):
 		}
@@ -190,6 +203,7 @@ func (e *Engine) alarmRaised(d *delivery) {
 	}
 	out := ev.out[d.index]
 	if out.State.Told() {
+		d.shard.letGo(d)
 		return
 	}
 	out.Alarmed = true
@@ -204,11 +218,19 @@ func (e *Engine) alarmRaised(d *delivery) {
 // giveUp ends a delivery that has been tried for days.
 func (e *Engine) giveUp(d *delivery) {
 	e.attempts.Go(func() {
-		err := e.persist(func(ctx context.Context) error { _, err := d.shard.body(ctx, d); return err })
+		err := e.persist(e.ctx, "event not readable", func(ctx context.Context) error { _, err := d.shard.body(ctx, d); return err })
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		if err == nil && !d.done && !d.lane.busyWith(d) {
+		switch {
+		case err != nil || d.done:
+		case d.event == nil || d.lane.busyWith(d):
+			e.schedule(entry{at: time.Now().Add(time.Minute), delivery: d})
+		case d.event.out[d.index].State.Final(): // before a crash, and only the ledger knew
+			e.resettle(d)
+			e.advance(d.lane)
+		default:
 			e.abandon(d, events.Failed, events.ReasonGaveUp, time.Now())
+			e.advance(d.lane)
 		}
 	})
 }

@@ -79,10 +79,10 @@ func (ep *endpoint) failed(d *delivery, attempts int, f *events.Failure, now tim
 	}
 	ep.fails++
 	switch {
+	case ep.down():
+		ep.until = now.Add(max(f.RetryAfter, backoff(ep.fails-downAfter+1)))
 	case f.RetryAfter > 0:
 		ep.until = now.Add(f.RetryAfter)
-	case ep.down():
-		ep.until = now.Add(backoff(ep.fails - downAfter + 1))
 	}
 	return next
 }

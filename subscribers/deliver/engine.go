@@ -13,7 +13,6 @@ package deliver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -95,6 +94,8 @@ type Engine struct {
 	rewind     chan struct{}         // tells the clock that the agenda has a new first entry
 	watchers   map[string][]*watcher // by event id
 	stopping   bool
+	unheard    int // alarms that did not reach a recipient
+	lost       int // deliveries whose events were gone
 
 	attempts sync.WaitGroup
 	ctx      context.Context // of attempts and alarms; ends after the grace
@@ -143,8 +144,8 @@ func (e *Engine) Run(ctx context.Context) error {
 		close(s.quit)
 	}
 	flushers.Wait()
-	if cause := context.Cause(run); ctx.Err() == nil && cause != nil && !errors.Is(cause, context.Canceled) {
-		return cause
+	if ctx.Err() == nil {
+		return context.Cause(run)
 	}
 	return nil
 }
@@ -165,13 +166,17 @@ type Health struct {
 	Parked int           // deliveries waiting on disk
 	Oldest time.Duration // age of the oldest of them
 	Ledger error         // why outcomes cannot be written at the moment
+	// Unheard counts alarms, since the start, that one of their recipients could not be given.
+	Unheard int
+	// Lost counts deliveries, since the start, whose events were gone from the store.
+	Lost int
 }
 
 // Health reports how far behind the engine is.
 func (e *Engine) Health() Health {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var h Health
+	h := Health{Unheard: e.unheard, Lost: e.lost}
 	for _, s := range e.shards {
 		first := uint64(math.MaxUint64) // number of the oldest page: later events are in later pages
 		for key, page := range s.pages {

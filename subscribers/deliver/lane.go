@@ -22,7 +22,8 @@ type delivery struct {
 	open    int    // how many of the channels may be used by now
 	done    bool
 	parked  bool // it stands in a park page, written or about to be
-	alarmed bool
+	alarmed bool // durably
+	raised  bool // its alarm is under way
 }
 
 // try is how one channel of a delivery has gone.
@@ -71,7 +72,7 @@ type recipient struct {
 	id        string
 	lanes     map[string]*lane
 	endpoints map[string]*endpoint
-	covers    map[events.Reason]*cover // nil after every success
+	covers    map[trouble]*cover // nil after every success
 }
 
 func (e *Engine) recipient(id string) *recipient {
@@ -107,7 +108,7 @@ func (e *Engine) enqueue(d *delivery, recipient, patient string) {
 	}
 }
 
-// pop takes the finished head off and looks at the next.
+// pop takes a finished delivery out of its lane. The caller looks at what is next.
 func (e *Engine) pop(d *delivery) {
 	l := d.lane
 	i := slices.Index(l.queue, d)
@@ -122,9 +123,7 @@ func (e *Engine) pop(d *delivery) {
 	}
 	if len(l.queue) == 0 && !l.busy {
 		delete(l.recipient.lanes, l.patient)
-		return
 	}
-	e.advance(l)
 }
 
 // advance starts the lane's next attempt if one may start now, else sees to it that the lane is looked at when it may.

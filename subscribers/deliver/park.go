@@ -31,7 +31,6 @@ type waitKey struct {
 // page is the deliveries of one recipient that wait among pageSize sequences.
 type page struct {
 	waits map[waitKey]*delivery
-	dirty bool
 }
 
 // wait is a parked delivery as the ledger keeps it. The shape is a promise.
@@ -65,24 +64,26 @@ func (s *shard) page(recipient string, seq uint64) *page {
 
 // park lets the cursor pass d's event without d. Parking again writes the page again.
 func (s *shard) park(d *delivery) {
-	p := s.page(d.lane.recipient.id, d.seq)
-	p.dirty = true
+	s.change(d.lane.recipient.id, d.seq)
 	if !d.parked {
 		d.parked = true
-		p.waits[waitKey{d.seq, d.index}] = d
+		s.page(d.lane.recipient.id, d.seq).waits[waitKey{d.seq, d.index}] = d
 		d.event.unsettled--
 		s.onAgenda(d)
 	}
 	if d.event != nil && !d.lane.busyWith(d) && !d.done {
 		s.letGo(d)
 	}
-	signal(s.kick)
 }
 
 func (s *shard) unpark(d *delivery) {
-	p := s.page(d.lane.recipient.id, d.seq)
-	delete(p.waits, waitKey{d.seq, d.index})
-	p.dirty = true
+	delete(s.page(d.lane.recipient.id, d.seq).waits, waitKey{d.seq, d.index})
+	s.change(d.lane.recipient.id, d.seq)
+}
+
+// change has a page written.
+func (s *shard) change(recipient string, seq uint64) {
+	s.changed[pageKey{recipient, seq / pageSize}] = true
 	signal(s.kick)
 }
 
@@ -151,16 +152,14 @@ func (s *shard) readPages(ctx context.Context) ([]wait, error) {
 
 // dirtyPages encodes the pages that have changed, and names them so that a failed write can be repeated.
 func (s *shard) dirtyPages() (entries []events.Entry, keys []pageKey) {
-	for key, p := range s.pages {
-		if !p.dirty {
-			continue
-		}
-		p.dirty = false
+	for key := range s.changed {
+		p := s.page(key.recipient, key.number*pageSize)
 		keys = append(keys, key)
 		entries = append(entries, events.Entry{Key: events.ParkSubject(s.p, key.recipient, key.number), Value: p.encode()})
 		if len(p.waits) == 0 {
 			delete(s.pages, key)
 		}
 	}
+	clear(s.changed)
 	return entries, keys
 }

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"carehub/events"
@@ -19,6 +20,9 @@ func (s *shard) load(ctx context.Context) error {
 	}
 	if s.boot, err = s.e.opt.Log.Last(ctx, s.p); err != nil {
 		return err
+	}
+	if cursor > s.boot {
+		return fmt.Errorf("the ledger knows of event %d, but the newest stored is %d: events are missing from the store", cursor, s.boot)
 	}
 	s.e.mu.Lock()
 	defer s.e.mu.Unlock()
@@ -48,7 +52,11 @@ func (s *shard) read(ctx context.Context) error {
 		if err := s.makeRoom(ctx); err != nil {
 			return err
 		}
-		sh, err := s.sheet(ctx, st.Seq, len(st.Record.Plan.Recipients))
+		var sh *sheet
+		err := s.e.persist(ctx, "ledger not readable", func(ctx context.Context) (err error) {
+			sh, err = s.sheet(ctx, st.Seq, len(st.Record.Plan.Recipients))
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -90,6 +98,8 @@ func (s *shard) take(st events.Stored, sh *sheet) {
 	s.order = append(s.order, ev)
 	signal(s.work)
 	rec := &st.Record
+	ev.users++ // it stays until all of its recipients are seen to
+	defer func() { ev.users--; s.evict(ev) }()
 	ev.unsettled = len(rec.Plan.Recipients)
 	if ev.unsettled == 0 {
 		s.nobody(ev)
@@ -104,13 +114,12 @@ func (s *shard) take(st events.Stored, sh *sheet) {
 		if w, ok := parked[i]; ok {
 			ev.unsettled--
 			s.resume(w)
-			s.page(w.recipient, st.Seq).dirty = true // it may have been written since without this one
+			s.change(w.recipient, st.Seq) // it may have been written since without this one
 			continue
 		}
 		s.takeOne(ev, i)
 	}
 	if ev.unsettled == 0 {
-		s.evict(ev)
 		signal(s.kick)
 	}
 }
@@ -131,7 +140,7 @@ func (s *shard) takeOne(ev *event, i int) {
 		ev.unsettled--
 		s.letGo(d)
 	case known.State.Final(), len(d.channels) == 0:
-		d.lane = &lane{recipient: s.e.recipient(to.ID), patient: rec.Event.Patient}
+		d.lane = &lane{recipient: s.e.recipient(to.ID), patient: ev.lane()}
 		if !known.State.Final() {
 			s.e.abandon(d, events.Refused, events.ReasonNoChannel, time.Now())
 			return
@@ -139,27 +148,33 @@ func (s *shard) takeOne(ev *event, i int) {
 		d.done = true
 		s.e.raise(d, known.Reason)
 	default:
-		s.e.enqueue(d, to.ID, rec.Event.Patient)
+		s.e.enqueue(d, to.ID, ev.lane())
 	}
 }
 
 // nobody has the alarm recipients told of an event that no rule sends to anyone.
 func (s *shard) nobody(ev *event) {
-	ev.unsettled, ev.users = 1, 1
+	ev.unsettled = 1
+	ev.users++
 	s.e.attempts.Go(func() {
 		rec := &ev.stored.Record
-		err := s.e.persist(func(ctx context.Context) error {
+		err := s.e.persist(s.e.ctx, "alarm not stored yet", func(ctx context.Context) error {
 			if rec.Event.Kind == events.Alarm {
 				return nil
 			}
-			return s.e.opt.Alarm(ctx, events.About{Event: rec.Event.ID, Reason: events.ReasonNoRecipient}, ev.stored)
+			reason := events.ReasonNoRecipient
+			if rec.V == 0 { // it cannot be read any more
+				reason = events.ReasonInternal
+			}
+			return s.e.opt.Alarm(ctx, events.About{Event: rec.Event.ID, Reason: reason}, ev.stored)
 		})
 		if err != nil {
 			return // shutting down: the next start reads it again
 		}
 		s.e.mu.Lock()
 		defer s.e.mu.Unlock()
-		ev.unsettled, ev.users = 0, 0
+		ev.unsettled = 0
+		ev.users--
 		s.evict(ev)
 		signal(s.kick)
 	})
@@ -202,26 +217,52 @@ func (s *shard) sweepLoop(ctx context.Context) {
 // sweep parks the stragglers of old events. Called with the lock held.
 func (s *shard) sweep(now time.Time) {
 	patience := parkAfter
+	var slow map[string]bool
 	if len(s.order) >= s.e.opt.Hot {
-		patience = parkWhenFull
+		patience, slow = parkWhenFull, s.laggards()
 	}
 	for _, ev := range s.order {
 		if now.Sub(ev.read) < patience {
 			return
 		}
 		if ev.unsettled > 0 {
-			s.parkStragglers(ev, now, patience)
+			s.parkStragglers(ev, now, patience, slow)
 		}
 	}
 }
 
-func (s *shard) parkStragglers(ev *event, now time.Time, patience time.Duration) {
+// laggards returns the recipients who are far behind the others while memory is full: not in trouble, but slow, and not
+// to hold up the reading of events for those who are quicker. Where all are as far behind, none is.
+func (s *shard) laggards() map[string]bool {
+	waiting := map[string]int{}
+	for _, ev := range s.order {
+		to := ev.stored.Record.Plan.Recipients
+		for i := range to[:min(len(to), partSize)] {
+			n := waiting[to[i].ID]
+			if !ev.out[i].State.Final() {
+				n++
+			}
+			waiting[to[i].ID] = n
+		}
+	}
+	least := len(s.order)
+	for _, n := range waiting {
+		least = min(least, n)
+	}
+	slow := map[string]bool{}
+	for id, n := range waiting {
+		slow[id] = n > 2*least+s.e.opt.Hot/8
+	}
+	return slow
+}
+
+func (s *shard) parkStragglers(ev *event, now time.Time, patience time.Duration, slow map[string]bool) {
 	for i := range ev.stored.Record.Plan.Recipients {
 		r := s.e.recipients[ev.stored.Record.Plan.Recipients[i].ID]
 		if r == nil {
 			continue
 		}
-		if l := r.lanes[ev.stored.Record.Event.Patient]; l != nil && l.stuck(now, patience) {
+		if l := r.lanes[ev.lane()]; l != nil && (slow[r.id] || l.stuck(now, patience)) {
 			for _, d := range l.queue {
 				if d.event == ev && d.index == i && !d.done {
 					s.park(d)

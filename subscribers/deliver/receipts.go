@@ -42,7 +42,7 @@ func (e *Engine) live(s *shard, st events.Stored, i int, r *events.Receipt) {
 		return
 	}
 	d := p.waits[waitKey{st.Seq, i}]
-	if ep := d.lane.recipient.endpoints[r.Outcome.Channel]; ep != nil && ep.down() && !r.State.Final() {
+	if ep := d.lane.recipient.endpoints[r.Outcome.Channel]; ep != nil && !r.State.Final() {
 		r.State = events.Retrying
 		r.Next = later(r.Next, ep.until).UTC()
 	}

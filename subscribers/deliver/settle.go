@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -69,11 +70,9 @@ func (s *shard) flush(everything bool) error {
 	s.e.mu.Lock()
 	b := s.collect(everything)
 	s.e.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), ledgerDeadline)
-	defer cancel()
-	err := s.put(ctx, b.led)
+	err := s.put(b.led)
 	if err == nil {
-		err = s.put(ctx, b.pages)
+		err = s.put(b.pages)
 	}
 	s.e.mu.Lock()
 	defer s.e.mu.Unlock()
@@ -85,17 +84,24 @@ func (s *shard) flush(everything bool) error {
 	return nil
 }
 
-func (s *shard) put(ctx context.Context, entries []events.Entry) error {
-	if len(entries) == 0 {
-		return nil
+// put writes entries in handfuls, each with a deadline of its own, so that a slow disk gets through any number.
+func (s *shard) put(entries []events.Entry) error {
+	for some := range slices.Chunk(entries, 512) {
+		ctx, cancel := context.WithTimeout(context.Background(), ledgerDeadline)
+		err := s.e.opt.Ledger.Put(ctx, s.p, some)
+		cancel()
+		if err != nil {
+			return err
+		}
 	}
-	return s.e.opt.Ledger.Put(ctx, s.p, entries)
+	return nil
 }
 
 // collect gathers what to write and how far the cursor may then go. Called with the lock held.
 func (s *shard) collect(everything bool) batch {
 	b := batch{sheets: map[*sheet]int{}}
 	for b.ready < len(s.order) && s.order[b.ready].unsettled == 0 {
+		s.order[b.ready].sheet.due = true // the cursor may pass only what is written
 		b.ready++
 	}
 	old := time.Now().Add(-partialAfter)
@@ -131,7 +137,7 @@ func (s *shard) written(b batch) {
 // spoil has b written again: a failed write may have done any part of its work.
 func (s *shard) spoil(b batch) {
 	for _, key := range b.keys {
-		s.page(key.recipient, key.number*pageSize).dirty = true
+		s.changed[key] = true
 	}
 }
 
@@ -139,9 +145,7 @@ func (s *shard) writeCursor() error {
 	s.e.mu.Lock()
 	to := s.settled
 	s.e.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), ledgerDeadline)
-	defer cancel()
-	err := s.put(ctx, []events.Entry{{Key: events.CursorSubject(s.p), Value: strconv.AppendUint(nil, to, 10)}})
+	err := s.put([]events.Entry{{Key: events.CursorSubject(s.p), Value: strconv.AppendUint(nil, to, 10)}})
 	if err == nil {
 		s.e.mu.Lock()
 		s.cursor = to

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -18,8 +19,10 @@ type shard struct {
 	// guarded by e.mu
 	order   []*event          // read from the log and above the cursor, in order
 	events  map[uint64]*event // those with bodies in memory, by sequence
+	idle    []*event          // that nobody needs, oldest first
 	sheets  map[uint64]*sheet // of the events in memory and of unwritten outcomes
 	pages   map[pageKey]*page
+	changed map[pageKey]bool  // pages that the ledger does not hold as they are
 	ahead   map[uint64][]wait // parked above the cursor when the hub stopped; taken up as the events are read again
 	cursor  uint64            // as written
 	settled uint64            // as it could be written
@@ -35,7 +38,7 @@ type shard struct {
 }
 
 func newShard(e *Engine, p int) *shard {
-	return &shard{e: e, p: p, events: map[uint64]*event{}, sheets: map[uint64]*sheet{}, pages: map[pageKey]*page{},
+	return &shard{e: e, p: p, events: map[uint64]*event{}, sheets: map[uint64]*sheet{}, pages: map[pageKey]*page{}, changed: map[pageKey]bool{},
 		ahead: map[uint64][]wait{}, kick: make(chan struct{}, 1), room: make(chan struct{}, 1), work: make(chan struct{}, 1),
 		quit: make(chan struct{})}
 }
@@ -47,11 +50,21 @@ type event struct {
 	out       []events.Outcome // of its recipients
 	unsettled int              // recipients that are neither settled nor parked
 	users     int              // deliveries that hold on to it
+	idle      bool             // it stands in shard.idle
 	read      time.Time        // when it came into memory
 
 	opening  sync.Once
 	envelope fhir.Envelope // of stored.Message
 	unfit    error         // why it has none
+}
+
+// lane names the lane of the event: its patient's. Alarms have no order among them, and one that cannot be taken must not
+// hold up the others.
+func (ev *event) lane() string {
+	if e := &ev.stored.Record.Event; e.Kind != events.Alarm {
+		return e.Patient
+	}
+	return ev.id()
 }
 
 func (ev *event) id() string { return ev.stored.Record.Event.ID }
@@ -68,11 +81,26 @@ func (s *shard) remember(st events.Stored, sh *sheet) *event {
 	return ev
 }
 
-// evict forgets an event that nobody needs in memory any more.
+// idleEvents is how many events nobody needs stay in memory a while: each of ten thousand dead recipients of one event
+// comes back for it.
+const idleEvents = 8
+
+// evict lets go of an event that nobody needs in memory any more, and forgets the oldest of such.
 func (s *shard) evict(ev *event) {
-	if ev.users == 0 && s.events[ev.stored.Seq] == ev {
-		delete(s.events, ev.stored.Seq)
-		s.dropSheet(ev.sheet)
+	if ev.users > 0 || ev.idle || s.events[ev.stored.Seq] != ev {
+		return
+	}
+	ev.idle = true
+	s.idle = append(s.idle, ev)
+	if len(s.idle) <= idleEvents {
+		return
+	}
+	oldest := s.idle[0]
+	s.idle = s.idle[1:]
+	oldest.idle = false
+	if oldest.users == 0 {
+		delete(s.events, oldest.stored.Seq)
+		s.dropSheet(oldest.sheet)
 	}
 }
 
@@ -88,8 +116,11 @@ func (s *shard) body(ctx context.Context, d *delivery) (*event, error) {
 		return ev, nil
 	}
 	st, ok, err := s.e.opt.Log.At(ctx, s.p, d.seq)
+	if broken, ok := errors.AsType[*events.Error](err); ok && broken.Kind == events.Internal {
+		err = fmt.Errorf("%w: %w", errGone, err)
+	}
 	if err == nil && !ok {
-		err = fmt.Errorf("event %d of partition %d is gone", d.seq, s.p)
+		err = fmt.Errorf("%w: %d of partition %d", errGone, d.seq, s.p)
 	}
 	if err != nil {
 		return nil, err
@@ -102,6 +133,9 @@ func (s *shard) body(ctx context.Context, d *delivery) (*event, error) {
 	defer s.e.mu.Unlock()
 	return s.hold(d, s.remember(st, sh)), nil
 }
+
+// errGone says that the store no longer has an event that somebody waits for, or cannot read it any more.
+var errGone = errors.New("event is gone from the store")
 
 // hold ties d to its event, so that the event stays in memory.
 func (s *shard) hold(d *delivery, ev *event) *event {

@@ -77,6 +77,8 @@ func (s *shard) fill(ctx context.Context, sh *sheet, fresh bool) {
 	if fresh {
 		return
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ledgerDeadline) // others wait for it too
+	defer cancel()
 	known, err := s.readOutcomes(ctx, events.LedSubject(s.p, sh.number))
 	s.e.mu.Lock()
 	defer s.e.mu.Unlock()
