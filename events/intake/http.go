@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"strings"
 	"time"
 
 	"carehub/events"
@@ -101,6 +102,9 @@ func (h *Handler) refuse(w http.ResponseWriter, err error) {
 	var cause error
 	if e, ok := asError(err); ok {
 		body.Error, body.Message, body.Event, cause = e.Kind, e.Message, e.Event, e.Err
+	}
+	if !strings.Contains(body.Message, "saved") {
+		body.Message += " Nothing was saved."
 	}
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		body.Understood, body.Suggestion = refusal.Understood, refusal.Suggestion

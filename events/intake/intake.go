@@ -184,8 +184,8 @@ func (n *entry) store(ctx context.Context) (Result, error) {
 	}
 	defer s.unlock()
 	past := s.past(n.event.Patient)
-	if err := n.link(ctx, past); err != nil {
-		return Result{}, unsaved(ctx, err)
+	if err := n.link(ctx, past); err != nil { // nothing has been sent to the store yet
+		return Result{}, &events.Error{Kind: events.Unavailable, Message: "Nothing was saved. Please try again, or phone.", Err: err}
 	}
 	rec, message, err := n.record()
 	if err != nil {

@@ -94,8 +94,9 @@ type Engine struct {
 	rewind     chan struct{}         // tells the clock that the agenda has a new first entry
 	watchers   map[string][]*watcher // by event id
 	stopping   bool
-	unheard    int // alarms that did not reach a recipient
-	lost       int // deliveries whose events were gone
+	unheard    int           // alarms that did not reach a recipient
+	lost       int           // deliveries whose events were gone
+	loaded     chan struct{} // closed once the ledger has been taken up
 
 	attempts sync.WaitGroup
 	ctx      context.Context // of attempts and alarms; ends after the grace
@@ -105,7 +106,7 @@ type Engine struct {
 // New makes an engine; it does nothing until Run.
 func New(opt Options) *Engine {
 	opt.defaults()
-	e := &Engine{opt: opt, recipients: map[string]*recipient{}, rewind: make(chan struct{}, 1), watchers: map[string][]*watcher{}}
+	e := &Engine{opt: opt, recipients: map[string]*recipient{}, rewind: make(chan struct{}, 1), loaded: make(chan struct{}), watchers: map[string][]*watcher{}}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	for p := range opt.Log.Partitions() {
 		e.shards = append(e.shards, newShard(e, p))
@@ -121,6 +122,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			return fmt.Errorf("load partition %d: %w", s.p, err)
 		}
 	}
+	close(e.loaded)
 	run, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var work sync.WaitGroup

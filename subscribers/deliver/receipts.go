@@ -8,8 +8,14 @@ import (
 	"carehub/events"
 )
 
-// Receipts returns how telling each recipient of an event stands, in the order of the plan.
+// Receipts returns how telling each recipient of an event stands, in the order of the plan. It waits for Run to have read
+// what the ledger knows.
 func (e *Engine) Receipts(ctx context.Context, st events.Stored) ([]events.Receipt, error) {
+	select {
+	case <-e.loaded: // before that, what the ledger knows would seem new
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	s := e.shards[st.Partition]
 	sh, err := s.sheet(ctx, st.Seq, len(st.Record.Plan.Recipients))
 	if err != nil {
