@@ -197,7 +197,7 @@ func (d *demo) story(ctx context.Context, f *folder, url, mailboxPage string) er
 		"The three receivers and the mailbox are stand-ins on this machine: one is slow, one fails twice and then works.", "",
 		`Ruth, in a corridor, logs: dad admitted at "Riverside Hospital" 20m ago`, "")
 	c := client{hub: url, token: token}
-	_, err = c.logAndWatch(ctx, &lines{d}, logRequest{
+	saved, err := c.logAndWatch(ctx, &lines{d}, logRequest{
 		Text: `dad admitted at "Riverside Hospital" 20m ago`, Words: "He is awake. I am with him.", Key: rand.Text()})
 	if err != nil {
 		return err
@@ -206,7 +206,7 @@ func (d *demo) story(ctx context.Context, f *folder, url, mailboxPage string) er
 	if d.once {
 		return nil
 	}
-	d.next(url, mailboxPage)
+	d.next(url, mailboxPage, saved.ID)
 	<-ctx.Done()
 	return nil
 }
@@ -221,20 +221,24 @@ func (d *demo) token(ctx context.Context, f *folder, id string) (string, error) 
 	return plain, os.WriteFile(filepath.Join(d.dir, id+".token"), []byte(plain+"\n"), 0o600)
 }
 
-func (d *demo) next(url, mailboxPage string) {
+// next says what to try now that event has been told.
+func (d *demo) next(url, mailboxPage, event string) {
 	token := filepath.Join(d.dir, "ruth.token")
-	carehub := "carehub"
-	if exe, err := os.Executable(); err == nil && strings.Contains(exe, "go-build") {
+	carehub, err := os.Executable()
+	if err != nil || strings.Contains(carehub, "go-build") {
 		carehub = "go run ./cmd/carehub"
 	}
+	asRuth := " --hub " + url + " --token-file " + token
 	d.print("", "Try next, in another terminal:", "",
 		"  the frailty team's mail           "+mailboxPage,
 		"  what its link opens               "+strings.Join(d.mail.links(), " "), "",
-		"  dad comes home                    "+carehub+" log dad came home --yes --hub "+url+" --token-file "+token,
+		"  who has been told by now          "+carehub+" status "+event+asRuth,
+		"  dad comes home                    "+carehub+" log dad came home --yes"+asRuth,
 		"  who would be told of a fall       "+carehub+" who p-7f3k fall --by ruth --dir "+d.dir,
-		"  a wrong edit is refused           echo 'colour: blue' >> "+d.dir+"/hub.yaml; "+carehub+" check "+d.dir,
+		"  a wrong edit is found             echo 'colour: blue' >> "+d.dir+"/hub.yaml; "+carehub+" check "+d.dir+"; sed -i '$d' "+d.dir+"/hub.yaml",
 		"  the same by API                   curl -sS "+url+"/events -H \"Authorization: Bearer $(cat "+token+")\" \\",
-		"                                      -H 'Idempotency-Key: my-first' -H 'Content-Type: application/json' -d '{\"text\": \"dad had a fall at home\"}'",
+		"                                      -H 'Idempotency-Key: my-first' -H 'Content-Type: application/json' -d '{\"text\": \"dad had a fall at home\"}'", "",
+		"  for the lines of README and docs  export CAREHUB_HUB="+url+" CAREHUB_TOKEN=$(cat "+token+") DEMO="+d.dir+" EVENT="+event,
 		"", "Stop with Ctrl-C; everything of the demo is then removed.")
 }
 

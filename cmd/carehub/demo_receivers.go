@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -111,7 +112,7 @@ func whatItSays(body []byte) string {
 	if json.Unmarshal(body, &bundle) != nil || len(bundle.Entry) == 0 {
 		return "something that is no FHIR message"
 	}
-	return "an " + bundle.Entry[0].Resource.EventCoding.Display
+	return strconv.Quote(bundle.Entry[0].Resource.EventCoding.Display)
 }
 
 // listenNear listens on the address, or on any free port of the same host if it is taken.

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+	"net/http"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -18,9 +21,25 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"answers": answers},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EXAMPLE", example)
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector's pause would be most of the time of a script
 			return nil
 		},
 	})
+}
+
+// answers waits until a hub answers on the admin socket of a store, for a minute at the most.
+func answers(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var all []token
+	for askAdmin(ctx, ts.MkAbs(args[0]), http.MethodGet, "/tokens", nil, &all) != nil {
+		select {
+		case <-ctx.Done():
+			ts.Fatalf("no hub answers in %s", args[0])
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
