@@ -3,6 +3,7 @@ package deliver
 import (
 	"container/heap"
 	"context"
+	"slices"
 	"time"
 )
 
@@ -72,6 +73,7 @@ func (e *Engine) clock(ctx context.Context) {
 func (e *Engine) keepTime() time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.tidy(time.Now())
 	for len(e.agenda) > 0 {
 		now := time.Now()
 		if wait := e.agenda[0].at.Sub(now); wait > 0 {
@@ -93,6 +95,18 @@ func (e *Engine) keepTime() time.Duration {
 		}
 	}
 	return time.Hour
+}
+
+// tidyEvery is how often the agenda forgets deliveries that are done. They would stay until they were to be given up.
+const tidyEvery = 10 * time.Minute
+
+func (e *Engine) tidy(now time.Time) {
+	if now.Sub(e.tidied) < tidyEvery {
+		return
+	}
+	e.tidied = now
+	e.agenda = slices.DeleteFunc(e.agenda, func(n entry) bool { return n.delivery != nil && n.delivery.done })
+	heap.Init(&e.agenda)
 }
 
 // signal puts a token in a channel of capacity one, if it is empty.

@@ -15,7 +15,7 @@ type dues struct {
 	GiveUp   time.Duration `json:"g,omitempty"` // no more attempts
 }
 
-// next returns the soonest time that d has to keep.
+// nextDue returns the soonest time that d has to keep.
 func (d *delivery) nextDue() time.Time {
 	var at time.Time
 	if d.open < len(d.channels) && d.due.Fallback > 0 {
@@ -141,7 +141,7 @@ func (e *Engine) sound(c *cover, d *delivery, reason events.Reason) {
 	}
 }
 
-// alarm stores one alarm unless a recent one covers it, and loads the events of all that wait so that it can be noted.
+// alarm stores one alarm unless a recent one covers it.
 func (e *Engine) alarm(ctx context.Context, c *cover, d *delivery, reason events.Reason) error {
 	e.mu.Lock()
 	covered := time.Since(c.told) < coverFor

@@ -92,6 +92,7 @@ type Engine struct {
 	recipients map[string]*recipient
 	agenda     agenda                // lanes and endpoints to wake, deliveries with a time to keep
 	rewind     chan struct{}         // tells the clock that the agenda has a new first entry
+	tidied     time.Time             // when the agenda was
 	watchers   map[string][]*watcher // by event id
 	stopping   bool
 	unheard    int           // alarms that did not reach a recipient
@@ -119,6 +120,8 @@ func New(opt Options) *Engine {
 func (e *Engine) Run(ctx context.Context) error {
 	for _, s := range e.shards {
 		if err := s.load(ctx); err != nil {
+			e.cancel()
+			e.attempts.Wait()
 			return fmt.Errorf("load partition %d: %w", s.p, err)
 		}
 	}
