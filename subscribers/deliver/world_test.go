@@ -152,8 +152,14 @@ func (w *world) alarm(_ context.Context, about events.About, _ events.Stored) er
 	return w.alarmErr
 }
 
-// log accepts an event for the recipients; its id says in which order it came.
+// log accepts an event for the recipients.
 func (w *world) log(kind events.Kind, patient string, to ...string) events.Stored {
+	w.t.Helper()
+	return w.logPlanned(kind, patient, func(*events.Plan) {}, to...)
+}
+
+// logPlanned is log with a plan of the test's own.
+func (w *world) logPlanned(kind events.Kind, patient string, change func(*events.Plan), to ...string) events.Stored {
 	w.t.Helper()
 	w.n++
 	by := events.Actor{Kind: events.Carer, ID: "ruth"}
@@ -174,6 +180,7 @@ func (w *world) log(kind events.Kind, patient string, to ...string) events.Store
 		}
 		plan.Recipients = append(plan.Recipients, rc)
 	}
+	change(&plan)
 	msg, err := fhir.Encode(fhir.Message{Event: ev, Patient: events.Patient{ID: patient, Name: "Thomas Example", Born: "1941-03-11"},
 		By: events.Person{ID: "ruth", Kind: events.Carer, Name: "Ruth Example"}, Hub: events.Sender{Name: "Hub", URL: "https://hub.example", Phone: "+44 7700 900123"}})
 	if err != nil {
