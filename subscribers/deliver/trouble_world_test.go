@@ -41,9 +41,3 @@ func (w *world) logAlarm(about string, to ...string) events.Stored {
 	}
 	return st
 }
-
-// logDue is log with an alarm due soon.
-func (w *world) logDue(patient string, alarmAfter time.Duration, to ...string) events.Stored {
-	w.t.Helper()
-	return w.logPlanned(events.Admission, patient, func(p *events.Plan) { p.AlarmAfter = alarmAfter }, to...)
-}

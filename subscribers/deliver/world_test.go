@@ -155,12 +155,6 @@ func (w *world) alarm(_ context.Context, about events.About, _ events.Stored) er
 // log accepts an event for the recipients.
 func (w *world) log(kind events.Kind, patient string, to ...string) events.Stored {
 	w.t.Helper()
-	return w.logPlanned(kind, patient, func(*events.Plan) {}, to...)
-}
-
-// logPlanned is log with a plan of the test's own.
-func (w *world) logPlanned(kind events.Kind, patient string, change func(*events.Plan), to ...string) events.Stored {
-	w.t.Helper()
 	w.n++
 	by := events.Actor{Kind: events.Carer, ID: "ruth"}
 	now := time.Now().UTC()
@@ -180,7 +174,6 @@ func (w *world) logPlanned(kind events.Kind, patient string, change func(*events
 		}
 		plan.Recipients = append(plan.Recipients, rc)
 	}
-	change(&plan)
 	msg, err := fhir.Encode(fhir.Message{Event: ev, Patient: events.Patient{ID: patient, Name: "Thomas Example", Born: "1941-03-11"},
 		By: events.Person{ID: "ruth", Kind: events.Carer, Name: "Ruth Example"}, Hub: events.Sender{Name: "Hub", URL: "https://hub.example", Phone: "+44 7700 900123"}})
 	if err != nil {
