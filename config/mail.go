@@ -17,7 +17,7 @@ type Mail struct {
 	Host   string         `yaml:"host,required"`
 	Port   int            `yaml:"port"` // default 587
 	From   string         `yaml:"from,required"`
-	Hello  string         `yaml:"hello"`   // name given in EHLO, default the machine's
+	Hello  string         `yaml:"hello"`   // name given in EHLO, default the domain of from
 	TLS    string         `yaml:"tls"`     // TLSMandatory, or TLSNone to hosts in egress.allow
 	Auth   *Auth          `yaml:"auth"`    // nil: none
 	FullTo []string       `yaml:"full_to"` // verified domains, lower case, which may be sent content: full

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // a minimal container has no time zones of its own
 
 	"github.com/spf13/cobra"
 )

@@ -71,7 +71,7 @@ func (h *hub) letter(ctx context.Context, event, recipient string) (fhir.Message
 	return fhir.Decode(st.Message)
 }
 
-// readyz says whether the hub can do its work: the store answers, and outcomes can be written.
+// readyz says whether the hub can do its work: the store answers and has room, and outcomes can be written.
 func (h *hub) readyz(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 	defer cancel()
@@ -80,9 +80,18 @@ func (h *hub) readyz(w http.ResponseWriter, r *http.Request) {
 		"alarms_unheard": health.Unheard, "lost": health.Lost}
 	status := http.StatusOK
 	_, _, _, err := h.store.HubGet(ctx, "hub.secret.links")
-	if err != nil || health.Ledger != nil {
+	why := ""
+	switch {
+	case err != nil:
+		why = "the store does not answer"
+	case health.Ledger != nil:
+		why = "outcomes cannot be written"
+	case h.store.Full() != nil:
+		why = "the disk of the store is full"
+	}
+	if why != "" {
 		status = http.StatusServiceUnavailable
-		body["ready"], body["why"] = false, "the store does not answer or cannot be written"
+		body["ready"], body["why"] = false, why
 	}
 	reply(w, status, body)
 }

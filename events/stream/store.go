@@ -119,6 +119,9 @@ func (s *Store) connect(o Options) error {
 // Partitions is the number of partitions, fixed when the store was created.
 func (s *Store) Partitions() int { return len(s.events) }
 
+// Full says why no event can be stored at the moment for want of room; nil if one can, or if the server is not ours.
+func (s *Store) Full() error { return s.embedded.full(eventReserve) }
+
 // Close ends every reader, then the connections and the embedded server, and gives the lock back. When ctx ends first
 // it returns its error and goes on behind; what was acknowledged is on disk in any case. Later calls wait for the same.
 func (s *Store) Close(ctx context.Context) error {

@@ -48,7 +48,9 @@ func (e *Engine) live(s *shard, st events.Stored, i int, r *events.Receipt) {
 		return
 	}
 	d := p.waits[waitKey{st.Seq, i}]
-	if ep := d.lane.recipient.endpoints[r.Outcome.Channel]; ep != nil && !r.State.Final() {
+	// A first attempt in flight is still "telling", however slow; whoever waits their turn behind trouble is not.
+	first := d.lane.busyWith(d) && r.State == events.Trying
+	if ep := d.lane.recipient.endpoints[r.Outcome.Channel]; ep != nil && !r.State.Final() && !first {
 		r.State = events.Retrying
 		r.Next = later(r.Next, ep.until).UTC()
 	}
