@@ -44,8 +44,11 @@ func (c *checker) kinds(rule strict.At[ruleEntry]) {
 
 func (c *checker) recipients(rule strict.At[ruleEntry]) {
 	for _, recipient := range rule.V.Notify {
-		if !c.registered(recipient.V) {
+		switch reachable, known := c.known.Reachable[recipient.V]; {
+		case !c.registered(recipient.V):
 			c.folder.Report(recipient.Pos, "unknown recipient %q%s", recipient.V, c.suggest(recipient.V))
+		case known && !reachable:
+			c.folder.Warn(recipient.Pos, "%s has no channel: each event will be an alarm that somebody must phone them", recipient.V)
 		}
 	}
 }
