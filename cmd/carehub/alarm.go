@@ -29,6 +29,9 @@ func raiseAlarm(ctx context.Context, f *folder, store publisher, about events.Ab
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	id := events.AlarmID(about)
 	words := alarmWords(f, about, of)
+	if of.Record.Event.Test {
+		words = "TEST: this is about a test event; nothing has happened. " + words
+	}
 	message, err := fhir.EncodeAlarm(fhir.Alarm{ID: id, About: about, Words: words, Recorded: now, Hub: f.sender()})
 	if err != nil {
 		return fmt.Errorf("encode the alarm: %w", err)

@@ -202,6 +202,9 @@ func (d *demo) story(ctx context.Context, f *folder, url, mailboxPage string) er
 	if err != nil {
 		return err
 	}
+	if err := allTold(ctx, c, saved.ID); err != nil {
+		return err
+	}
 	d.print("", "All four have been told.")
 	if d.once {
 		return nil
@@ -252,4 +255,18 @@ func (l *lines) Write(p []byte) (int, error) {
 		}
 	}
 	return len(p), nil
+}
+
+// allTold makes sure that nobody was given up on: a stream settles after a refusal too.
+func allTold(ctx context.Context, c client, id string) error {
+	view, _, err := c.get(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, r := range view.Recipients {
+		if !r.State.Told() {
+			return fmt.Errorf("%s was not told: %s", r.ID, r.State)
+		}
+	}
+	return nil
 }

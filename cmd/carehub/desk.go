@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"carehub/config/strict"
@@ -60,6 +61,18 @@ func (d desk) maySee(by events.Actor, rec events.Record) bool {
 		}
 	}
 	return d.rules.May(by.ID, rec.Event.Patient, routing.See, now) == routing.Allowed
+}
+
+// mayBeTold says whether a recipient of a frozen plan may still be told. A provider may as long as it is registered: what
+// it was to know of does not change with the rules. A carer taken off the patient is told nothing more.
+func (d desk) mayBeTold(rec *events.Record, recipient string) bool {
+	s, registered := d.register.Lookup(recipient)
+	e := rec.Event
+	if !registered || !s.Carer || e.Kind == events.Alarm {
+		return registered
+	}
+	now, _ := d.rules.Match(e.Patient, e.Kind, e.Because, e.By.ID)
+	return slices.ContainsFunc(now, func(m routing.Match) bool { return m.Recipient == recipient })
 }
 
 // Plan freezes who is told of e.

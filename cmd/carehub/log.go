@@ -134,7 +134,8 @@ func confirm(ctx context.Context, c client, out io.Writer, in *bufio.Reader, r l
 // notSaved says loudly that nothing was saved, or as much as is known about it. key is empty when nothing was sent that
 // could have been saved.
 func notSaved(err error, key string) error {
-	if r, ok := errors.AsType[*refusal](err); ok {
+	r, answered := errors.AsType[*refusal](err)
+	if answered && (key == "" || r.status < 500) { // after a 5xx nobody knows whether the event was written
 		said := "NOT SAVED. " + r.Error()
 		if r.Event != "" {
 			said += "\nTo see what the key stands for: carehub status " + r.Event
@@ -144,7 +145,7 @@ func notSaved(err error, key string) error {
 	if key == "" {
 		return exitError{1, "NOT SAVED. The hub could not be reached: " + err.Error()}
 	}
-	return exitError{1, "NOT SAVED, as far as this computer can tell: the hub did not answer.\n" +
+	return exitError{1, "NOT SAVED, as far as this computer can tell: the hub did not confirm it.\n" +
 		"Please phone, or run the same again with --key " + key + ", which cannot log it twice.\n" + err.Error()}
 }
 

@@ -63,9 +63,8 @@ func (h *hub) letter(ctx context.Context, event, recipient string) (fhir.Message
 	if err != nil {
 		return fhir.Message{}, err
 	}
-	_, registered := h.folder.register.Lookup(recipient)
 	named := slices.ContainsFunc(st.Record.Plan.Recipients, func(r events.Recipient) bool { return r.ID == recipient })
-	if !registered || !named {
+	if !named || !(desk{h.folder}).mayBeTold(&st.Record, recipient) {
 		return fhir.Message{}, &events.Error{Kind: events.NotFound, Message: "There is no such page."}
 	}
 	return fhir.Decode(st.Message)

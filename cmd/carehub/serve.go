@@ -113,7 +113,8 @@ func (h *hub) open(ctx context.Context) (err error) {
 	h.links = receipts.Links{Key: key, Base: h.folder.hub.URL}
 	h.tokens = newTokens(h.store)
 	h.engine = deliver.New(deliver.Options{Log: h.store, Ledger: h.store, Lookup: h.folder.register.Lookup, Link: h.links.For,
-		Slog: h.log, Attempted: h.meter.attempted,
+		Allowed: desk{h.folder}.mayBeTold,
+		Slog:    h.log, Attempted: h.meter.attempted,
 		Alarm: func(ctx context.Context, about events.About, of events.Stored) error {
 			return raiseAlarm(ctx, h.folder, h.store, about, of)
 		}})

@@ -63,7 +63,7 @@ func (m Message) lines() []string {
 
 var cautions = map[events.Flag]string{
 	events.FlagLate:           "This is late information: it was logged two hours or more after it happened.",
-	events.FlagClock:          "The time is uncertain: the reporter's clock was ahead, so the time shown is when it was logged.",
+	events.FlagClock:          "The time is uncertain: the reporter's clock was wrong, so the time shown is when it was logged.",
 	events.FlagRate:           "This reporter is logging more often than usual. Please check.",
 	events.FlagAuthorityEnded: "The reporter's authority to log for this patient has ended.",
 	events.FlagUnrouted:       "No rule says who should be told of this.",

@@ -43,7 +43,7 @@ func TestWords(t *testing.T) {
 			"Reported by family carer, not clinically confirmed: Ruth Example (daughter).\n" +
 			"Logged: Sunday 12 July 2026, 02:14 (UTC+01:00).\n" +
 			"This is late information: it was logged two hours or more after it happened.\n" +
-			"The time is uncertain: the reporter's clock was ahead, so the time shown is when it was logged.\n" +
+			"The time is uncertain: the reporter's clock was wrong, so the time shown is when it was logged.\n" +
 			"The reporter's authority to log for this patient has ended.\n" +
 			"The time given was Sunday 12 July 2026, 09:30 (UTC+01:00).",
 		"In the carer's own words: He is awake and asking for his glasses.",

@@ -117,3 +117,14 @@ func opened() (*Intake, *memory, *time.Time) {
 	store, now := &memory{}, new(friday)
 	return New(store, func() Desk { return desk{} }, func() time.Time { return *now }), store, now
 }
+
+func (m *memory) Find(_ context.Context, id string) (events.Stored, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.stored {
+		if s.Record.Event.ID == id {
+			return s, nil
+		}
+	}
+	return events.Stored{}, &events.Error{Kind: events.NotFound, Message: "There is no such event."}
+}

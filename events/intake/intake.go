@@ -15,6 +15,8 @@ import (
 type Store interface {
 	// Publish returns when the event is on disk. If its id is there already, created is false and stored is that one.
 	Publish(ctx context.Context, rec events.Record, message []byte) (stored events.Stored, created bool, err error)
+	// Find is the event with this id, an *events.Error of kind NotFound if there is none.
+	Find(ctx context.Context, id string) (events.Stored, error)
 	// Latest is the newest event of a kind about a patient, if there is one.
 	Latest(ctx context.Context, patient string, kind events.Kind) (events.Stored, bool, error)
 }
@@ -82,6 +84,9 @@ func (in *Intake) Log(ctx context.Context, by events.Actor, r Request) (Result, 
 	n := entry{in: in, desk: in.desk(), by: by, request: r}
 	n.now = in.clock().In(n.desk.Zone()).Truncate(time.Millisecond)
 	if err := n.understand(); err != nil {
+		if stored, ok := n.understoodBefore(ctx); ok {
+			return Result{Stored: stored}, nil
+		}
 		return Result{}, err
 	}
 	if err := n.authorise(); err != nil {
@@ -132,6 +137,21 @@ func (n *entry) understand() error {
 		names = append(names, alias)
 	}
 	return &Refusal{Reason: invalid(`"patient" is neither an id nor a name that you use for somebody here.`), Suggestion: knownAs(r.Patient, names)}
+}
+
+// understoodBefore finds the event of a request that was understood when it first came: "at 23:50" is the future after
+// midnight, but a repeat of the key is still the first event.
+func (n *entry) understoodBefore(ctx context.Context) (events.Stored, bool) {
+	if n.request.DryRun {
+		return events.Stored{}, false
+	}
+	for _, patient := range n.desk.Aliases(n.by) {
+		stored, err := n.in.store.Find(ctx, events.NewID(n.by, patient, n.request.Key))
+		if err == nil && stored.Record.Plan.Request == n.request.hash() && n.desk.May(n.by, patient, n.now) != No {
+			return stored, true
+		}
+	}
+	return events.Stored{}, false
 }
 
 func forbidden() error {

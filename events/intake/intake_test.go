@@ -279,3 +279,22 @@ func TestStoreThatHangsHoldsNobodyBeyondTheirDeadline(t *testing.T) {
 		t.Errorf("itself: %v", err)
 	}
 }
+
+// A sentence that was understood stays the first event's under its key, even when by now it would be refused.
+func TestRepeatAfterMidnight(t *testing.T) {
+	in, store, now := opened()
+	*now = time.Date(2026, 11, 20, 23, 55, 0, 0, time.UTC)
+	r := Request{Text: "dad fell at 23:50", Key: "k"}
+	first, err := in.Log(t.Context(), ruth, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	*now = now.Add(10 * time.Minute)
+	again, err := in.Log(t.Context(), ruth, r)
+	if err != nil || again.Created || again.Stored.Record.Event.ID != first.Stored.Record.Event.ID || len(store.stored) != 1 {
+		t.Errorf("the repeat gave %v, created %v, %d stored", err, again.Created, len(store.stored))
+	}
+	if _, err := in.Log(t.Context(), ruth, Request{Text: "dad fell at 23:50", Key: "other"}); err == nil {
+		t.Error("a new event was taken from a time to come")
+	}
+}

@@ -145,9 +145,14 @@ func (p *parser) person() bool {
 // report takes what happened.
 func (p *parser) report() bool {
 	start := p.next
+	over := false // "was in hospital": and may be out again
 	for p.takeAny(auxiliaries) {
+		over = over || slices.Contains([]string{"was", "been"}, p.words[p.next-1].low)
 	}
 	for _, f := range forms {
+		if over && f.words[0] == "in" {
+			continue
+		}
 		if p.take(f.words...) {
 			p.said.Kind, p.places = f.kind, f.places
 			return true

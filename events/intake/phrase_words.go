@@ -169,7 +169,8 @@ var (
 	doubts = []string{
 		"not", "no", "never", "nearly", "almost", "might", "may", "maybe", "could", "would", "should", "will", "if", "perhaps",
 		"possibly", "probably", "think", "unless", "hardly", "cannot", "denies", "suspected", "going", "gonna", "due",
-		"tomorrow", "be", "being", "soon", "later", "?",
+		"tomorrow", "be", "being", "soon", "later", "?", "cancelled", "wrongly", "refused", "mistake", "didnt", "wasnt", "isnt",
+		"hasnt",
 	}
 	// happenings are words that speak of an event.
 	happenings = []string{"admitted", "discharged", "fell", "fall", "fallen", "seen", "came"}
@@ -190,6 +191,12 @@ var (
 	}
 )
 
+// staying are words that leave open whether somebody who was seen was kept in, or worse.
+var staying = []string{
+	"ward", "admission", "admissions", "overnight", "kept", "bed", "waiting", "awaiting", "staying", "stayed", "transferred",
+	"moved", "died", "dead", "resus", "theatre",
+}
+
 // doubtful reports whether a word says "not" or "perhaps".
 func doubtful(w word) bool {
 	return !w.quoted && (slices.Contains(doubts, w.low) || strings.HasSuffix(w.low, "n't") || strings.HasSuffix(w.low, "'ll"))
@@ -202,5 +209,8 @@ func among(list []string) func(word) bool {
 // emergency reports whether a place is one where people are seen without being admitted.
 func emergency(place string) bool {
 	padded := " " + strings.ToLower(place) + " "
+	if slices.ContainsFunc(strings.Fields(padded), func(w string) bool { return slices.Contains(staying, w) }) {
+		return false
+	}
 	return slices.ContainsFunc(units, func(u string) bool { return strings.Contains(padded, " "+u+" ") })
 }

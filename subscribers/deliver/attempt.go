@@ -87,7 +87,7 @@ func (e *Engine) send(ctx context.Context, ev *event, d *delivery, ch, number in
 	rec := &ev.stored.Record
 	to := &rec.Plan.Recipients[d.index]
 	sub, ok := e.opt.Lookup(to.ID)
-	if !ok {
+	if !ok || !e.opt.Allowed(rec, to.ID) {
 		return &events.Failure{Reason: events.ReasonRevoked, Permanent: true}
 	}
 	key := d.channels[ch]
@@ -169,7 +169,7 @@ func asFailure(err error) *events.Failure {
 // delivered ends d: somebody has taken the message.
 func (e *Engine) delivered(d *delivery, ch int, ep *endpoint) {
 	d.try(ch).attempts++
-	d.lane.recipient.covers = nil
+	d.lane.recipient.overdue = nil
 	held := ep.succeeded()
 	to := &d.event.stored.Record.Plan.Recipients[d.index]
 	e.end(d, events.Outcome{State: stateOf(to.Channels[ch].Type), Channel: d.channels[ch]})

@@ -83,16 +83,10 @@ func (e *Engine) openTo(d *delivery, n int) {
 
 func (l *lane) busyWith(d *delivery) bool { return l.busy && l.queue[0] == d }
 
-// coverFor is how long one alarm speaks for later trouble of the same sort with the same recipient: a dead system with a
-// thousand messages waiting is one trouble, not a thousand. A refusal is trouble with one patient's message, and is
-// covered only by another about the same patient.
+// coverFor is how long one overdue alarm speaks for whatever else its recipient waits for: a dead system with a thousand
+// messages waiting is one trouble, not a thousand. What has ended badly is covered by nothing: no retry will mend it, and
+// each needs a phone call of its own.
 const coverFor = time.Hour
-
-// trouble is what an alarm is about and may cover.
-type trouble struct {
-	reason  events.Reason
-	patient string // empty for what concerns everything that the recipient waits for
-}
 
 // cover is one trouble with one recipient: when its alarm was last stored, and who waits for that.
 type cover struct {
@@ -103,18 +97,12 @@ type cover struct {
 
 // raise has the alarm recipients told that d's recipient has not been. When that is durable, alarmRaised(d) follows.
 func (e *Engine) raise(d *delivery, reason events.Reason) {
-	r := d.lane.recipient
-	if r.covers == nil {
-		r.covers = map[trouble]*cover{}
-	}
-	what := trouble{reason: reason}
-	if reason != events.ReasonOverdue {
-		what.patient = d.lane.patient
-	}
-	c := r.covers[what]
-	if c == nil {
-		c = &cover{}
-		r.covers[what] = c
+	r, c := d.lane.recipient, &cover{}
+	if reason == events.ReasonOverdue {
+		if r.overdue == nil {
+			r.overdue = c
+		}
+		c = r.overdue
 	}
 	c.waiting = append(c.waiting, d)
 	if c.raising {
@@ -167,9 +155,11 @@ func (e *Engine) alarm(ctx context.Context, c *cover, d *delivery, reason events
 	if err := e.opt.Alarm(ctx, about, ev.stored); err != nil {
 		return err
 	}
-	e.mu.Lock()
-	c.told = time.Now()
-	e.mu.Unlock()
+	if !ev.stored.Record.Event.Test { // news of a test covers nothing real
+		e.mu.Lock()
+		c.told = time.Now()
+		e.mu.Unlock()
+	}
 	return nil
 }
 

@@ -45,6 +45,8 @@ type Options struct {
 	Ledger Ledger
 	// Lookup finds a subscriber as registered now: addresses and revocation are never frozen.
 	Lookup func(id string) (subscribers.Subscriber, bool)
+	// Allowed, if set, is asked before each attempt whether this recipient may still be told of this event.
+	Allowed func(rec *events.Record, recipient string) bool
 	// Alarm tells the people named for alarms, durably, once for each About. It is called again until it returns nil.
 	Alarm func(ctx context.Context, about events.About, of events.Stored) error
 	// Link makes the page address that a message to this recipient carries.
@@ -74,6 +76,9 @@ func (o *Options) defaults() {
 	}
 	if o.Slog == nil {
 		o.Slog = slog.New(slog.DiscardHandler)
+	}
+	if o.Allowed == nil {
+		o.Allowed = func(*events.Record, string) bool { return true }
 	}
 	if o.Attempted == nil {
 		o.Attempted = func(string, string, time.Duration) {}

@@ -72,7 +72,7 @@ type recipient struct {
 	id        string
 	lanes     map[string]*lane
 	endpoints map[string]*endpoint
-	covers    map[trouble]*cover // nil after every success
+	overdue   *cover // nil after every success
 }
 
 func (e *Engine) recipient(id string) *recipient {

@@ -449,3 +449,36 @@ func TestAlarmThatIsRefusedIsCounted(t *testing.T) {
 		w.stop()
 	})
 }
+
+// Each message that ends badly is alarmed about, also the second about one patient.
+func TestEveryRefusalIsAlarmed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, "gp")
+		w.behaves("gp/webhook", gone)
+		w.run()
+		a := w.log(events.Fall, "p-7f3k", "gp")
+		pass(10 * time.Minute)
+		b := w.log(events.Admission, "p-7f3k", "gp")
+		pass(time.Minute)
+		var about []string
+		for _, al := range w.alarms {
+			about = append(about, al.Event)
+		}
+		same(t, "alarms", about, []string{a.Record.Event.ID, b.Record.Event.ID})
+		w.stop()
+	})
+}
+
+// Somebody taken off a patient's rules is not told any more of what was accepted before.
+func TestNoLongerAllowedIsRefused(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, "tom", "gp")
+		st := w.log(events.Admission, "p-7f3k", "tom", "gp")
+		e := w.run(func(o *deliver.Options) {
+			o.Allowed = func(_ *events.Record, recipient string) bool { return recipient != "tom" }
+		})
+		settle()
+		same(t, "states", w.states(e, st), []string{"tom refused revoked", "gp received"})
+		w.stop()
+	})
+}

@@ -246,7 +246,7 @@ func TestFlagsAndSystems(t *testing.T) {
 	m.Event.Said = &said
 	m.Event.Flags = []events.Flag{events.FlagClock, events.FlagAuthorityEnded, events.FlagRepeat, events.FlagRate}
 	level{says: []string{
-		"the reporter's clock was ahead", "authority to log for this person has ended", "may be a repeat", "more often than usual",
+		"the reporter's clock was wrong", "authority to log for this person has ended", "may be a repeat", "more often than usual",
 		"Wednesday 2 September 2026, 14:05 (UTC+01:00)",
 	}}.hold(t, send(t, deliver(t, m, events.ContentSummary)))
 
