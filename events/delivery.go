@@ -90,6 +90,7 @@ const (
 	ReasonNoRecipient Reason = "no-recipient" // no rule names anyone
 	ReasonGaveUp      Reason = "gave-up"      // tried for days
 	ReasonOverdue     Reason = "overdue"      // not told in time; still trying
+	ReasonLost        Reason = "lost"         // the store no longer has it
 	ReasonInternal    Reason = "internal"     // the hub's own fault
 )
 

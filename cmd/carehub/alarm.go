@@ -80,6 +80,9 @@ func alarmWords(f *folder, about events.About, of events.Stored) string {
 			"Please ask whoever logged it.", ref, about.Event)
 	}
 	name, phone := about.Recipient, ""
+	if s, ok := f.register.Lookup(about.Recipient); ok {
+		name, phone = s.Name, s.Phone
+	}
 	for _, r := range of.Record.Plan.Recipients {
 		if r.ID == about.Recipient {
 			name, phone = r.Name, r.Phone
@@ -107,6 +110,7 @@ func reasonWords(r events.Reason) string {
 		events.ReasonAuth:      "their system does not accept who we are",
 		events.ReasonRevoked:   "they are no longer registered here",
 		events.ReasonNoChannel: "they can only be reached by phone",
+		events.ReasonLost:      "it can no longer be read, and nobody here knows what it said",
 		events.ReasonGaveUp:    "the hub has tried for three days and given up",
 	}[r]
 	if words == "" {

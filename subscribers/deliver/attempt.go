@@ -43,7 +43,8 @@ func (e *Engine) attempt(d *delivery, ch int, ep *endpoint, number int) {
 	e.finish(d, ch, ep, ev, err, time.Since(began))
 }
 
-// lose drops a delivery whose event was erased while it waited; whoever is behind it is not held up.
+// lose drops a delivery whose event is gone from the store. Whoever is behind it is not held up; it stays parked until a
+// person has been told.
 func (e *Engine) lose(d *delivery, ep *endpoint) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -54,11 +55,24 @@ func (e *Engine) lose(d *delivery, ep *endpoint) {
 	ep.inflight--
 	ep.ended(d.lane.since)
 	e.pop(d)
-	if d.parked {
-		d.shard.unpark(d)
-	}
 	e.release(ep)
 	e.advance(d.lane)
+	e.attempts.Go(func() {
+		if e.persist(e.ctx, "alarm not stored yet", func(ctx context.Context) error { return e.alarmLost(ctx, d) }) != nil {
+			return // shutting down: the next start finds it parked
+		}
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if d.parked {
+			d.shard.unpark(d)
+		}
+	})
+}
+
+// alarmLost has a person told that nobody knows any more what d was to say. Where it stood is all there is to name it by.
+func (e *Engine) alarmLost(ctx context.Context, d *delivery) error {
+	return e.opt.Alarm(ctx, events.About{Event: fmt.Sprintf("%d/%d", d.shard.p, d.seq), Recipient: d.lane.recipient.id,
+		Reason: events.ReasonLost}, events.Stored{Partition: d.shard.p, Seq: d.seq})
 }
 
 // errSettled says that the ledger already holds a final outcome.

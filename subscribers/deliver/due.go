@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -141,6 +142,9 @@ func (e *Engine) alarm(ctx context.Context, c *cover, d *delivery, reason events
 		if ev, err = d.shard.body(ctx, d); err == nil {
 			break
 		}
+	}
+	if errors.Is(err, errGone) {
+		return e.alarmLost(ctx, d)
 	}
 	if err != nil {
 		return err

@@ -431,6 +431,15 @@ func TestErasedEventBlocksNobody(t *testing.T) {
 			t.Errorf("of 12 events %d told, %d lost", told, lost)
 		}
 		same(t, "the next of this patient", w.states(e, next), []string{"gp received"})
+		lost := 0
+		for _, a := range w.alarms {
+			if a.Recipient == "gp" && a.Reason == events.ReasonLost {
+				lost++
+			}
+		}
+		if lost == 0 || lost != e.Health().Lost {
+			t.Errorf("%d alarms about %d lost deliveries", lost, e.Health().Lost)
+		}
 		w.stop()
 	})
 }

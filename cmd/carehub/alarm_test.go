@@ -1,0 +1,48 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"carehub/events"
+	"carehub/events/fhir"
+	"carehub/events/stream"
+)
+
+// An alarm about a message that the store has lost has little to go by, and still reaches the store as an alarm that says
+// whom to phone.
+func TestAlarmAboutALostMessage(t *testing.T) {
+	f, problems := loadFolder("../../deploy/example", loadOptions{noSecrets: true, types: channelTypes})
+	if problems.Unfit() {
+		t.Fatal(problems)
+	}
+	store := stream.NewMemory(4)
+	about := events.About{Event: "2/17", Recipient: "hospice", Reason: events.ReasonLost}
+	for range 2 { // one trouble, one alarm
+		if err := raiseAlarm(t.Context(), f, store, about, events.Stored{Partition: 2, Seq: 17}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stored, err := store.Find(t.Context(), events.AlarmID(about))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if to := stored.Record.Plan.Recipients; len(to) != 1 || to[0].ID != "admin-on-call" {
+		t.Errorf("it goes to %+v", to)
+	}
+	m, err := fhir.Decode(stored.Message)
+	if err != nil || !strings.Contains(m.Event.Words, "Riverside Hospice") || !strings.Contains(m.Event.Words, "01234 567892") {
+		t.Errorf("%v: it says %q", err, m.Event.Words)
+	}
+}
+
+// News of a broken channel goes by another one first.
+func TestAlarmGoesByAnotherChannelFirst(t *testing.T) {
+	channels := []events.Channel{{Key: "email", Type: "email"}, {Key: "email-2", Type: "email"}, {Key: "webhook", Type: "webhook"}}
+	if got := otherFirst(channels, "email-2"); got[0].Key != "webhook" || got[1].Key != "email" {
+		t.Errorf("the order is %+v", got)
+	}
+	if got := otherFirst(channels, ""); got[0].Key != "email" {
+		t.Errorf("with no channel in trouble the order is %+v", got)
+	}
+}
