@@ -51,6 +51,9 @@ type Event struct {
 	Because Kind   `json:"because,omitempty"` // fall: an admission or attendance that a fall led to
 	// Stay ties an admission or attendance to its discharge. It is the id of the event that opened the stay.
 	Stay string `json:"stay,omitempty"`
+	// Ends is Attendance on a discharge that ends one: nobody was an inpatient. Empty where an admission ends, or where the
+	// hub knows of neither.
+	Ends Kind `json:"ends,omitempty"`
 
 	Occurred time.Time `json:"occurred"` // when it happened, in the zone it was told in
 	Recorded time.Time `json:"recorded"` // when the hub took it in

@@ -165,6 +165,9 @@ func (c *contents) event() events.Event {
 	if len(c.encounter.ReasonCode) > 0 && code(c.encounter.ReasonCode[0], snomed) == *fall.Coding[0].Code {
 		ev.Because = events.Fall
 	}
+	if ev.Kind == events.Discharge && text(c.encounter.Class.Code) == text(shapes[events.Attendance].class.Code) {
+		ev.Ends = events.Attendance
+	}
 	for _, x := range c.communication.Extension {
 		if x.Url == hub+saidExtension && x.ValueDateTime != nil {
 			ev.Said = new(moment(x.ValueDateTime))

@@ -84,6 +84,9 @@ func (m Message) encounter(ids references) encounter {
 		Type:    []r4.CodeableConcept{s.encounter},
 		Subject: new(named(ids.patient, m.Patient.Name)),
 	}
+	if m.Event.Ends == events.Attendance {
+		e.Class = shapes[events.Attendance].class
+	}
 	if m.Event.Stay != "" {
 		e.Identifier = []r4.Identifier{identifier(m.Hub.URL+stayIDs, m.Event.Stay)}
 	}

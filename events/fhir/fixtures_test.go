@@ -66,6 +66,7 @@ func messages() map[string]fhir.Message {
 	out["discharge"] = discharge
 
 	add("admission-because-fall", events.Admission, func(m *fhir.Message) { m.Event.Because = events.Fall })
+	add("discharge-of-attendance", events.Discharge, func(m *fhir.Message) { m.Event.Ends = events.Attendance })
 	add("minimal", events.Discharge, func(m *fhir.Message) {
 		m.Event.Place, m.Event.Words, m.Urgency = "", "", ""
 		m.Patient = events.Patient{ID: thomas.ID, Name: thomas.Name}

@@ -32,7 +32,11 @@ func (n *entry) link(ctx context.Context, past past) error {
 	case e.Kind.OpensStay():
 		e.Stay = openedBy(*e, open(newest, e.Occurred.Add(sameStay)))
 	case e.Kind == events.Discharge:
-		e.Stay = endedBy(*e, open(newest, e.Occurred), newest(events.Discharge))
+		begun := open(newest, e.Occurred)
+		e.Stay = endedBy(*e, begun, newest(events.Discharge))
+		if begun != nil && begun.kind == events.Attendance {
+			e.Ends = events.Attendance
+		}
 	}
 	return nil
 }
@@ -84,13 +88,14 @@ func endedBy(e events.Event, open, before *report) string {
 
 // report is what is remembered of an event to judge the next one by.
 type report struct {
+	kind               events.Kind
 	stay               string
 	occurred, recorded time.Time
 	test               bool
 }
 
 func reported(e events.Event) *report {
-	return &report{stay: e.Stay, occurred: e.Occurred, recorded: e.Recorded, test: e.Test}
+	return &report{kind: e.Kind, stay: e.Stay, occurred: e.Occurred, recorded: e.Recorded, test: e.Test}
 }
 
 // past is the newest event of each kind about one patient; nil where there is none, absent where it was not read yet.

@@ -96,3 +96,24 @@ func TestWhatMayBeStoredIsReadAgain(t *testing.T) {
 		t.Error("the second report is not linked to the first")
 	}
 }
+
+// A discharge says whether it ends an attendance: receivers must not read that somebody was an inpatient.
+func TestDischargeKnowsWhatItEnds(t *testing.T) {
+	for began, ends := range map[string]events.Kind{"attendance": events.Attendance, "admission": "", "": ""} {
+		in, _, now := opened()
+		log := func(kind string) events.Event {
+			*now = now.Add(time.Hour)
+			r, err := in.Log(t.Context(), ruth, Request{Patient: "dad", Kind: events.Kind(kind), Key: kind})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.Stored.Record.Event
+		}
+		if began != "" {
+			log(began)
+		}
+		if e := log("discharge"); e.Ends != ends {
+			t.Errorf("after %q the discharge ends %q, want %q", began, e.Ends, ends)
+		}
+	}
+}
