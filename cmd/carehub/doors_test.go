@@ -150,7 +150,11 @@ func TestNeverRefused(t *testing.T) {
 		t.Errorf("%+v", ahead)
 	}
 	flagged(w.says(ruth, "dad came home 3h ago"), events.FlagLate)
-	flagged(w.says(tom, "grandad fell"), events.FlagAuthorityEnded)
+	over := w.says(tom, "grandad fell")
+	flagged(over, events.FlagAuthorityEnded)
+	if len(over.Recipients) != 0 || !strings.HasPrefix(over.Message, "Saved, and passed on.") {
+		t.Errorf("whose authority has ended reads %q of %+v", over.Message, over.Recipients)
+	}
 	var last receipts.View
 	for range 40 {
 		last = w.says(ruth, "dad fell")

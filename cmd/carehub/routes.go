@@ -22,7 +22,12 @@ func (h *hub) routes(draining <-chan struct{}) http.Handler {
 	write := &intake.Handler{Intake: in, Authenticate: h.tokens.authenticate, Log: h.log,
 		View: func(ctx context.Context, st events.Stored) (any, error) {
 			h.meter.accepted(st.Record.Event.Kind)
-			return viewer.View(ctx, st)
+			view, err := viewer.View(ctx, st)
+			if st.Record.Event.Has(events.FlagAuthorityEnded) && len(view.Recipients) > 0 { // it is passed on, but whoever logged it sees nothing new
+				view.Recipients = []receipts.Recipient{}
+				view.Message = "Saved, and passed on. Your authority to see who is told has ended."
+			}
+			return view, err
 		}}
 	page := &receipts.Page{Links: h.links, Hub: h.folder.sender, Zone: d.Zone, Clock: time.Now, Log: h.log, Open: h.letter}
 
