@@ -27,15 +27,19 @@ func (s *Store) Publish(ctx context.Context, rec events.Record, message []byte) 
 	if err := s.embedded.full(eventReserve); err != nil {
 		return events.Stored{}, false, err
 	}
+	age := s.tails[p.partition].started()
 	seq, err := s.create(ctx, p, rec.Event)
 	if hasCode(err, jetstream.JSErrCodeStreamWrongLastSequence) {
 		stored, err := s.first(ctx, rec.Event.ID)
 		return stored, false, err
 	}
 	if err != nil {
+		s.tails[p.partition].unsure()
 		return events.Stored{}, false, err
 	}
-	return events.Stored{Partition: p.partition, Seq: seq, Record: rec, Message: message}, true, nil
+	stored := events.Stored{Partition: p.partition, Seq: seq, Record: rec, Message: message}
+	s.tails[p.partition].added(age, &stored, len(p.chunks))
+	return stored, true, nil
 }
 
 // create writes the event unless its id is there. In a cluster another write of the same id may be under way; how that

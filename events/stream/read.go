@@ -15,8 +15,30 @@ import (
 // and goes on after the last event that fn was given. Of an event that cannot be read any more fn is given as much as its
 // subject says, with a record of version 0, so that a person can be told; one of a newer program ends the reading.
 func (s *Store) Read(ctx context.Context, p int, after uint64, fn func(events.Stored) error) error {
+	ctx, done, err := s.reader(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	for {
+		after, err = s.readStored(ctx, p, after, fn)
+		if errors.Is(err, errCaughtUp) {
+			after, err = s.tails[p].read(ctx, after, fn)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// errCaughtUp says that a reader has come to what the tail has at hand.
+var errCaughtUp = errors.New("caught up")
+
+// readStored reads from the store, at the most until the tail can take over.
+func (s *Store) readStored(ctx context.Context, p int, after uint64, fn func(events.Stored) error) (uint64, error) {
 	filter := events.CareSubject(p, "*", "*", "*")
-	return s.follow(ctx, s.events[p], filter, after, func(msg jetstream.Msg, seq uint64) error {
+	err := s.follow(ctx, s.events[p], filter, after, func(msg jetstream.Msg, seq uint64) error {
+		after = seq
 		stored, err := s.unpackWaiting(ctx, p, seq, msg)
 		if errors.Is(err, errForeign) {
 			s.log.Warn("a message among the events was not written by carehub", "partition", p, "seq", seq)
@@ -26,11 +48,15 @@ func (s *Store) Read(ctx context.Context, p int, after uint64, fn func(events.St
 			s.log.Error("a stored event cannot be read", "partition", p, "seq", seq)
 			stored, err = remains(p, seq, msg.Subject()), nil
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			err = fn(stored)
 		}
-		return fn(stored)
+		if err == nil && s.tails[p].follows(seq) {
+			err = errCaughtUp
+		}
+		return err
 	})
+	return after, err
 }
 
 // remains is what the subject says of an event.

@@ -44,6 +44,7 @@ type Store struct {
 	hub           jetstream.Stream
 	events        []jetstream.Stream // by partition
 	ledger        []jetstream.Stream // by partition
+	tails         []*tail            // by partition; nil for an external server
 
 	life    context.Context // ends at Close
 	end     context.CancelFunc

@@ -57,7 +57,7 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 		if err != nil {
 			return err
 		}
-		s.events, s.ledger = append(s.events, event), append(s.ledger, ledger)
+		s.events, s.ledger, s.tails = append(s.events, event), append(s.ledger, ledger), append(s.tails, s.newTail())
 	}
 	if recorded {
 		return nil
