@@ -74,8 +74,8 @@ func (s *shard) makeRoom(ctx context.Context) error {
 	for {
 		s.e.mu.Lock()
 		full := len(s.order) >= s.e.opt.Hot
-		if full {
-			s.sweep(time.Now())
+		if now := time.Now(); full && now.Sub(s.swept) >= sweepFull {
+			s.sweep(now)
 		}
 		s.e.mu.Unlock()
 		if !full {
@@ -83,7 +83,7 @@ func (s *shard) makeRoom(ctx context.Context) error {
 		}
 		select {
 		case <-s.room:
-		case <-time.After(sweepEvery):
+		case <-time.After(sweepFull):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -184,9 +184,10 @@ func (s *shard) nobody(ev *event) {
 // Merely having much to do is no trouble: parking would only add to it.
 const (
 	sweepEvery     = 250 * time.Millisecond
+	sweepFull      = 50 * time.Millisecond // while memory is full
 	parkAfter      = time.Second
 	parkWhenFull   = 250 * time.Millisecond
-	ledgerEvery    = 25 * time.Millisecond  // between writes to the ledger
+	ledgerEvery    = 100 * time.Millisecond // between writes to the ledger
 	partialAfter   = 100 * time.Millisecond // outcomes of an event with others still untold
 	cursorEvery    = time.Second
 	ledgerDeadline = 30 * time.Second
@@ -216,6 +217,7 @@ func (s *shard) sweepLoop(ctx context.Context) {
 
 // sweep parks the stragglers of old events. Called with the lock held.
 func (s *shard) sweep(now time.Time) {
+	s.swept = now
 	patience := parkAfter
 	var slow map[string]bool
 	if len(s.order) >= s.e.opt.Hot {

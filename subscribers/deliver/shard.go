@@ -27,6 +27,7 @@ type shard struct {
 	cursor  uint64            // as written
 	settled uint64            // as it could be written
 	newest  uint64            // sequence seen so far
+	swept   time.Time         // last look for stragglers
 	partial bool              // a timer will see to the outcomes of events with others still untold
 	failure error             // of the last write to the ledger
 
