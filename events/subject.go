@@ -18,8 +18,8 @@ import (
 //
 // Reserved for what is to come: hold, due, ack, told (by patient and event), own and beat (by partition), in LEDGER.
 
-// Partition returns the partition of a patient, as NATS's own partition() mapping does: fnv32a % n.
-func Partition(patient string, n int) int {
+// PartitionOf returns the partition of a patient, as NATS's own partition() mapping does: fnv32a % n.
+func PartitionOf(patient string, n int) int {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(patient))   // never fails
 	return int(h.Sum32() % uint32(n)) // #nosec G115 -- n is a small positive count

@@ -132,7 +132,7 @@ type stripe struct {
 }
 
 func (in *Intake) stripe(patient string) *stripe {
-	return &in.stripes[events.Partition(patient, stripes)]
+	return &in.stripes[events.PartitionOf(patient, stripes)]
 }
 
 func (s *stripe) lock(ctx context.Context) error {

@@ -156,7 +156,7 @@ func (s *Store) Latest(ctx context.Context, patient string, kind events.Kind) (e
 func (s *Store) last(ctx context.Context, patient, event string, kind events.Kind) (events.Stored, bool, error) {
 	ctx, cancel := bound(ctx, patience)
 	defer cancel()
-	p := events.Partition(patient, s.Partitions())
+	p := events.PartitionOf(patient, s.Partitions())
 	msg, err := s.events[p].GetLastMsgForSubject(ctx, events.CareSubject(p, patient, event, kind))
 	return s.stored(ctx, p, msg, err)
 }

@@ -138,7 +138,7 @@ func (m *Memory) Latest(ctx context.Context, patient string, kind events.Kind) (
 		return events.Stored{}, false, err
 	}
 	defer m.mu.Unlock()
-	p := events.Partition(patient, m.Partitions())
+	p := events.PartitionOf(patient, m.Partitions())
 	for i, w := range slices.Backward(m.events[p]) {
 		if of, _, what, ok := events.ParseCare(w.subject); ok && of == patient && what == kind {
 			return m.at(p, uint64(i)+1) // #nosec G115 -- an index

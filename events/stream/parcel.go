@@ -37,7 +37,7 @@ func pack(rec events.Record, message []byte, partitions int) (parcel, error) {
 	if events.PatientOf(ev.ID) == "" || events.PatientOf(ev.ID) != ev.Patient || !events.ValidName(string(ev.Kind)) {
 		return parcel{}, invalid("The event's id, patient and kind do not belong together.")
 	}
-	p := events.Partition(ev.Patient, partitions)
+	p := events.PartitionOf(ev.Patient, partitions)
 	out := parcel{partition: p, subject: events.CareSubject(p, ev.Patient, ev.ID, ev.Kind), body: message}
 	var err error
 	if out.record, err = json.Marshal(rec); err != nil {

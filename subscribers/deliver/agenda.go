@@ -105,7 +105,11 @@ func (e *Engine) tidy(now time.Time) {
 		return
 	}
 	e.tidied = now
-	e.agenda = slices.DeleteFunc(e.agenda, func(n entry) bool { return n.delivery != nil && n.delivery.done })
+	e.forget(func(n entry) bool { return n.delivery != nil && n.delivery.done })
+}
+
+func (e *Engine) forget(what func(entry) bool) {
+	e.agenda = slices.DeleteFunc(e.agenda, what)
 	heap.Init(&e.agenda)
 }
 

@@ -18,12 +18,12 @@ func (e *Engine) start(l *lane, d *delivery, ch int, ep *endpoint) {
 	ep.started = append(ep.started, l.since)
 	ep.inflight++
 	number := d.attempts() + 1
-	e.attempts.Go(func() { e.attempt(d, ch, ep, number) })
+	d.shard.attempts.Go(func() { e.attempt(d, ch, ep, number) })
 }
 
 // attempt sends d once and sorts out what came of it.
 func (e *Engine) attempt(d *delivery, ch int, ep *endpoint, number int) {
-	ctx, cancel := context.WithTimeout(e.ctx, e.opt.AttemptTimeout)
+	ctx, cancel := context.WithTimeout(d.shard.ctx, e.opt.AttemptTimeout)
 	defer cancel()
 	ev, err := d.shard.body(ctx, d)
 	if errors.Is(err, errGone) {
@@ -32,6 +32,10 @@ func (e *Engine) attempt(d *delivery, ch int, ep *endpoint, number int) {
 	}
 	if err != nil {
 		e.finish(d, ch, ep, nil, &events.Failure{Reason: events.ReasonInternal, Err: err}, 0)
+		return
+	}
+	if !e.mayStart(d.shard.p) { // reading the event took its time
+		e.finish(d, ch, ep, ev, errNotYet, 0)
 		return
 	}
 	began := time.Now()
@@ -57,9 +61,9 @@ func (e *Engine) lose(d *delivery, ep *endpoint) {
 	e.pop(d)
 	e.release(ep)
 	e.advance(d.lane)
-	e.attempts.Go(func() {
-		if e.persist(e.ctx, "alarm not stored yet", func(ctx context.Context) error { return e.alarmLost(ctx, d) }) != nil {
-			return // shutting down: the next start finds it parked
+	d.shard.attempts.Go(func() {
+		if e.persist(d.shard.ctx, "alarm not stored yet", func(ctx context.Context) error { return e.alarmLost(ctx, d) }) != nil {
+			return // stopping: the next start finds it parked
 		}
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -75,8 +79,10 @@ func (e *Engine) alarmLost(ctx context.Context, d *delivery) error {
 		Reason: events.ReasonLost}, events.Stored{Partition: d.shard.p, Seq: d.seq})
 }
 
-// errSettled says that the ledger already holds a final outcome.
-var errSettled = errors.New("already settled")
+var (
+	errSettled = errors.New("already settled") // the ledger already holds a final outcome
+	errNotYet  = errors.New("not sent")        // the partition may not be ours for much longer
+)
 
 // trying shows the carer that somebody is being told, and returns the state of d.
 func (e *Engine) trying(ev *event, d *delivery, ch int) events.State {
@@ -150,12 +156,13 @@ func (e *Engine) finish(d *delivery, ch int, ep *endpoint, ev *event, err error,
 	d.lane.busy = false
 	ep.inflight--
 	ep.ended(d.lane.since)
-	failure := asFailure(err)
+	failure, tried := asFailure(err), true
 	switch {
 	case errors.Is(err, errSettled):
 		e.resettle(d)
-	case e.ctx.Err() != nil && err != nil: // cut off by the shutdown: nothing is known, the next start repeats it
-		return
+		tried = false
+	case errors.Is(err, errNotYet), d.shard.ctx.Err() != nil && err != nil: // or cut off: whoever delivers it next repeats it
+		tried = false
 	case err == nil:
 		e.delivered(d, ch, ep)
 	case failure.Permanent:
@@ -163,7 +170,7 @@ func (e *Engine) finish(d *delivery, ch int, ep *endpoint, ev *event, err error,
 	default:
 		e.failed(d, ch, ep, ev, failure)
 	}
-	if !errors.Is(err, errSettled) {
+	if tried {
 		e.logAttempt(d, ch, ev, failure, took)
 	}
 	e.release(ep) // others first: a lane with much to send must not starve the rest

@@ -33,6 +33,9 @@ func (d *delivery) nextDue() time.Time {
 
 // keep does what is due for d and puts it back on the agenda.
 func (e *Engine) keep(d *delivery, now time.Time) {
+	if d.shard.stage >= stopping {
+		return
+	}
 	passed := func(after time.Duration) bool { return after > 0 && !d.recorded.Add(after).After(now) }
 	if passed(d.due.GiveUp) && !d.lane.busyWith(d) && d.failing() {
 		e.giveUp(d)
@@ -110,23 +113,24 @@ func (e *Engine) raise(d *delivery, reason events.Reason) {
 		return
 	}
 	c.raising = true
-	e.attempts.Go(func() { e.sound(c, d, reason) })
+	d.shard.attempts.Go(func() { e.sound(c, d, reason) })
 }
 
 // sound stores the alarm, however long that takes, and settles all that waited for it.
 func (e *Engine) sound(c *cover, d *delivery, reason events.Reason) {
-	if err := e.persist(e.ctx, "alarm not stored yet", func(ctx context.Context) error { return e.alarm(ctx, c, d, reason) }); err != nil {
-		e.mu.Lock()
-		c.raising, c.waiting = false, nil // shutting down: the next start raises it again
-		e.mu.Unlock()
-		return
-	}
+	err := e.persist(d.shard.ctx, "alarm not stored yet", func(ctx context.Context) error { return e.alarm(ctx, c, d, reason) })
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	waiting := c.waiting
 	c.raising, c.waiting = false, nil
 	for _, w := range waiting {
-		e.alarmRaised(w)
+		switch {
+		case w.shard.stage == stopped:
+		case err == nil:
+			e.alarmRaised(w)
+		case w.shard.stage < stopping: // d's shard stops, and raises it again when it starts; this one is another's
+			e.raise(w, reason)
+		}
 	}
 }
 
@@ -167,7 +171,7 @@ func (e *Engine) alarm(ctx context.Context, c *cover, d *delivery, reason events
 	return nil
 }
 
-// persist repeats do until it works or the engine stops.
+// persist repeats do until it works or ctx ends.
 func (e *Engine) persist(ctx context.Context, what string, do func(context.Context) error) error {
 	for n := 1; ; n++ {
 		bounded, cancel := context.WithTimeout(ctx, e.opt.AttemptTimeout)
@@ -211,8 +215,8 @@ func (e *Engine) alarmRaised(d *delivery) {
 
 // giveUp ends a delivery that has been tried for days.
 func (e *Engine) giveUp(d *delivery) {
-	e.attempts.Go(func() {
-		err := e.persist(e.ctx, "event not readable", func(ctx context.Context) error { _, err := d.shard.body(ctx, d); return err })
+	d.shard.attempts.Go(func() {
+		err := e.persist(d.shard.ctx, "event not readable", func(ctx context.Context) error { _, err := d.shard.body(ctx, d); return err })
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		switch {

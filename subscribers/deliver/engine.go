@@ -7,13 +7,15 @@
 // stays in memory and in the ledger, its body only in the store, and it is retried with backoff for days, by the next
 // channel too once the first has had its time. Whoever stays untold is alarmed about.
 //
-// The files: engine.go wires it, intake of accepted events is read.go, lanes and whom to try next lane.go, one endpoint's
+// A process delivers the partitions that it owns, each as a shard that starts and stops on its own: several processes may
+// share a store, and a store may grow.
+//
+// The files: engine.go wires it, supervise.go starts and stops shards as they come and go, intake of accepted events is read.go, lanes and whom to try next lane.go, one endpoint's
 // health endpoint.go, one attempt attempt.go, fallback, alarm and give-up times due.go, the ledger settle.go and park.go.
 package deliver
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"math"
 	"sync"
@@ -25,24 +27,36 @@ import (
 
 // Log is where accepted events are read from, in order, per partition.
 type Log interface {
-	Partitions() int
+	// Layout returns the partitions that are live, older generations first, and a channel that is closed when that changes.
+	Layout() (live []events.Partition, changed <-chan struct{})
 	Last(ctx context.Context, p int) (uint64, error)
 	At(ctx context.Context, p int, seq uint64) (events.Stored, bool, error)
 	Read(ctx context.Context, p int, after uint64, fn func(events.Stored) error) error
 }
 
 // Ledger is where outcomes are kept: the newest value of each key. Put is durable, and in order, when it returns nil; a
-// nil value deletes.
+// nil value deletes. Put fails with events.ErrFenced, and has done nothing, when the partition belongs to another process.
 type Ledger interface {
 	Put(ctx context.Context, p int, entries []events.Entry) error
 	Get(ctx context.Context, p int, key string) ([]byte, bool, error)
 	List(ctx context.Context, p int, prefix string) ([]events.Entry, error)
 }
 
+// Owner says which partitions this process may deliver, and until when.
+type Owner interface {
+	// Owned returns the partitions held now and a channel that is closed when that changes.
+	Owned() (held []int, changed <-chan struct{})
+	// MayStart reports whether an attempt for p may start now: p is held, and will be for a safe margin still.
+	MayStart(p int) bool
+	// Released tells that the engine has stopped delivering p: everything it knows is written, unless p was lost.
+	Released(p int)
+}
+
 // Options are what the engine needs from outside. Log, Ledger, Lookup and Alarm are required.
 type Options struct {
 	Log    Log
 	Ledger Ledger
+	Owner  Owner // nil: this process owns every partition, always
 	// Lookup finds a subscriber as registered now: addresses and revocation are never frozen.
 	Lookup func(id string) (subscribers.Subscriber, bool)
 	// Allowed, if set, is asked before each attempt whether this recipient may still be told of this event.
@@ -93,82 +107,41 @@ type Engine struct {
 	opt Options
 
 	mu         sync.Mutex
-	shards     []*shard
+	shards     map[int]*shard // by partition: those that start, run or stop in this process
 	recipients map[string]*recipient
 	agenda     agenda                // lanes and endpoints to wake, deliveries with a time to keep
 	rewind     chan struct{}         // tells the clock that the agenda has a new first entry
 	tidied     time.Time             // when the agenda was
 	watchers   map[string][]*watcher // by event id
-	stopping   bool
-	unheard    int           // alarms that did not reach a recipient
-	lost       int           // deliveries whose events were gone
-	loaded     chan struct{} // closed once the ledger has been taken up
+	elsewhere  bool                  // some partitions are delivered by other processes
+	resting    map[int]time.Time     // partitions that were found to be another's: not to be started before
+	unheard    int                   // alarms that did not reach a recipient
+	lost       int                   // deliveries whose events were gone
 
-	attempts sync.WaitGroup
-	ctx      context.Context // of attempts and alarms; ends after the grace
-	cancel   context.CancelFunc
+	moved chan struct{} // tells the supervisor that a shard has ended, or was read to its end
 }
 
 // New makes an engine; it does nothing until Run.
 func New(opt Options) *Engine {
 	opt.defaults()
-	e := &Engine{opt: opt, recipients: map[string]*recipient{}, rewind: make(chan struct{}, 1), loaded: make(chan struct{}), watchers: map[string][]*watcher{}}
-	e.ctx, e.cancel = context.WithCancel(context.Background())
-	for p := range opt.Log.Partitions() {
-		e.shards = append(e.shards, newShard(e, p))
-	}
-	return e
+	return &Engine{opt: opt, shards: map[int]*shard{}, recipients: map[string]*recipient{}, rewind: make(chan struct{}, 1),
+		watchers: map[string][]*watcher{}, resting: map[int]time.Time{}, moved: make(chan struct{}, 1)}
 }
 
 // Run delivers until ctx ends, then drains: no new attempts, those in flight get the grace, everything known is written.
-// It returns early with an error only if the store cannot be read at the start or the reading of a partition fails.
+// It returns early with an error only if a partition cannot be read for another reason than that the store is away.
 func (e *Engine) Run(ctx context.Context) error {
-	for _, s := range e.shards {
-		if err := s.load(ctx); err != nil {
-			e.cancel()
-			e.attempts.Wait()
-			return fmt.Errorf("load partition %d: %w", s.p, err)
-		}
-	}
-	close(e.loaded)
-	run, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+	run, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 	var work sync.WaitGroup
-	for _, s := range e.shards {
-		work.Go(func() {
-			if err := s.read(run); err != nil && run.Err() == nil {
-				stop(fmt.Errorf("read partition %d: %w", s.p, err))
-			}
-		})
-		work.Go(func() { s.sweepLoop(run) })
-	}
 	work.Go(func() { e.clock(run) })
-
-	var flushers sync.WaitGroup
-	for _, s := range e.shards {
-		flushers.Go(s.flushLoop)
-	}
+	work.Go(func() { e.pollWatchers(run) })
+	e.supervise(run, fail)
 	work.Wait()
-	e.drain()
-	for _, s := range e.shards {
-		close(s.quit)
-	}
-	flushers.Wait()
 	if ctx.Err() == nil {
 		return context.Cause(run)
 	}
 	return nil
-}
-
-// drain starts nothing new and waits for what is in flight, cutting it off after the grace.
-func (e *Engine) drain() {
-	e.mu.Lock()
-	e.stopping = true
-	e.mu.Unlock()
-	cut := time.AfterFunc(e.opt.Grace, e.cancel)
-	e.attempts.Wait()
-	cut.Stop()
-	e.cancel()
 }
 
 // Health is what the engine can say of itself.

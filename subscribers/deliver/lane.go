@@ -129,10 +129,14 @@ func (e *Engine) pop(d *delivery) {
 // advance starts the lane's next attempt if one may start now, else sees to it that the lane is looked at when it may.
 // Called with the lock held; calling it once too often does no harm.
 func (e *Engine) advance(l *lane) {
-	if l.busy || len(l.queue) == 0 || e.stopping {
+	if l.busy || len(l.queue) == 0 || l.queue[0].shard.stage >= stopping {
 		return
 	}
 	d, now := l.queue[0], time.Now()
+	if !e.mayStart(d.shard.p) {
+		d.shard.pause(l)
+		return
+	}
 	var earliest time.Time
 	for ch := range min(d.open, len(d.channels)) {
 		var t try

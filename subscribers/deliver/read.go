@@ -26,7 +26,11 @@ func (s *shard) load(ctx context.Context) error {
 	}
 	s.e.mu.Lock()
 	defer s.e.mu.Unlock()
-	s.cursor, s.settled = cursor, cursor
+	if s.stage != starting {
+		return nil
+	}
+	s.stage = running
+	s.cursor, s.settled, s.taken = cursor, cursor, cursor
 	for _, w := range waits {
 		if w.Seq > cursor {
 			s.ahead[w.Seq] = append(s.ahead[w.Seq], w)
@@ -96,6 +100,7 @@ func (s *shard) take(st events.Stored, sh *sheet) {
 	defer s.e.mu.Unlock()
 	ev := s.remember(st, sh)
 	s.order = append(s.order, ev)
+	s.taken = st.Seq
 	signal(s.work)
 	rec := &st.Record
 	ev.users++ // it stays until all of its recipients are seen to
@@ -156,9 +161,9 @@ func (s *shard) takeOne(ev *event, i int) {
 func (s *shard) nobody(ev *event) {
 	ev.unsettled = 1
 	ev.users++
-	s.e.attempts.Go(func() {
+	s.attempts.Go(func() {
 		rec := &ev.stored.Record
-		err := s.e.persist(s.e.ctx, "alarm not stored yet", func(ctx context.Context) error {
+		err := s.e.persist(s.ctx, "alarm not stored yet", func(ctx context.Context) error {
 			if rec.Event.Kind == events.Alarm {
 				return nil
 			}
@@ -169,7 +174,7 @@ func (s *shard) nobody(ev *event) {
 			return s.e.opt.Alarm(ctx, events.About{Event: rec.Event.ID, Reason: reason}, ev.stored)
 		})
 		if err != nil {
-			return // shutting down: the next start reads it again
+			return // stopping: the next start reads it again
 		}
 		s.e.mu.Lock()
 		defer s.e.mu.Unlock()

@@ -2,21 +2,17 @@ package deliver
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
 	"carehub/events"
 )
 
-// Receipts returns how telling each recipient of an event stands, in the order of the plan. It waits for Run to have read
-// what the ledger knows.
+// Receipts returns how telling each recipient of an event stands, in the order of the plan. Of an event that another
+// process delivers it is what the ledger knows: all that has ended, not when the next attempt is.
 func (e *Engine) Receipts(ctx context.Context, st events.Stored) ([]events.Receipt, error) {
-	select {
-	case <-e.loaded: // before that, what the ledger knows would seem new
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	s := e.shards[st.Partition]
+	s := e.reader(st.Partition)
 	sh, err := s.sheet(ctx, st.Seq, len(st.Record.Plan.Recipients))
 	if err != nil {
 		return nil, err
@@ -31,6 +27,18 @@ func (e *Engine) Receipts(ctx context.Context, st events.Stored) ([]events.Recei
 		e.live(s, st, i, &receipts[i])
 	}
 	return receipts, nil
+}
+
+// reader returns the shard to read outcomes with: the one that delivers, or else one that only knows the ledger.
+func (e *Engine) reader(p int) *shard {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s := e.shards[p]; s != nil && s.stage != starting {
+		return s
+	}
+	s := newShard(e, p)
+	s.boot = math.MaxUint64
+	return s
 }
 
 // live adds what only the engine knows: that nothing has been tried yet, or when the next attempt is.
@@ -77,6 +85,32 @@ func (e *Engine) Watch(event string) (changed <-chan struct{}, stop func()) {
 			return
 		}
 		e.watchers[event] = rest
+	}
+}
+
+// pollEvery is how often watchers look again at events that may be delivered by another process.
+const pollEvery = time.Second
+
+// pollWatchers wakes all watchers now and then for as long as others deliver too: their changes are seen in the ledger.
+func (e *Engine) pollWatchers(ctx context.Context) {
+	if e.opt.Owner == nil {
+		return
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pollEvery):
+		}
+		e.mu.Lock()
+		for _, watchers := range e.watchers {
+			for _, w := range watchers {
+				if e.elsewhere {
+					signal(w.changed)
+				}
+			}
+		}
+		e.mu.Unlock()
 	}
 }
 

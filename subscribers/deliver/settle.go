@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -10,8 +11,9 @@ import (
 	"carehub/events"
 )
 
-// flushLoop writes outcomes, park pages and the cursor until quit, then once more.
-func (s *shard) flushLoop() {
+// flushLoop writes outcomes, park pages and the cursor until quit, then once more. It ends early, with an error, when the
+// partition is found to be another's.
+func (s *shard) flushLoop() error {
 	var written time.Time // when the cursor was
 	for last := false; !last; {
 		select {
@@ -20,23 +22,24 @@ func (s *shard) flushLoop() {
 		case <-s.quit:
 			last = true
 		}
-		if err := s.flush(last); err != nil {
+		err := s.flush(last)
+		if wait := cursorEvery - time.Since(written); err == nil && s.cursor != s.settled {
+			if wait > 0 && !last {
+				time.AfterFunc(wait, func() { signal(s.kick) })
+				continue
+			}
+			written, err = time.Now(), s.writeCursor()
+		}
+		switch {
+		case s.life.Err() != nil:
+			return nil
+		case errors.Is(err, events.ErrFenced):
+			return err
+		case err != nil:
 			s.flushFailed(err)
-			continue
 		}
-		if s.cursor == s.settled {
-			continue
-		}
-		if wait := cursorEvery - time.Since(written); wait > 0 && !last {
-			time.AfterFunc(wait, func() { signal(s.kick) })
-			continue
-		}
-		if err := s.writeCursor(); err != nil {
-			s.flushFailed(err)
-			continue
-		}
-		written = time.Now()
 	}
+	return nil
 }
 
 // gather lets more outcomes come in, so that they share a write; it reports whether it is time to quit.
@@ -87,7 +90,7 @@ func (s *shard) flush(everything bool) error {
 // put writes entries in handfuls, each with a deadline of its own, so that a slow disk gets through any number.
 func (s *shard) put(entries []events.Entry) error {
 	for some := range slices.Chunk(entries, 512) {
-		ctx, cancel := context.WithTimeout(context.Background(), ledgerDeadline)
+		ctx, cancel := context.WithTimeout(s.life, ledgerDeadline)
 		err := s.e.opt.Ledger.Put(ctx, s.p, some)
 		cancel()
 		if err != nil {
@@ -125,13 +128,15 @@ func (s *shard) written(b batch) {
 			s.evictSheet(sh)
 		}
 	}
-	if b.ready == 0 {
-		return
+	if b.ready > 0 {
+		s.settled = s.order[b.ready-1].stored.Seq
+		clear(s.order[:b.ready])
+		s.order = s.order[b.ready:]
+		signal(s.room)
 	}
-	s.settled = s.order[b.ready-1].stored.Seq
-	clear(s.order[:b.ready])
-	s.order = s.order[b.ready:]
-	signal(s.room)
+	if s.atEnd && len(s.order) == 0 {
+		s.settled = s.end // past what is no event
+	}
 }
 
 // spoil has b written again: a failed write may have done any part of its work.

@@ -30,18 +30,48 @@ type shard struct {
 	swept   time.Time         // last look for stragglers
 	partial bool              // a timer will see to the outcomes of events with others still untold
 	failure error             // of the last write to the ledger
+	paused  map[*lane]bool    // with something to send as soon as the owner may start attempts again
+	stage   stage
+
+	sealed bool   // it takes no new events
+	taken  uint64 // newest sequence taken in
+	end    uint64 // newest sequence there will ever be
+	atEnd  bool   // it is sealed and read to that end
 
 	boot uint64        // newest sequence at the start: up to here the ledger may know more than we
 	kick chan struct{} // something to write
 	room chan struct{} // order has become shorter
 	work chan struct{} // order is not empty
-	quit chan struct{}
+	quit chan struct{} // the flush loop is to write everything and end
+	seal chan struct{} // closed when sealed
+
+	attempts sync.WaitGroup  // and alarms
+	life     context.Context // ends when nothing is to be written any more
+	kill     context.CancelFunc
+	ctx      context.Context // of attempts and alarms; ends after the grace
+	cancel   context.CancelFunc
+	reading  context.Context // of taking in events; ends when the shard is to stop
+	halt     context.CancelFunc
 }
 
+// stage is where a shard is in its life.
+type stage int
+
+const (
+	starting stage = iota // it takes up what the ledger knows
+	running
+	stopping // nothing new starts
+	stopped  // nothing of it is in memory any more
+)
+
 func newShard(e *Engine, p int) *shard {
-	return &shard{e: e, p: p, events: map[uint64]*event{}, sheets: map[uint64]*sheet{}, pages: map[pageKey]*page{}, changed: map[pageKey]bool{},
-		ahead: map[uint64][]wait{}, kick: make(chan struct{}, 1), room: make(chan struct{}, 1), work: make(chan struct{}, 1),
-		quit: make(chan struct{})}
+	s := &shard{e: e, p: p, events: map[uint64]*event{}, sheets: map[uint64]*sheet{}, pages: map[pageKey]*page{}, changed: map[pageKey]bool{},
+		ahead: map[uint64][]wait{}, paused: map[*lane]bool{}, kick: make(chan struct{}, 1), room: make(chan struct{}, 1), work: make(chan struct{}, 1),
+		quit: make(chan struct{}), seal: make(chan struct{})}
+	s.life, s.kill = context.WithCancel(context.Background())
+	s.ctx, s.cancel = context.WithCancel(s.life)
+	s.reading, s.halt = context.WithCancel(s.life)
+	return s
 }
 
 // event is an accepted event in memory.

@@ -290,7 +290,7 @@ func TestPoisonAlarmBlocksNoOther(t *testing.T) {
 func TestEventsMissingFromTheStoreAreRefused(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, "gp")
-		p := events.Partition("p-7f3k", 4)
+		p := events.PartitionOf("p-7f3k", 4)
 		w.store.Put(t.Context(), p, []events.Entry{{Key: events.CursorSubject(p), Value: []byte("5")}})
 		e := deliver.New(deliver.Options{Log: w.store, Ledger: w.store, Alarm: w.alarm, Lookup: w.lookup})
 		ctx, cancel := context.WithCancel(context.Background())

@@ -84,7 +84,7 @@ func Record(patient, key string, kind events.Kind, n int) events.Record {
 func Patients(p, n int) []string {
 	var out []string
 	for i := 0; len(out) < n; i++ {
-		if patient := fmt.Sprintf("p-t%d", i); events.Partition(patient, 4) == p {
+		if patient := fmt.Sprintf("p-t%d", i); events.PartitionOf(patient, 4) == p {
 			out = append(out, patient)
 		}
 	}
