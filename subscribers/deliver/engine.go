@@ -48,7 +48,8 @@ type Owner interface {
 	Owned() (held []int, changed <-chan struct{})
 	// MayStart reports whether an attempt for p may start now: p is held, and will be for a safe margin still.
 	MayStart(p int) bool
-	// Released tells that the engine has stopped delivering p: everything it knows is written, unless p was lost.
+	// Released tells that the engine does not deliver p, which Owned did not list when it was last asked: everything it
+	// knew is written, unless p was lost. It may be told again and again.
 	Released(p int)
 }
 

@@ -26,6 +26,7 @@ func (e *Engine) supervise(ctx context.Context, fail context.CancelCauseFunc) {
 		for _, s := range e.arrange(e.wanted(live, held)) {
 			tended.Go(func() { e.tend(s, fail) })
 		}
+		e.disown(live, held)
 		select {
 		case <-ctx.Done():
 		case <-relaid:
@@ -92,6 +93,18 @@ func (e *Engine) arrange(wanted map[int]events.Partition) (fresh []*shard) {
 		}
 	}
 	return fresh
+}
+
+// disown tells the owner of partitions that came and went before they were started here.
+func (e *Engine) disown(live []events.Partition, held []int) {
+	for _, p := range live {
+		e.mu.Lock()
+		_, here := e.shards[p.Number]
+		e.mu.Unlock()
+		if e.opt.Owner != nil && !here && !slices.Contains(held, p.Number) {
+			e.opt.Owner.Released(p.Number)
+		}
+	}
 }
 
 // mayStart reports whether an attempt of partition p may start now.
