@@ -20,26 +20,76 @@ import (
 func (s *Store) Publish(ctx context.Context, rec events.Record, message []byte) (_ events.Stored, created bool, _ error) {
 	ctx, cancel := bound(ctx, patience)
 	defer cancel()
-	p, err := pack(rec, message, s.Partitions())
+	for {
+		l := s.layout.Load()
+		stored, created, err := s.publishIn(ctx, l, rec, message)
+		if !hasCode(err, codeSealed) {
+			return stored, created, err
+		}
+		if err := s.nextLayout(ctx, l); err != nil {
+			return events.Stored{}, false, err
+		}
+	}
+}
+
+// codeSealed is nats-server's answer to a write into a sealed stream (JSStreamSealedErr).
+const codeSealed jetstream.ErrorCode = 10109
+
+// nextLayout waits until another layout has taken the place of l, whose partitions are sealed.
+func (s *Store) nextLayout(ctx context.Context, l *layout) error {
+	for {
+		select {
+		case <-l.replaced:
+			return nil
+		case <-ctx.Done():
+			return unsaved(ctx.Err())
+		case <-s.life.Done():
+			return unsaved(nats.ErrConnectionClosed)
+		case <-time.After(50 * time.Millisecond):
+			s.refresh(ctx) // another process may have grown the store
+		}
+	}
+}
+
+func (s *Store) publishIn(ctx context.Context, l *layout, rec events.Record, message []byte) (_ events.Stored, created bool, _ error) {
+	p, err := pack(rec, message, l.format.newest())
 	if err != nil {
 		return events.Stored{}, false, err
 	}
 	if err := s.embedded.full(eventReserve); err != nil {
 		return events.Stored{}, false, err
 	}
-	age := s.tails[p.partition].started()
+	if stored, found, err := s.earlier(ctx, l, rec.Event); found || err != nil {
+		return stored, false, err
+	}
+	tail := l.tails[p.partition]
+	age := tail.started()
 	seq, err := s.create(ctx, p, rec.Event)
 	if hasCode(err, jetstream.JSErrCodeStreamWrongLastSequence) {
 		stored, err := s.first(ctx, rec.Event.ID)
 		return stored, false, err
 	}
 	if err != nil {
-		s.tails[p.partition].unsure()
+		tail.unsure()
 		return events.Stored{}, false, err
 	}
 	stored := events.Stored{Partition: p.partition, Seq: seq, Record: rec, Message: message}
-	s.tails[p.partition].added(age, &stored, len(p.chunks))
+	tail.added(age, &stored, len(p.chunks))
 	return stored, true, nil
+}
+
+// earlier looks for an event in the older generations. They are sealed: what is not there now never will be.
+func (s *Store) earlier(ctx context.Context, l *layout, e events.Event) (events.Stored, bool, error) {
+	for _, p := range l.format.chain(e.Patient)[1:] {
+		if l.events[p] == nil || !s.filters.mayHold(p, e.ID) {
+			continue
+		}
+		stored, found, err := s.lastIn(ctx, l, p, events.CareSubject(p, e.Patient, e.ID, "*"))
+		if found || err != nil {
+			return stored, found, err
+		}
+	}
+	return events.Stored{}, false, nil
 }
 
 // create writes the event unless its id is there. In a cluster another write of the same id may be under way; how that
@@ -153,11 +203,25 @@ func (s *Store) Latest(ctx context.Context, patient string, kind events.Kind) (e
 	return s.last(ctx, patient, "*", kind)
 }
 
+// last finds the newest event of a patient that matches, in the newest generation that has one.
 func (s *Store) last(ctx context.Context, patient, event string, kind events.Kind) (events.Stored, bool, error) {
 	ctx, cancel := bound(ctx, patience)
 	defer cancel()
-	p := events.PartitionOf(patient, s.Partitions())
-	msg, err := s.events[p].GetLastMsgForSubject(ctx, events.CareSubject(p, patient, event, kind))
+	l := s.layout.Load()
+	for _, p := range l.format.chain(patient) {
+		if l.events[p] == nil {
+			continue
+		}
+		stored, found, err := s.lastIn(ctx, l, p, events.CareSubject(p, patient, event, kind))
+		if found || err != nil {
+			return stored, found, err
+		}
+	}
+	return events.Stored{}, false, nil
+}
+
+func (s *Store) lastIn(ctx context.Context, l *layout, p int, subject string) (events.Stored, bool, error) {
+	msg, err := l.events[p].GetLastMsgForSubject(ctx, subject)
 	return s.stored(ctx, p, msg, err)
 }
 
@@ -165,10 +229,11 @@ func (s *Store) last(ctx context.Context, patient, event string, kind events.Kin
 func (s *Store) At(ctx context.Context, p int, seq uint64) (events.Stored, bool, error) {
 	ctx, cancel := bound(ctx, patience)
 	defer cancel()
-	if seq == 0 {
-		return events.Stored{}, false, nil
+	from, err := s.eventsOf(p)
+	if seq == 0 || err != nil {
+		return events.Stored{}, false, err
 	}
-	msg, err := s.events[p].GetMsg(ctx, seq)
+	msg, err := from.GetMsg(ctx, seq)
 	return s.stored(ctx, p, msg, err)
 }
 
@@ -189,7 +254,11 @@ func (s *Store) stored(ctx context.Context, p int, msg *jetstream.RawStreamMsg, 
 
 func (s *Store) chunk(ctx context.Context, p int) func(string) ([]byte, error) {
 	return func(subject string) ([]byte, error) {
-		msg, err := s.events[p].GetLastMsgForSubject(ctx, subject)
+		from, err := s.eventsOf(p)
+		if err != nil {
+			return nil, err
+		}
+		msg, err := from.GetLastMsgForSubject(ctx, subject)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return nil, &events.Error{Kind: events.Internal, Message: "Part of a stored plan is missing.", Err: err}
 		}
@@ -204,7 +273,11 @@ func (s *Store) chunk(ctx context.Context, p int) func(string) ([]byte, error) {
 func (s *Store) Last(ctx context.Context, p int) (uint64, error) {
 	ctx, cancel := bound(ctx, patience)
 	defer cancel()
-	info, err := s.events[p].Info(ctx)
+	from, err := s.eventsOf(p)
+	if err != nil {
+		return 0, err
+	}
+	info, err := from.Info(ctx)
 	if err != nil {
 		return 0, away(err)
 	}

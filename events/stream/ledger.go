@@ -74,7 +74,10 @@ func (w *writer) flush(ctx context.Context, keep int) error {
 
 // delete removes a key's message: one small synced write, and nothing is left behind.
 func (w *writer) delete(ctx context.Context, key string) error {
-	ledger := w.store.ledger[w.p]
+	ledger, err := w.store.ledgerOf(w.p)
+	if err != nil {
+		return err
+	}
 	msg, err := ledger.GetLastMsgForSubject(ctx, key)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil
@@ -95,7 +98,11 @@ func (s *Store) Get(ctx context.Context, p int, key string) ([]byte, bool, error
 	if err := checkKey(p, key); err != nil {
 		return nil, false, err
 	}
-	msg, err := s.ledger[p].GetLastMsgForSubject(ctx, key)
+	from, err := s.ledgerOf(p)
+	if err != nil {
+		return nil, false, err
+	}
+	msg, err := from.GetLastMsgForSubject(ctx, key)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, false, nil
 	}
@@ -109,8 +116,11 @@ func (s *Store) Get(ctx context.Context, p int, key string) ([]byte, bool, error
 // key. It sees every Put that has returned. It reads about 20,000 keys a second.
 func (s *Store) List(ctx context.Context, p int, prefix string) ([]events.Entry, error) {
 	found := map[string][]byte{}
-	_, err := list(ctx, s.ledger[p], prefix, func(msg *jetstream.RawStreamMsg) { found[msg.Subject] = msg.Data })
+	from, err := s.ledgerOf(p)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := list(ctx, from, prefix, func(msg *jetstream.RawStreamMsg) { found[msg.Subject] = msg.Data }); err != nil {
 		return nil, err
 	}
 	return sorted(found), nil

@@ -16,12 +16,14 @@ import (
 // goroutine and knows no time, so that it works inside a testing/synctest bubble.
 type Memory struct {
 	mu      sync.Mutex
-	events  [][]written         // by partition; sequence 1 is first
-	ledger  []map[string][]byte // by partition
-	hub     []written           // revision 1 is first
-	newest  map[string]int      // index in hub of a key's newest value
-	places  map[string]place    // of events, by id
-	changed chan struct{}       // closed and replaced at every write
+	format  format
+	grown   chan struct{}             // closed and replaced when the layout changes
+	events  map[int][]written         // by partition; sequence 1 is first
+	ledger  map[int]map[string][]byte // by partition
+	hub     []written                 // revision 1 is first
+	newest  map[string]int            // index in hub of a key's newest value
+	places  map[string]place          // of events, by id
+	changed chan struct{}             // closed and replaced at every write
 	closed  bool
 }
 
@@ -39,15 +41,17 @@ type written struct {
 
 // NewMemory returns an empty Memory.
 func NewMemory(partitions int) *Memory {
-	m := &Memory{events: make([][]written, partitions), newest: map[string]int{}, places: map[string]place{}, changed: make(chan struct{})}
-	for range partitions {
-		m.ledger = append(m.ledger, map[string][]byte{})
-	}
+	m := &Memory{format: newFormat(partitions), grown: make(chan struct{}), events: map[int][]written{}, ledger: map[int]map[string][]byte{},
+		newest: map[string]int{}, places: map[string]place{}, changed: make(chan struct{})}
+	m.stand(m.format.newest())
 	return m
 }
 
-// Partitions is as in Store.
-func (m *Memory) Partitions() int { return len(m.events) }
+func (m *Memory) stand(g generation) {
+	for p := g.First; p < g.First+g.Partitions; p++ {
+		m.events[p], m.ledger[p] = []written{}, map[string][]byte{}
+	}
+}
 
 // Close is as in Store.
 func (m *Memory) Close(context.Context) error {
@@ -78,14 +82,14 @@ func (m *Memory) wake() {
 
 // Publish is as in Store.
 func (m *Memory) Publish(ctx context.Context, rec events.Record, message []byte) (_ events.Stored, created bool, _ error) {
-	p, err := pack(rec, message, m.Partitions())
-	if err != nil {
-		return events.Stored{}, false, err
-	}
 	if err := m.enter(ctx); err != nil {
 		return events.Stored{}, false, err
 	}
 	defer m.mu.Unlock()
+	p, err := pack(rec, message, m.format.newest())
+	if err != nil {
+		return events.Stored{}, false, err
+	}
 	if at, ok := m.places[rec.Event.ID]; ok {
 		first, _, err := m.at(at.partition, at.seq)
 		return first, false, err
@@ -138,10 +142,11 @@ func (m *Memory) Latest(ctx context.Context, patient string, kind events.Kind) (
 		return events.Stored{}, false, err
 	}
 	defer m.mu.Unlock()
-	p := events.PartitionOf(patient, m.Partitions())
-	for i, w := range slices.Backward(m.events[p]) {
-		if of, _, what, ok := events.ParseCare(w.subject); ok && of == patient && what == kind {
-			return m.at(p, uint64(i)+1) // #nosec G115 -- an index
+	for _, p := range m.format.chain(patient) {
+		for i, w := range slices.Backward(m.events[p]) {
+			if of, _, what, ok := events.ParseCare(w.subject); ok && of == patient && what == kind {
+				return m.at(p, uint64(i)+1) // #nosec G115 -- an index
+			}
 		}
 	}
 	return events.Stored{}, false, nil
@@ -153,6 +158,9 @@ func (m *Memory) At(ctx context.Context, p int, seq uint64) (events.Stored, bool
 		return events.Stored{}, false, err
 	}
 	defer m.mu.Unlock()
+	if err := m.check(p); err != nil {
+		return events.Stored{}, false, err
+	}
 	return m.at(p, seq)
 }
 
@@ -162,7 +170,7 @@ func (m *Memory) Last(ctx context.Context, p int) (uint64, error) {
 		return 0, err
 	}
 	defer m.mu.Unlock()
-	return uint64(len(m.events[p])), nil
+	return uint64(len(m.events[p])), m.check(p)
 }
 
 // Read is as in Store.
@@ -215,6 +223,9 @@ func (m *Memory) Put(ctx context.Context, p int, entries []events.Entry) error {
 		return err
 	}
 	defer m.mu.Unlock()
+	if err := m.check(p); err != nil {
+		return err
+	}
 	for _, e := range entries {
 		if len(e.Value) == 0 {
 			delete(m.ledger[p], e.Key)
@@ -235,7 +246,7 @@ func (m *Memory) Get(ctx context.Context, p int, key string) ([]byte, bool, erro
 	}
 	defer m.mu.Unlock()
 	value, ok := m.ledger[p][key]
-	return slices.Clone(value), ok, nil
+	return slices.Clone(value), ok, m.check(p)
 }
 
 // List is as in Store.
@@ -249,7 +260,7 @@ func (m *Memory) List(ctx context.Context, p int, prefix string) ([]events.Entry
 	defer m.mu.Unlock()
 	found := maps.Clone(m.ledger[p])
 	maps.DeleteFunc(found, func(key string, _ []byte) bool { return !strings.HasPrefix(key, prefix) })
-	return sorted(found), nil
+	return sorted(found), m.check(p)
 }
 
 // HubPut is as in Store.

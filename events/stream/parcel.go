@@ -32,12 +32,12 @@ type parcel struct {
 	body      []byte
 }
 
-func pack(rec events.Record, message []byte, partitions int) (parcel, error) {
+func pack(rec events.Record, message []byte, into generation) (parcel, error) {
 	ev := rec.Event
 	if events.PatientOf(ev.ID) == "" || events.PatientOf(ev.ID) != ev.Patient || !events.ValidName(string(ev.Kind)) {
 		return parcel{}, invalid("The event's id, patient and kind do not belong together.")
 	}
-	p := events.PartitionOf(ev.Patient, partitions)
+	p := into.place(ev.Patient)
 	out := parcel{partition: p, subject: events.CareSubject(p, ev.Patient, ev.ID, ev.Kind), body: message}
 	var err error
 	if out.record, err = json.Marshal(rec); err != nil {

@@ -20,10 +20,11 @@ func (s *Store) Read(ctx context.Context, p int, after uint64, fn func(events.St
 		return err
 	}
 	defer done()
+	tail := s.layout.Load().tails[p]
 	for {
-		after, err = s.readStored(ctx, p, after, fn)
+		after, err = s.readStored(ctx, p, after, tail, fn)
 		if errors.Is(err, errCaughtUp) {
-			after, err = s.tails[p].read(ctx, after, fn)
+			after, err = tail.read(ctx, after, fn)
 		}
 		if err != nil {
 			return err
@@ -35,9 +36,13 @@ func (s *Store) Read(ctx context.Context, p int, after uint64, fn func(events.St
 var errCaughtUp = errors.New("caught up")
 
 // readStored reads from the store, at the most until the tail can take over.
-func (s *Store) readStored(ctx context.Context, p int, after uint64, fn func(events.Stored) error) (uint64, error) {
+func (s *Store) readStored(ctx context.Context, p int, after uint64, tail *tail, fn func(events.Stored) error) (uint64, error) {
 	filter := events.CareSubject(p, "*", "*", "*")
-	err := s.follow(ctx, s.events[p], filter, after, func(msg jetstream.Msg, seq uint64) error {
+	from, err := s.eventsOf(p)
+	if err != nil {
+		return after, err
+	}
+	err = s.follow(ctx, from, filter, after, func(msg jetstream.Msg, seq uint64) error {
 		after = seq
 		stored, err := s.unpackWaiting(ctx, p, seq, msg)
 		if errors.Is(err, errForeign) {
@@ -51,7 +56,7 @@ func (s *Store) readStored(ctx context.Context, p int, after uint64, fn func(eve
 		if err == nil {
 			err = fn(stored)
 		}
-		if err == nil && s.tails[p].follows(seq) {
+		if err == nil && tail.follows(seq) {
 			err = errCaughtUp
 		}
 		return err

@@ -47,7 +47,8 @@ func TestReadGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close(t.Context())
-	s.events[0] = flaky{s.events[0]}
+	l := s.layout.Load()
+	l.events[0] = flaky{l.events[0]}
 	var want, got []string
 	for i := range 7 {
 		by := events.Actor{Kind: events.Carer, ID: "ruth"}

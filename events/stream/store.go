@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -23,7 +24,7 @@ type Options struct {
 	URL      string // of an external server or cluster, nats-server 2.12 or newer, with sync_interval: always
 	Creds    string // file with the credentials for URL; may be empty
 
-	// Partitions is fixed when a store is created. 0: as the store was created, 4 for a new one.
+	// Partitions of a new store; of an existing one what it must have. 0: as the store has, 4 for a new one.
 	Partitions int
 	// Replicas of each stream on an external cluster. 0: as the store was created, 1 for a new one.
 	Replicas int
@@ -42,9 +43,11 @@ type Store struct {
 	writes, reads *nats.Conn
 	publisher     jetstream.JetStream
 	hub           jetstream.Stream
-	events        []jetstream.Stream // by partition
-	ledger        []jetstream.Stream // by partition
-	tails         []*tail            // by partition; nil for an external server
+	js            jetstream.JetStream // for looking after streams, on reads
+	replicas      int                 // as in Options
+	layout        atomic.Pointer[layout]
+	growing       sync.Mutex // held while a layout takes the place of another
+	filters       filters
 
 	life    context.Context // ends at Close
 	end     context.CancelFunc
@@ -86,9 +89,11 @@ func (s *Store) open(ctx context.Context, o Options) error {
 	if err := s.prepare(ctx, o); err != nil {
 		return err
 	}
+	s.readers.Go(func() { s.makeFilters(s.life) })
 	if s.embedded != nil {
 		return syncDirectories(s.embedded.dir)
 	}
+	s.readers.Go(func() { s.followLayout(s.life) })
 	return nil
 }
 
@@ -116,9 +121,6 @@ func (s *Store) connect(o Options) error {
 	s.publisher, err = jetstream.New(s.writes, jetstream.WithPublishAsyncMaxPending(1<<16), jetstream.WithPublishAsyncTimeout(time.Minute))
 	return err
 }
-
-// Partitions is the number of partitions, fixed when the store was created.
-func (s *Store) Partitions() int { return len(s.events) }
 
 // Full says why no event can be stored at the moment for want of room; nil if one can, or if the server is not ours.
 func (s *Store) Full() error { return s.embedded.full(eventReserve) }

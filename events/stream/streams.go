@@ -2,7 +2,6 @@ package stream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -21,75 +20,43 @@ const (
 	maxPayload = 2 * maxMessage // of the embedded server; an external one needs max_payload above maxStored
 )
 
-const formatKey = "hub.store.format"
-
-// format is what a store says about itself. Partitions never change; more of them will be a new generation of streams.
-type format struct {
-	Version    int `json:"version"`
-	Partitions int `json:"partitions"`
-	Generation int `json:"generation"`
-}
-
-const (
-	formatVersion     = 1
-	defaultPartitions = 4
-)
-
 // prepare finds or creates the streams. In a store that has a format nothing is created: a stream missing there is lost.
-func (s *Store) prepare(ctx context.Context, o Options) error {
-	js, err := jetstream.New(s.reads)
+func (s *Store) prepare(ctx context.Context, o Options) (err error) {
+	s.replicas = o.Replicas
+	if s.js, err = jetstream.New(s.reads); err != nil {
+		return err
+	}
+	if s.hub, err = s.stand(ctx, hubConfig(o.Replicas), true); err != nil {
+		return err
+	}
+	f, revision, err := s.readFormat(ctx, o.Partitions)
 	if err != nil {
 		return err
 	}
-	if s.hub, err = stand(ctx, js, hubConfig(o.Replicas), true); err != nil {
+	if err := s.adopt(ctx, f, revision, revision == 0); err != nil {
 		return err
 	}
-	f, recorded, err := s.format(ctx, o.Partitions)
-	if err != nil {
-		return err
+	if revision > 0 {
+		return s.finishGrowth(ctx)
 	}
-	for p := range f.Partitions {
-		event, err := stand(ctx, js, eventsConfig(p, o.Replicas), !recorded)
-		if err != nil {
-			return err
-		}
-		ledger, err := stand(ctx, js, ledgerConfig(p, o.Replicas), !recorded)
-		if err != nil {
-			return err
-		}
-		s.events, s.ledger, s.tails = append(s.events, event), append(s.ledger, ledger), append(s.tails, s.newTail())
-	}
-	if recorded {
-		return nil
-	}
-	value, err := json.Marshal(f)
-	if err != nil {
-		return err
-	}
-	_, err = s.HubPut(ctx, formatKey, value, 0)
-	return err
+	return s.record(ctx, s.layout.Load(), f)
 }
 
-// format reads the store's format, or makes up that of a new store.
-func (s *Store) format(ctx context.Context, partitions int) (f format, recorded bool, err error) {
-	value, _, recorded, err := s.HubGet(ctx, formatKey)
-	if err != nil {
-		return f, false, err
+// finishGrowth begins the new generation that a crash has kept from taking the place of a sealed one.
+func (s *Store) finishGrowth(ctx context.Context) error {
+	l := s.layout.Load()
+	g := l.format.newest()
+	for p := g.First; p < g.First+g.Partitions; p++ {
+		if l.events[p].CachedInfo().Config.Sealed {
+			err := s.Grow(ctx, 0)
+			if events.KindOf(err) == events.Conflict { // another process was quicker
+				s.refresh(ctx)
+				return nil
+			}
+			return err
+		}
 	}
-	if !recorded {
-		return format{Version: formatVersion, Partitions: positive(partitions, defaultPartitions), Generation: 1}, false, nil
-	}
-	if err := json.Unmarshal(value, &f); err != nil {
-		return f, false, fmt.Errorf("%s cannot be read: %w", formatKey, err)
-	}
-	switch {
-	case f.Version != formatVersion || f.Generation != 1:
-		return f, false, fmt.Errorf("the store has format %d, generation %d; this version of carehub reads format %d, generation 1",
-			f.Version, f.Generation, formatVersion)
-	case partitions != 0 && partitions != f.Partitions:
-		return f, false, fmt.Errorf("the store was created with %d partitions, not %d; that number is fixed", f.Partitions, partitions)
-	}
-	return f, true, nil
+	return nil
 }
 
 func positive(n, otherwise int) int {
@@ -100,15 +67,15 @@ func positive(n, otherwise int) int {
 }
 
 // stand returns the stream with this configuration.
-func stand(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, create bool) (jetstream.Stream, error) {
-	have, err := js.Stream(ctx, want.Name)
+func (s *Store) stand(ctx context.Context, want jetstream.StreamConfig, create bool) (jetstream.Stream, error) {
+	have, err := s.js.Stream(ctx, want.Name)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound) && create:
-		if have, err = js.CreateStream(ctx, want); err != nil {
+		if have, err = s.js.CreateStream(ctx, want); err != nil {
 			return nil, fmt.Errorf("stream %s: %w", want.Name, err)
 		}
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return nil, fmt.Errorf("stream %s is missing from the store", want.Name)
+		return nil, fmt.Errorf("stream %s is missing from the store: %w", want.Name, err)
 	case err != nil:
 		return nil, away(err)
 	}
@@ -135,7 +102,6 @@ func differences(have, want jetstream.StreamConfig) []string {
 	check("max_msgs_per_subject", have.MaxMsgsPerSubject, want.MaxMsgsPerSubject)
 	check("persist_mode", have.PersistMode, want.PersistMode)
 	check("allow_atomic", have.AllowAtomicPublish, want.AllowAtomicPublish)
-	check("sealed", have.Sealed, false)
 	if want.Replicas > 0 {
 		check("num_replicas", have.Replicas, want.Replicas)
 	}

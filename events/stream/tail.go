@@ -24,13 +24,6 @@ type tail struct {
 	changed chan struct{}             // closed by the next change; nil while nobody waits
 }
 
-func (s *Store) newTail() *tail {
-	if s.embedded == nil {
-		return nil
-	}
-	return &tail{events: map[uint64]*events.Stored{}}
-}
-
 // started returns what added needs to know of when a publish began.
 func (t *tail) started() int {
 	if t == nil {

@@ -15,7 +15,7 @@ import (
 
 func newTail(t *testing.T) *tail {
 	t.Helper()
-	return (&Store{embedded: &embedded{}}).newTail()
+	return &tail{events: map[uint64]*events.Stored{}}
 }
 
 // readTail reads in the background; it returns what has been read and, once the reading has ended, how far it came.

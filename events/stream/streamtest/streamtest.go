@@ -15,6 +15,12 @@ import (
 // Store is what is tested.
 type Store interface {
 	Partitions() int
+	Layout() (live []events.Partition, changed <-chan struct{})
+	Grow(ctx context.Context, partitions int) error
+	Retire(ctx context.Context, p int) error
+	Retired() []int
+	Clear(ctx context.Context, retired []int) error
+	Timeline(ctx context.Context, patient string, before events.Place, limit int) ([]events.Stored, error)
 	Publish(ctx context.Context, rec events.Record, message []byte) (events.Stored, bool, error)
 	Find(ctx context.Context, id string) (events.Stored, error)
 	Latest(ctx context.Context, patient string, kind events.Kind) (events.Stored, bool, error)
@@ -57,6 +63,10 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"ledger by many", ledgerByMany},
 		{"hub compares and sets", hubCompareAndSet},
 		{"hub watch", hubWatch},
+		{"grow", grow},
+		{"grow while events come in", growMeanwhile},
+		{"retire", retire},
+		{"timeline", timeline},
 		{"an ended context", endedContext},
 		{"closed", closedStore},
 	} {

@@ -1,0 +1,81 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"carehub/events"
+)
+
+// Timeline returns the newest events of a patient, newest first, at most limit of them and only those before a place, in
+// the order of acceptance; the zero Place is after everything.
+func (s *Store) Timeline(ctx context.Context, patient string, before events.Place, limit int) ([]events.Stored, error) {
+	ctx, cancel := bound(ctx, patience)
+	defer cancel()
+	l := s.layout.Load()
+	var found []events.Stored
+	for _, p := range l.format.chain(patient) {
+		if l.events[p] == nil || !before.IsZero() && p > before.Partition {
+			continue
+		}
+		end := uint64(0) // after everything
+		if p == before.Partition {
+			end = before.Seq
+		}
+		some, err := s.newest(ctx, l, p, patient, end, limit-len(found))
+		if found = append(found, some...); err != nil || len(found) >= limit {
+			return found, err
+		}
+	}
+	return found, nil
+}
+
+// newest returns the newest events of a patient in a partition. JetStream reads by subject only forwards, so it looks
+// into windows before the end, each four times as large as the one after it.
+func (s *Store) newest(ctx context.Context, l *layout, p int, patient string, end uint64, limit int) ([]events.Stored, error) {
+	subject := events.CareSubject(p, patient, "*", "*")
+	last, err := l.events[p].GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, away(err)
+	}
+	if end == 0 || end > last.Sequence {
+		end = last.Sequence + 1
+	}
+	var found []events.Stored
+	for window := uint64(4 * limit); end > 1 && len(found) < limit; window *= 4 { // #nosec G115 -- a small positive count
+		begin := max(end, window+1) - window
+		some, err := s.between(ctx, l, p, subject, begin, end)
+		if err != nil {
+			return nil, err
+		}
+		slices.Reverse(some)
+		found, end = append(found, some...), begin
+	}
+	return found[:min(limit, len(found))], nil
+}
+
+// between returns the events of a subject from one sequence up to before another.
+func (s *Store) between(ctx context.Context, l *layout, p int, subject string, begin, end uint64) ([]events.Stored, error) {
+	var found []events.Stored
+	for begin < end {
+		msg, err := l.events[p].GetMsg(ctx, begin, jetstream.WithGetMsgSubject(subject))
+		if err == nil && msg.Sequence >= end || errors.Is(err, jetstream.ErrMsgNotFound) {
+			break
+		}
+		stored, ok, err := s.stored(ctx, p, msg, err)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			found = append(found, stored)
+		}
+		begin = msg.Sequence + 1
+	}
+	return found, nil
+}
