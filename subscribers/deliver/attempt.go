@@ -274,6 +274,7 @@ func (e *Engine) end(d *delivery, out events.Outcome) {
 	d.done = true
 	d.shard.note(d.event, d.index, out)
 	e.pop(d)
+	e.opt.Ended(d.event.channelType(d.index, out.Channel), out.State, time.Since(d.recorded))
 }
 
 // resettle ends d with the outcome that the ledger already holds.
@@ -298,18 +299,21 @@ func later(a, b time.Time) time.Time {
 // logAttempt writes one wide line per attempt: ids and fixed words, never content.
 func (e *Engine) logAttempt(d *delivery, ch int, ev *event, f *events.Failure, took time.Duration) {
 	if ev == nil {
-		e.opt.Slog.Error("event not readable", "recipient", d.lane.recipient.id, "seq", d.seq)
+		e.opt.Slog.Error("event not readable", "recipient", d.lane.recipient.id, "partition", d.shard.p, "seq", d.seq, "reason", string(f.Reason))
 		return
 	}
 	result := "delivered"
 	if f != nil {
 		result = string(f.Reason)
 	}
-	e.opt.Attempted(ev.stored.Record.Plan.Recipients[d.index].Channels[ch].Type, result, took)
+	rec, by := &ev.stored.Record, ev.channelType(d.index, d.channels[ch])
+	e.opt.Attempted(by, result, took)
 	level, attrs := slog.LevelInfo, []slog.Attr{
-		slog.String("event", ev.stored.Record.Event.ID), slog.String("recipient", d.lane.recipient.id),
-		slog.String("channel", d.channels[ch]), slog.Int("attempt", d.attempts()),
+		slog.String("event", rec.Event.ID), slog.String("kind", string(rec.Event.Kind)), slog.String("recipient", d.lane.recipient.id),
+		slog.String("delivery", events.DeliveryID(rec.Event.ID, d.lane.recipient.id)), slog.Int("partition", d.shard.p), slog.Uint64("seq", d.seq),
+		slog.String("channel", d.channels[ch]), slog.String("type", by), slog.Int("attempt", d.attempts()),
 		slog.String("state", string(ev.out[d.index].State)), slog.Int64("ms", took.Milliseconds()),
+		slog.Int64("age_ms", time.Since(d.recorded).Milliseconds()),
 	}
 	if f != nil {
 		level = slog.LevelWarn

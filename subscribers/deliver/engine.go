@@ -17,7 +17,6 @@ package deliver
 import (
 	"context"
 	"log/slog"
-	"math"
 	"sync"
 	"time"
 
@@ -69,6 +68,9 @@ type Options struct {
 	Slog *slog.Logger
 	// Attempted, if set, hears of each attempt: the channel's type, and delivered or the reason it was not.
 	Attempted func(channelType, result string, took time.Duration)
+	// Ended, if set, hears of each delivery's final outcome: the type of the channel that it speaks of, empty if the
+	// recipient has none, and how long after its event was accepted. It is called with the engine's lock held.
+	Ended func(channelType string, state events.State, age time.Duration)
 
 	AttemptTimeout time.Duration // one attempt at the most; 60 s unless set
 	Grace          time.Duration // how long attempts in flight may take to end at shutdown; 10 s unless set
@@ -97,6 +99,9 @@ func (o *Options) defaults() {
 	}
 	if o.Attempted == nil {
 		o.Attempted = func(string, string, time.Duration) {}
+	}
+	if o.Ended == nil {
+		o.Ended = func(string, events.State, time.Duration) {}
 	}
 	if o.Link == nil {
 		o.Link = func(string, string) string { return "" }
@@ -143,40 +148,4 @@ func (e *Engine) Run(ctx context.Context) error {
 		return context.Cause(run)
 	}
 	return nil
-}
-
-// Health is what the engine can say of itself.
-type Health struct {
-	Parked int           // deliveries waiting on disk
-	Oldest time.Duration // age of the oldest of them
-	Ledger error         // why outcomes cannot be written at the moment
-	// Unheard counts alarms, since the start, that one of their recipients could not be given.
-	Unheard int
-	// Lost counts deliveries, since the start, whose events were gone from the store.
-	Lost int
-}
-
-// Health reports how far behind the engine is.
-func (e *Engine) Health() Health {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	h := Health{Unheard: e.unheard, Lost: e.lost}
-	for _, s := range e.shards {
-		first := uint64(math.MaxUint64) // number of the oldest page: later events are in later pages
-		for key, page := range s.pages {
-			h.Parked += len(page.waits)
-			if len(page.waits) > 0 {
-				first = min(first, key.number)
-			}
-		}
-		for key, page := range s.pages {
-			if key.number == first {
-				h.Oldest = max(h.Oldest, page.oldest())
-			}
-		}
-		if s.failure != nil {
-			h.Ledger = s.failure
-		}
-	}
-	return h
 }

@@ -103,6 +103,7 @@ func (e *Engine) enqueue(d *delivery, recipient, patient string) {
 	}
 	d.lane = l
 	l.queue = append(l.queue, d)
+	d.shard.backlog(recipient).add(d)
 	if len(l.queue) == 1 {
 		e.advance(l)
 	}
@@ -115,6 +116,7 @@ func (e *Engine) pop(d *delivery) {
 	if i < 0 {
 		return
 	}
+	d.shard.backlog(l.recipient.id).finished()
 	if i == 0 {
 		l.queue[0] = nil
 		l.queue = l.queue[1:]

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"carehub/events"
 )
@@ -68,6 +67,7 @@ func (s *shard) park(d *delivery) {
 	if !d.parked {
 		d.parked = true
 		s.page(d.lane.recipient.id, d.seq).waits[waitKey{d.seq, d.index}] = d
+		s.backlog(d.lane.recipient.id).parked++
 		d.event.unsettled--
 		s.onAgenda(d)
 	}
@@ -77,6 +77,7 @@ func (s *shard) park(d *delivery) {
 }
 
 func (s *shard) unpark(d *delivery) {
+	s.backlog(d.lane.recipient.id).parked--
 	delete(s.page(d.lane.recipient.id, d.seq).waits, waitKey{d.seq, d.index})
 	s.change(d.lane.recipient.id, d.seq)
 }
@@ -91,14 +92,6 @@ func (s *shard) onAgenda(d *delivery) {
 	if at := d.nextDue(); !at.IsZero() {
 		s.e.schedule(entry{at: at, delivery: d})
 	}
-}
-
-// oldest is the age of what has waited longest.
-func (p *page) oldest() (age time.Duration) {
-	for _, d := range p.waits {
-		age = max(age, time.Since(d.recorded))
-	}
-	return age
 }
 
 // encode writes the page; nil when nothing waits any more.

@@ -46,6 +46,7 @@ func (s *shard) resume(w wait) {
 	d := &delivery{shard: s, seq: w.Seq, index: w.Index, channels: w.Channels, recorded: time.Unix(w.Recorded, 0),
 		due: w.Due, alarmed: w.Alarmed, open: 1, parked: true}
 	s.page(w.recipient, d.seq).waits[waitKey{d.seq, d.index}] = d
+	s.backlog(w.recipient).parked++
 	s.e.enqueue(d, w.recipient, w.Patient)
 	s.onAgenda(d)
 }
@@ -81,6 +82,7 @@ func (s *shard) makeRoom(ctx context.Context) error {
 		if now := time.Now(); full && now.Sub(s.swept) >= sweepFull {
 			s.sweep(now)
 		}
+		s.noteRoom(full)
 		s.e.mu.Unlock()
 		if !full {
 			return nil

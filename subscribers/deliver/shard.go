@@ -38,6 +38,8 @@ type shard struct {
 	end    uint64 // newest sequence there will ever be
 	atEnd  bool   // it is sealed and read to that end
 
+	standing // for health.go
+
 	boot uint64        // newest sequence at the start: up to here the ledger may know more than we
 	kick chan struct{} // something to write
 	room chan struct{} // order has become shorter
