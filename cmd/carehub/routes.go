@@ -18,10 +18,9 @@ func (h *hub) routes(draining <-chan struct{}) http.Handler {
 	d := desk{h.folder}
 	viewer := receipts.Viewer{Source: source{h.store, h.engine}, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
 	read := &receipts.Handler{Viewer: viewer, Authenticate: h.tokens.authenticate, MaySee: d.maySee, Draining: draining, Log: h.log}
-	in := intake.New(h.store, func() intake.Desk { return d }, time.Now)
-	write := &intake.Handler{Intake: in, Authenticate: h.tokens.authenticate, Log: h.log,
+	in := intake.New(timedStore{h.store, h.meter}, func() intake.Desk { return d }, time.Now)
+	write := &intake.Handler{Intake: in, Authenticate: h.tokens.authenticate, Log: h.log, Answered: h.meter.answered,
 		View: func(ctx context.Context, st events.Stored) (any, error) {
-			h.meter.accepted(st.Record.Event.Kind)
 			view, err := viewer.View(ctx, st)
 			if st.Record.Event.Has(events.FlagAuthorityEnded) && len(view.Recipients) > 0 { // it is passed on, but whoever logged it sees nothing new
 				view.Recipients = []receipts.Recipient{}
@@ -37,7 +36,7 @@ func (h *hub) routes(draining <-chan struct{}) http.Handler {
 	mux.HandleFunc("GET /events/{id}/stream", read.Stream)
 	mux.Handle("/m/{token}", page)
 	mux.HandleFunc("GET /fhir/metadata", h.metadata)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, map[string]bool{"alive": true}) })
+	mux.HandleFunc("GET /healthz", h.healthz)
 	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.Handle("GET /metrics", h.meter)
 	return mux
@@ -73,31 +72,6 @@ func (h *hub) letter(ctx context.Context, event, recipient string) (fhir.Message
 		return fhir.Message{}, &events.Error{Kind: events.NotFound, Message: "There is no such page."}
 	}
 	return fhir.Decode(st.Message)
-}
-
-// readyz says whether the hub can do its work: the store answers and has room, and outcomes can be written.
-func (h *hub) readyz(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
-	defer cancel()
-	health := h.engine.Health()
-	body := map[string]any{"ready": true, "parked": health.Parked, "oldest_seconds": int(health.Oldest.Seconds()),
-		"alarms_unheard": health.Unheard, "lost": health.Lost}
-	status := http.StatusOK
-	_, _, _, err := h.store.HubGet(ctx, "hub.secret.links")
-	why := ""
-	switch {
-	case err != nil:
-		why = "the store does not answer"
-	case health.Ledger != nil:
-		why = "outcomes cannot be written"
-	case h.store.Full() != nil:
-		why = "the disk of the store is full"
-	}
-	if why != "" {
-		status = http.StatusServiceUnavailable
-		body["ready"], body["why"] = false, why
-	}
-	reply(w, status, body)
 }
 
 func reply(w http.ResponseWriter, status int, body any) {

@@ -75,6 +75,7 @@ type hub struct {
 	links   receipts.Links
 	engine  *deliver.Engine
 	meter   *meter
+	pulse   *pulse
 	started time.Time
 	doors   net.Listener
 	admin   net.Listener // nil with an external store
@@ -112,13 +113,19 @@ func (h *hub) open(ctx context.Context) (err error) {
 	}
 	h.links = receipts.Links{Key: key, Base: h.folder.hub.URL}
 	h.tokens = newTokens(h.store)
-	h.engine = deliver.New(deliver.Options{Log: h.store, Ledger: h.store, Lookup: h.folder.register.Lookup, Link: h.links.For,
+	store := timedStore{h.store, h.meter}
+	h.engine = deliver.New(deliver.Options{Log: h.store, Ledger: store, Lookup: h.folder.register.Lookup, Link: h.links.For,
 		Allowed: desk{h.folder}.mayBeTold,
-		Slog:    h.log, Attempted: h.meter.attempted,
+		Slog:    h.log, Attempted: h.meter.attempted, Ended: h.meter.ended,
 		Alarm: func(ctx context.Context, about events.About, of events.Stored) error {
-			return raiseAlarm(ctx, h.folder, h.store, about, of)
+			err := raiseAlarm(ctx, h.folder, store, about, of)
+			if err == nil {
+				h.meter.alarmed(about)
+			}
+			return err
 		}})
-	h.meter.watch(h.engine)
+	h.pulse = newPulse(h.store, h.engine, h.meter, h.log)
+	h.meter.registry.MustRegister(gauges{h})
 	if h.doors, err = net.Listen("tcp", h.folder.hub.Listen); err != nil {
 		return fmt.Errorf("hub.yaml: listen: %w", err)
 	}
@@ -151,7 +158,7 @@ func (h *hub) run(ctx context.Context) error {
 	engineOn, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopEngine()
 	defer shutDoors()
-	failures := make(chan error, 4)
+	failures := make(chan error, 5)
 	start := func(part string, on context.Context, run func(context.Context) error) (ended chan struct{}) {
 		ended = make(chan struct{})
 		go func() {
@@ -171,6 +178,7 @@ func (h *hub) run(ctx context.Context) error {
 	known := make(chan struct{})
 	following := start("tokens", engineOn, func(ctx context.Context) error { return h.tokens.follow(ctx, func() { close(known) }) })
 	engine := start("engine", engineOn, h.engine.Run)
+	pulse := start("pulse", engineOn, h.pulse.run)
 	select {
 	case <-known:
 	case <-doorsOpen.Done():
@@ -188,6 +196,7 @@ func (h *hub) run(ctx context.Context) error {
 	stopEngine()
 	<-engine
 	<-following
+	<-pulse
 	h.log.Info("hub is down")
 	select {
 	case err := <-failures:

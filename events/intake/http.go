@@ -30,6 +30,9 @@ type Handler struct {
 	// View is the stored event with the states of its recipients as they are now.
 	View func(context.Context, events.Stored) (any, error)
 	Log  *slog.Logger
+	// Answered, if set, hears of each answer: for a stored event its kind and "created" or "repeated", for a refusal no
+	// kind and the kind of error. Dry runs are not counted.
+	Answered func(kind events.Kind, answer string)
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -74,10 +77,11 @@ func (h *Handler) stored(ctx context.Context, w http.ResponseWriter, result Resu
 	}
 	h.Log.Info("event", "event", e.ID, "kind", e.Kind, "created", result.Created, "flags", e.Flags)
 	w.Header().Set("Location", "/events/"+e.ID)
-	status := http.StatusOK
+	status, how := http.StatusOK, "repeated"
 	if result.Created {
-		status = http.StatusCreated
+		status, how = http.StatusCreated, "created"
 	}
+	h.answered(e.Kind, how)
 	answer(w, status, view)
 }
 
@@ -114,6 +118,7 @@ func (h *Handler) refuse(w http.ResponseWriter, err error) {
 		level = slog.LevelError
 	}
 	h.Log.Log(context.Background(), level, "event refused", "error", body.Error, "event", body.Event, "cause", cause)
+	h.answered("", string(body.Error))
 	switch body.Error {
 	case events.Unauthenticated:
 		w.Header().Set("WWW-Authenticate", "Bearer")
@@ -121,6 +126,12 @@ func (h *Handler) refuse(w http.ResponseWriter, err error) {
 		w.Header().Set("Retry-After", "5")
 	}
 	answer(w, cmp.Or(statuses[body.Error], http.StatusInternalServerError), body)
+}
+
+func (h *Handler) answered(kind events.Kind, how string) {
+	if h.Answered != nil {
+		h.Answered(kind, how)
+	}
 }
 
 func answer(w http.ResponseWriter, status int, body any) {

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"carehub/subscribers/deliver"
+)
+
+// gauges are what the hub is at the moment, asked for by a scrape. They cost one look at the engine, under its lock for as
+// long as it has recipients, however much they wait for; what the store must be asked for is from the last pulse.
+type gauges struct{ hub *hub }
+
+// carerLabel stands for all carers together: their ids are private.
+const carerLabel = "carer"
+
+var (
+	buildInfo    = desc("carehub_build_info", "1, with the version of the hub.", "version", "go")
+	configInfo   = desc("carehub_config_info", "1, with the hash of the rules in force.", "rules")
+	configLoaded = desc("carehub_config_loaded_timestamp_seconds", "When the configuration in force was read.")
+
+	ready    = desc("carehub_ready", "1 while the hub can do its work: the checks of carehub_check_ok all hold.")
+	checkOK  = desc("carehub_check_ok", "1 while this check of /readyz holds.", "check")
+	unheard  = desc("carehub_alarms_unheard_total", "Alarms that one of their recipients could not be given.")
+	lost     = desc("carehub_deliveries_lost_total", "Deliveries dropped because their events were gone from the store.")
+	inFlight = desc("carehub_attempts_in_flight", "Attempts under way.")
+
+	pending    = desc("carehub_pending_deliveries", "Deliveries that are neither told nor given up.", "recipient")
+	oldest     = desc("carehub_oldest_pending_seconds", "Age of the oldest delivery that is neither told nor given up.", "recipient")
+	parked     = desc("carehub_parked_deliveries", "Deliveries that wait on disk.", "recipient")
+	endpointUp = desc("carehub_endpoint_up", "0 while this channel of the recipient fails again and again.", "recipient", "channel")
+
+	readUpTo    = desc("carehub_partition_read_sequence", "Sequence of the newest event taken in.", "partition")
+	settledUpTo = desc("carehub_partition_settled_sequence", "Sequence up to which every event is settled or parked.", "partition")
+	unsettled   = desc("carehub_partition_unsettled_events", "Events taken in and not settled yet: what a crash would have read again.", "partition")
+	unread      = desc("carehub_partition_unread_events", "Events stored and not taken in yet, at the most.", "partition")
+
+	storeUsed  = desc("carehub_store_bytes", "Bytes that the store holds.")
+	storeLimit = desc("carehub_store_limit_bytes", "Bytes that the store may hold, where its server sets a limit.")
+	diskFree   = desc("carehub_disk_free_bytes", "Free bytes of the disk that an embedded store is on.")
+	diskSize   = desc("carehub_disk_bytes", "Size of that disk.")
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, labels, nil)
+}
+
+// Describe sends all of the above.
+func (gauges) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{buildInfo, configInfo, configLoaded, ready, checkOK, unheard, lost, inFlight, pending, oldest, parked,
+		endpointUp, readUpTo, settledUpTo, unsettled, unread, storeUsed, storeLimit, diskFree, diskSize} {
+		to <- d
+	}
+}
+
+// Collect sends how things are.
+func (g gauges) Collect(to chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	counter := func(d *prometheus.Desc, value int) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value))
+	}
+	health, last := g.hub.engine.Health(), g.hub.pulse.condition()
+	gauge(buildInfo, 1, version, runtime.Version())
+	gauge(configInfo, 1, g.hub.folder.hash())
+	gauge(configLoaded, float64(g.hub.started.Unix()))
+	gauge(ready, truth(last.ready()))
+	for _, c := range last.checks {
+		gauge(checkOK, truth(c.ok), c.name)
+	}
+	counter(unheard, health.Unheard)
+	counter(lost, health.Lost)
+	gauge(inFlight, float64(health.InFlight))
+	g.recipients(health, gauge)
+	for _, p := range health.Partitions {
+		number := strconv.Itoa(p.Partition)
+		gauge(readUpTo, float64(p.Read), number)
+		gauge(settledUpTo, float64(p.Settled), number)
+		gauge(unsettled, float64(p.Unsettled), number)
+		newest := max(last.newest[p.Partition], p.Read) // events may have come and been read since
+		gauge(unread, float64(newest-p.Read), number)
+	}
+	if u := last.usage; u != nil {
+		gauge(storeUsed, float64(u.Used))
+		if u.Limit > 0 {
+			gauge(storeLimit, float64(u.Limit))
+		}
+		if u.Size > 0 {
+			gauge(diskFree, float64(u.Free))
+			gauge(diskSize, float64(u.Size))
+		}
+	}
+}
+
+// endpoint is a series of carehub_endpoint_up.
+type endpoint struct{ recipient, channel string }
+
+// recipients sends what each team waits for, and all carers together. Everybody registered has series.
+func (g gauges) recipients(health deliver.Health, gauge func(*prometheus.Desc, float64, ...string)) {
+	waits, up := map[string]deliver.Waiting{}, map[endpoint]bool{}
+	for _, s := range g.hub.folder.register.All() {
+		if len(s.Channels) == 0 {
+			continue
+		}
+		id := g.label(s.ID)
+		waits[id] = deliver.Waiting{}
+		for _, c := range s.Channels {
+			up[endpoint{id, c.Key}] = true
+		}
+	}
+	for id, w := range health.Waiting {
+		sum := waits[g.label(id)]
+		sum.Pending += w.Pending
+		sum.Parked += w.Parked
+		sum.Oldest = max(sum.Oldest, w.Oldest)
+		waits[g.label(id)] = sum
+	}
+	for _, d := range health.Down {
+		up[endpoint{g.label(d.Recipient), d.Channel}] = false
+	}
+	for id, w := range waits {
+		gauge(pending, float64(w.Pending), id)
+		gauge(oldest, w.Oldest.Round(time.Millisecond).Seconds(), id)
+		gauge(parked, float64(w.Parked), id)
+	}
+	for e, ok := range up {
+		gauge(endpointUp, truth(ok), e.recipient, e.channel)
+	}
+}
+
+// label is a recipient as a label: teams by their ids, everybody else without.
+func (g gauges) label(id string) string {
+	s, registered := g.hub.folder.register.Lookup(id)
+	switch {
+	case !registered:
+		return "unregistered"
+	case s.Carer:
+		return carerLabel
+	}
+	return id
+}
+
+func truth(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
