@@ -130,7 +130,7 @@ func (d *demo) standIns(run func(func(context.Context) error)) (mailboxPage stri
 		if address == "127.0.0.1:8025" {
 			mailboxPage = "http://" + l.Addr().String()
 		}
-		run(func(ctx context.Context) error { return serveUntil(ctx, l, handler) })
+		run(func(ctx context.Context) error { return serveUntil(ctx, l, handler, slog.New(slog.DiscardHandler)) })
 	}
 	smtp, err := listenNear("127.0.0.1:2525")
 	if err != nil {

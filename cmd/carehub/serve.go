@@ -22,7 +22,8 @@ import (
 )
 
 func serveCommand() *cobra.Command {
-	return &cobra.Command{
+	var logs loggingFlags
+	cmd := &cobra.Command{
 		Use: "serve [DIR]", Short: "Run the hub with the configuration folder DIR", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
@@ -33,7 +34,11 @@ func serveCommand() *cobra.Command {
 				// A sync of the disk holds its processor until the runtime notices; with as many again, the cores stay busy.
 				runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
 			}
-			log := slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil))
+			log, err := logs.logger(cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			plainLog{log}.takeOver()
 			f, err := loadForUse(dir)
 			if err != nil {
 				return err
@@ -41,6 +46,8 @@ func serveCommand() *cobra.Command {
 			return serve(cmd.Context(), f, log, nil)
 		},
 	}
+	logs.add(cmd)
+	return cmd
 }
 
 // loadForUse reads a configuration folder, with its secrets, and insists that a hub can run with it.
@@ -95,7 +102,7 @@ func serve(ctx context.Context, f *folder, log *slog.Logger, ready func(address 
 	for _, p := range f.problems {
 		log.Warn("configuration", "problem", p.String())
 	}
-	log.Info("hub is up", "version", version, "listen", h.doors.Addr().String(), "rules", f.hash())
+	log.Info("hub is up", "version", version, "listen", h.doors.Addr().String(), "rules", f.hash(), "ms", time.Since(h.started).Milliseconds())
 	if ready != nil {
 		ready(h.doors.Addr().String())
 	}
@@ -183,21 +190,22 @@ func (h *hub) run(ctx context.Context) error {
 	case <-known:
 	case <-doorsOpen.Done():
 	}
-	doors := start("doors", doorsOpen, func(ctx context.Context) error { return serveUntil(ctx, h.doors, h.routes(doorsOpen.Done())) })
+	doors := start("doors", doorsOpen, func(ctx context.Context) error { return serveUntil(ctx, h.doors, h.routes(doorsOpen.Done()), h.log) })
 	admin := start("admin socket", doorsOpen, func(ctx context.Context) error {
 		if h.admin == nil {
 			<-ctx.Done()
 			return nil
 		}
-		return serveUntil(ctx, h.admin, adminRoutes(h.tokens))
+		return serveUntil(ctx, h.admin, adminRoutes(h.tokens), h.log)
 	})
 	<-doors
 	<-admin
+	h.log.Info("doors are shut; finishing what is in flight", "attempts", h.engine.Health().InFlight)
 	stopEngine()
 	<-engine
 	<-following
 	<-pulse
-	h.log.Info("hub is down")
+	h.log.Info("hub is down", "seconds_up", int(time.Since(h.started).Seconds()))
 	select {
 	case err := <-failures:
 		return err
@@ -207,9 +215,9 @@ func (h *hub) run(ctx context.Context) error {
 }
 
 // serveUntil serves h on l until ctx ends, and waits for what is being answered.
-func serveUntil(ctx context.Context, l net.Listener, h http.Handler) error {
+func serveUntil(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
-		WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
+		WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: plainLog{log}.logger()}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(l) }()
 	select {
