@@ -288,3 +288,13 @@ func (p *provider) count() (arrived, different int) {
 	}
 	return arrived, len(taken)
 }
+
+// logged is what the hub has logged so far.
+func (p *process) logged() string {
+	p.t.Helper()
+	text, err := os.ReadFile(p.log.Name())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(text)
+}
