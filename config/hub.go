@@ -53,7 +53,10 @@ type Alarms struct {
 // NATS is an external NATS server that holds the store in place of the embedded one.
 type NATS struct {
 	URL   string `yaml:"url,required"`
-	Creds string `yaml:"creds"` // path of a credentials file, may be empty
+	Creds string `yaml:"creds"` // path of a credentials file or an NKey seed, may be empty
+	CA    string `yaml:"ca"`    // path of PEM certificates to trust in place of the system's, may be empty
+	// Replicas of everything stored: 1, 3 or 5; 0 for as many as the store was created with, 1 if it is new.
+	Replicas int `yaml:"replicas"`
 }
 
 // The defaults of hub.yaml.
@@ -132,13 +135,23 @@ func (n *NATS) check(folder *strict.Folder, top strict.Node) {
 	case u.User != nil:
 		top.Report("nats.url", "must not hold a user or password: use creds")
 	}
-	if n.Creds == "" {
-		return
+	if !slices.Contains([]int{0, 1, 3, 5}, n.Replicas) {
+		top.Report("nats.replicas", "must be 1, 3 or 5")
 	}
-	n.Creds = folder.Path(n.Creds)
-	if !folder.NoSecrets && !folder.Has(n.Creds) {
-		top.Report("nats.creds", "names a file that is not there")
+	n.Creds = present(folder, top, "nats.creds", n.Creds)
+	n.CA = present(folder, top, "nats.ca", n.CA)
+}
+
+// present is the path of a file that must be there where secrets are; empty if none is named.
+func present(folder *strict.Folder, top strict.Node, key, file string) string {
+	if file == "" {
+		return ""
 	}
+	path := folder.Path(file)
+	if !folder.NoSecrets && !folder.Has(path) {
+		top.Report(key, "names a file that is not there")
+	}
+	return path
 }
 
 func absolute(u *url.URL) bool {

@@ -68,7 +68,7 @@ func loadForUse(dir string) (*folder, error) {
 func openStore(ctx context.Context, f *folder, log *slog.Logger) (*stream.Store, error) {
 	o := stream.Options{Dir: f.hub.Store, Logger: log}
 	if f.hub.NATS != nil {
-		o.Dir, o.URL, o.Creds = "", f.hub.NATS.URL, f.hub.NATS.Creds
+		o = stream.Options{URL: f.hub.NATS.URL, Creds: f.hub.NATS.Creds, CA: f.hub.NATS.CA, Replicas: f.hub.NATS.Replicas, Logger: log}
 	}
 	return stream.Open(ctx, o)
 }

@@ -4,8 +4,11 @@
 package stream
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,7 +25,8 @@ type Options struct {
 	Dir      string // of the embedded store; created with mode 0700; on ext4 or xfs
 	MaxBytes int64  // embedded: the most it may hold on disk; 0: as much as the disk has
 	URL      string // of an external server or cluster, nats-server 2.12 or newer, with sync_interval: always
-	Creds    string // file with the credentials for URL; may be empty
+	Creds    string // file with the credentials for URL, or with the seed of an NKey; may be empty
+	CA       string // file with the PEM certificates to trust for URL; empty: the system's
 
 	// Partitions of a new store; of an existing one what it must have. 0: as the store has, 4 for a new one.
 	Partitions int
@@ -107,10 +111,11 @@ func (s *Store) connect(o Options) error {
 	if s.embedded != nil {
 		options = append(options, nats.InProcessServer(s.embedded))
 	}
-	if o.Creds != "" {
-		options = append(options, nats.UserCredentials(o.Creds))
+	signIn, err := credentials(o)
+	if err != nil {
+		return err
 	}
-	var err error
+	options = append(options, signIn...)
 	if s.reads, err = nats.Connect(o.URL, options...); err != nil {
 		return away(err)
 	}
@@ -120,6 +125,29 @@ func (s *Store) connect(o Options) error {
 	}
 	s.publisher, err = jetstream.New(s.writes, jetstream.WithPublishAsyncMaxPending(1<<16), jetstream.WithPublishAsyncTimeout(time.Minute))
 	return err
+}
+
+// credentials are the options for signing in to a server and for trusting it. A credentials file holds a JWT and a seed; an
+// NKey, for a server with users in its own configuration, is a seed alone.
+func credentials(o Options) (options []nats.Option, err error) {
+	if o.CA != "" {
+		options = append(options, nats.RootCAs(o.CA))
+	}
+	if o.Creds == "" {
+		return options, nil
+	}
+	held, err := os.ReadFile(o.Creds)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Contains(held, []byte("JWT")) {
+		return append(options, nats.UserCredentials(o.Creds)), nil
+	}
+	nkey, err := nats.NkeyOptionFromSeed(o.Creds)
+	if err != nil {
+		return nil, fmt.Errorf("%s holds neither credentials nor the seed of an NKey: %w", o.Creds, err)
+	}
+	return append(options, nkey), nil
 }
 
 // Full says why no event can be stored at the moment for want of room; nil if one can, or if the server is not ours.
