@@ -1,92 +1,147 @@
-// Command bench measures carehub against what the machine could do at best, in one run: events that are durably stored
-// and delivered to four receivers, as a ratio to plain Go doing the least that promise needs, which is one group-committed
-// fsync and four keep-alive POSTs of the same bytes. Machines differ and are noisy; the ratio travels better than any rate.
+// Command bench measures carehub against what the machine could do at best, in one run, and writes the page of figures.
+// Machines differ and are noisy; a ratio travels better than any rate. The raw limit is plain Go doing the least that the
+// promise needs: one group-committed fsync for each event and keep-alive POSTs of the same bytes to the same receivers.
 //
-//	go run ./cmd/bench            five interleaved rounds of 20 s each, 64 loggers
-//	go run ./cmd/bench -rounds 1 -time 5s
+//	go run ./cmd/bench                             everything but what takes hours
+//	go run ./cmd/bench throughput latency          some of it
+//	go run ./cmd/bench -write docs/figures.md      and renew the page
+//	go run ./cmd/bench -long -write docs/figures.md
+//	go run ./cmd/bench -quick                      does it work at all
 //
-// Receivers, hub and loggers are processes of their own on this machine, sharing its cores. Loggers log as fast as they are
-// answered; a round's clock stops when the last delivery has arrived.
+// Hub, raw limit, receivers and loggers are processes of their own on this machine, sharing its cores. It needs Go and
+// Linux, and a minute of a quiet machine for each round.
+//
+// The files: one for each measurement (throughput.go, latency.go, …); scene.go sets the stage for them, child.go and the
+// three roles are the processes, figure.go and page.go the result.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
+	"syscall"
 	"time"
 )
 
+// measurement is something that bench can measure.
+type measurement struct {
+	name, title string
+	about       string // for the page: what is measured, and how
+	long        bool   // takes so long that it is left out unless asked for
+	run         func(ctx context.Context, b *bench) ([]figure, error)
+}
+
+// measurements are in the order of the page.
+var measurements = []measurement{throughput, latency, fanout, cost, hung, idle}
+
 // settings of a run.
 type settings struct {
-	rounds   int
-	time     time.Duration // of logging in each round
-	loggers  int
-	patients int
-	keep     string // folder to work in; a temporary one unless set
+	rounds  int
+	time    time.Duration // of logging in each round
+	loggers int
+	dir     string // to work in; a temporary folder here unless set
+	quick   bool   // only show that it works
+	long    bool
+	write   string // page to renew
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "receive" {
-		exit(receive())
-	}
-	var s settings
-	flag.IntVar(&s.rounds, "rounds", 5, "interleaved rounds")
-	flag.DurationVar(&s.time, "time", 20*time.Second, "time of logging in each round")
-	flag.IntVar(&s.loggers, "loggers", 64, "loggers at a time")
-	flag.IntVar(&s.patients, "patients", 512, "patients they log for")
-	flag.StringVar(&s.keep, "dir", "", "folder to work in, on the disk to be measured")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	exit(run(ctx, s))
-}
-
-func exit(err error) {
-	if err != nil {
+	if err := start(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
-	os.Exit(0)
 }
 
-func run(ctx context.Context, s settings) error {
-	dir := s.keep
-	if dir == "" {
-		var err error
-		if dir, err = os.MkdirTemp(".", "bench-"); err != nil {
-			return err
+func start(args []string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(args) == 1 {
+		if role, ok := roles[args[0]]; ok {
+			return role(ctx)
 		}
-		defer os.RemoveAll(dir)
 	}
-	b, err := prepare(ctx, s, dir)
+	s, chosen, err := parse(args)
+	if err != nil {
+		return err
+	}
+	return measure(ctx, s, chosen)
+}
+
+// parse reads flags and names of measurements, in any order.
+func parse(args []string) (s settings, chosen []measurement, err error) {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.IntVar(&s.rounds, "rounds", 5, "interleaved rounds")
+	flags.DurationVar(&s.time, "time", 20*time.Second, "time of logging in each round")
+	flags.IntVar(&s.loggers, "loggers", 64, "loggers at a time, at full load")
+	flags.StringVar(&s.dir, "dir", "", "folder to work in, on the disk to be measured (default: a new one here)")
+	flags.BoolVar(&s.quick, "quick", false, "one short round of everything, to see that it works; judges nothing")
+	flags.BoolVar(&s.long, "long", false, "also what takes long")
+	flags.StringVar(&s.write, "write", "", "page to renew, such as docs/figures.md; its numbers are kept beside it in a .json")
+	var names []string
+	for {
+		if err := flags.Parse(args); err != nil {
+			return s, nil, err
+		}
+		if flags.NArg() == 0 {
+			break
+		}
+		names, args = append(names, flags.Arg(0)), flags.Args()[1:]
+	}
+	if s.quick {
+		s.rounds, s.time = 1, time.Second
+	}
+	if s.rounds < 1 {
+		return s, nil, errors.New("-rounds must be at least 1")
+	}
+	chosen, err = choose(names, s.long)
+	return s, chosen, err
+}
+
+func choose(names []string, long bool) (chosen []measurement, err error) {
+	known := []string{"all"}
+	for _, m := range measurements {
+		known = append(known, m.name)
+		if slices.Contains(names, m.name) || (len(names) == 0 || slices.Contains(names, "all")) && (long || !m.long) {
+			chosen = append(chosen, m)
+		}
+	}
+	for _, n := range names {
+		if !slices.Contains(known, n) {
+			return nil, fmt.Errorf("there is no measurement %q; there are %s", n, strings.Join(known, ", "))
+		}
+	}
+	return chosen, nil
+}
+
+// measure runs what was chosen, prints it, and renews the page with all that could be measured.
+func measure(ctx context.Context, s settings, chosen []measurement) error {
+	b, err := prepare(ctx, s)
 	if err != nil {
 		return err
 	}
 	defer b.close()
-
-	var ratios []float64
-	fmt.Printf("%-6s %12s %14s %12s %8s %14s %14s\n", "round", "raw fsync/s", "raw events/s", "hub events/s", "ratio", "hub p50 accept", "hub CPU/event")
-	for n := range s.rounds {
-		fsyncs, err := b.rawFsync(ctx)
+	var failed []error
+	for _, m := range chosen {
+		fmt.Printf("\n== %s: %s\n", m.name, m.title)
+		figures, err := m.run(ctx, b)
 		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", m.name, err))
+			fmt.Println(err)
+			continue
+		}
+		show(os.Stdout, figures, s.quick)
+		if s.write == "" {
+			continue
+		}
+		if err := renew(s.write, result{Measurement: m.name, Date: time.Now().UTC().Format(time.DateOnly), Command: b.command(m),
+			Machine: b.machine, Figures: figures}); err != nil {
 			return err
 		}
-		raw, err := b.raw(ctx)
-		if err != nil {
-			return fmt.Errorf("raw round: %w", err)
-		}
-		hub, err := b.hub(ctx)
-		if err != nil {
-			return fmt.Errorf("hub round: %w", err)
-		}
-		ratios = append(ratios, hub.rate/raw.rate)
-		fmt.Printf("%-6d %12.0f %14.0f %12.0f %8.3f %14s %14s\n", n+1, fsyncs, raw.rate, hub.rate, hub.rate/raw.rate,
-			hub.p50.Round(100*time.Microsecond), hub.cpu.Round(time.Microsecond))
 	}
-	slices.Sort(ratios)
-	fmt.Printf("median ratio %.3f of %d rounds; every event arrived at all four receivers\n", ratios[len(ratios)/2], s.rounds)
-	return nil
+	return errors.Join(failed...)
 }

@@ -3,145 +3,104 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
-	"os"
-	"path/filepath"
-	"slices"
+	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// result of one measurement.
-type result struct {
-	events int
-	rate   float64       // events a second, stored and with all four
-	p50    time.Duration // of an accepted event: until it was known to be stored
-	cpu    time.Duration // of the hub's process, for each event
+// rawJob is what the raw limit is asked for.
+type rawJob struct {
+	Pace       pace
+	AtOnce     int // POSTs at a time for one event
+	Dir        string
+	Addresses  []string // of the receivers
+	Recipients int
+	Sample     sample // what the hub sent, to the byte
 }
 
-// rawFsync measures single fsyncs of 3 KB, one after another, for a second.
-func (b *bench) rawFsync(ctx context.Context) (float64, error) {
-	f, err := os.Create(filepath.Join(b.dir, "fsync")) // #nosec G304 -- the bench's own folder
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	block, n, start := make([]byte, 3<<10), 0, time.Now()
-	for time.Since(start) < time.Second && ctx.Err() == nil {
-		if _, err := f.Write(block); err != nil {
-			return 0, err
+// raw is the process of the raw limit: the least that the promise needs, as fast as plain Go can. Each event is fsynced
+// together with those that come at the same time, then posted to its receivers over kept connections.
+func raw(ctx context.Context) error {
+	return answer(func(job rawJob) (any, error) {
+		j, err := openJournal(job.Dir)
+		if err != nil {
+			return nil, err
 		}
-		if err := f.Sync(); err != nil {
-			return 0, err
-		}
-		n++
-	}
-	return float64(n) / time.Since(start).Seconds(), nil
-}
-
-// journal is a file with group commit: whoever comes while an fsync runs shares the next one.
-type journal struct {
-	file  *os.File
-	in    chan commit
-	ended chan error
-}
-
-type commit struct {
-	data []byte
-	done chan struct{}
-}
-
-func openJournal(path string) (*journal, error) {
-	f, err := os.Create(path) // #nosec G304 -- the bench's own folder
-	if err != nil {
-		return nil, err
-	}
-	j := &journal{file: f, in: make(chan commit, 1024), ended: make(chan error, 1)}
-	go func() { j.ended <- j.run() }()
-	return j, nil
-}
-
-func (j *journal) run() error {
-	var buf bytes.Buffer
-	var waiting []commit
-	for c := range j.in {
-		buf.Reset()
-		waiting = append(waiting[:0], c)
-		buf.Write(c.data)
-		for more := true; more; {
-			select {
-			case c, ok := <-j.in:
-				if more = ok; ok {
-					waiting = append(waiting, c)
-					buf.Write(c.data)
-				}
-			default:
-				more = false
+		p := newPoster(job)
+		defer p.client.CloseIdleConnections()
+		var d diary
+		err = job.Pace.each(ctx, func(ctx context.Context, n int, due time.Time) error {
+			if err := j.write(job.Sample.Body); err != nil {
+				return err
 			}
+			d.add(strconv.Itoa(n), due)
+			return p.toAll(ctx, n)
+		})
+		if jerr := j.close(); err == nil {
+			err = jerr
 		}
-		if _, err := j.file.Write(buf.Bytes()); err != nil {
-			return err
-		}
-		if err := j.file.Sync(); err != nil {
-			return err
-		}
-		for _, c := range waiting {
-			close(c.done)
-		}
-	}
-	return j.file.Close()
+		return d.all, err
+	})
 }
 
-// raw does the least that the promise needs, as fast as plain Go can: each logger has its event fsynced, then posts it to
-// the four receivers over kept connections.
-func (b *bench) raw(ctx context.Context) (result, error) {
-	j, err := openJournal(filepath.Join(b.dir, "journal"))
-	if err != nil {
-		return result{}, err
+// poster posts the sample, each time under another id of the same length.
+type poster struct {
+	rawJob
+	client *http.Client
+	urls   []*url.URL
+}
+
+func newPoster(job rawJob) *poster {
+	p := &poster{rawJob: job, client: &http.Client{Timeout: time.Minute,
+		Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true}}}
+	for n := range job.Recipients {
+		p.urls = append(p.urls, &url.URL{Scheme: "http", Host: job.Addresses[n%hosts], Path: "/r" + strconv.Itoa(n)})
 	}
-	body := b.sample
-	client := b.client()
-	defer client.CloseIdleConnections()
-	var n atomic.Int64
-	times := make([][]time.Duration, b.loggers)
-	start := time.Now()
-	err = b.each(ctx, func(ctx context.Context, logger int) error {
-		began := time.Now()
-		c := commit{body, make(chan struct{})}
-		j.in <- c
-		<-c.done
-		times[logger] = append(times[logger], time.Since(began))
-		id := "raw_" + strconv.FormatInt(n.Add(1), 36)
-		for r := range 4 {
-			if err := post(ctx, client, b.receivers+"/r"+strconv.Itoa(r), id, body); err != nil {
+	for _, unsaid := range []string{"Content-Length", "Accept-Encoding"} { // the client's own business
+		p.Sample.Header.Del(unsaid)
+	}
+	return p
+}
+
+// toAll posts event n to everyone, so many at once.
+func (p *poster) toAll(ctx context.Context, n int) error {
+	if p.AtOnce <= 1 {
+		for r := range p.urls {
+			if err := p.post(ctx, n, r); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
-	took := time.Since(start)
-	close(j.in)
-	if jerr := <-j.ended; err == nil {
-		err = jerr
 	}
-	if err != nil {
-		return result{}, err
+	var work sync.WaitGroup
+	var next atomic.Int64
+	errs := make([]error, min(p.AtOnce, len(p.urls)))
+	for w := range errs {
+		work.Go(func() {
+			for r := int(next.Add(1)) - 1; r < len(p.urls) && errs[w] == nil; r = int(next.Add(1)) - 1 {
+				errs[w] = p.post(ctx, n, r)
+			}
+		})
 	}
-	return result{events: int(n.Load()), rate: float64(n.Load()) / took.Seconds(), p50: median(times)}, b.awaitAll(ctx, int(n.Load()))
+	work.Wait()
+	return errors.Join(errs...)
 }
 
-func post(ctx context.Context, client *http.Client, url, id string, body []byte) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("webhook-id", id)
-	req.Header.Set("Content-Type", "application/fhir+json")
-	resp, err := client.Do(req)
+func (p *poster) post(ctx context.Context, n, r int) error {
+	header := maps.Clone(p.Sample.Header)
+	header["Webhook-Id"] = []string{rawID(strconv.Itoa(n), "r"+strconv.Itoa(r))}
+	req := &http.Request{Method: http.MethodPost, URL: p.urls[r], Header: header, ContentLength: int64(len(p.Sample.Body)),
+		Body:    io.NopCloser(bytes.NewReader(p.Sample.Body)),
+		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(p.Sample.Body)), nil }}
+	resp, err := p.client.Do(req.WithContext(ctx))
 	if err != nil {
 		return err
 	}
@@ -153,30 +112,8 @@ func post(ctx context.Context, client *http.Client, url, id string, body []byte)
 	return nil
 }
 
-// each runs do in a loop in every logger until the round's time is over.
-func (b *bench) each(ctx context.Context, do func(ctx context.Context, logger int) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	until := time.Now().Add(b.time)
-	var wg sync.WaitGroup
-	for logger := range b.loggers {
-		wg.Go(func() {
-			for time.Now().Before(until) && ctx.Err() == nil {
-				if err := do(ctx, logger); err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return context.Cause(ctx)
-}
-
-func median(times [][]time.Duration) time.Duration {
-	all := slices.Concat(times...)
-	slices.Sort(all)
-	if len(all) == 0 {
-		return 0
-	}
-	return all[len(all)/2]
+// rawID is the raw limit's delivery id, as long as the hub's.
+func rawID(event, recipient string) string {
+	id := event + recipient
+	return "msg_" + strings.Repeat("0", 26-len(id)) + id
 }

@@ -1,92 +1,212 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// receive is the receivers' process: four endpoints, /r0 to /r3, that read the body, take its id and answer 204; /count
-// says how many different messages each has, /last the bytes of one, /reset forgets. It ends with its standard input.
-func receive() error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	r := &receivers{}
-	r.reset()
-	srv := &http.Server{Handler: r, ReadHeaderTimeout: time.Minute}
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		_ = srv.Close()
-	}()
-	fmt.Println(l.Addr())
-	if err := srv.Serve(l); err != http.ErrServerClosed {
-		return err
-	}
-	return nil
+// hosts is how many addresses the receivers have; receiver r is at address r modulo hosts.
+const hosts = 4
+
+// wish is what the receivers' process is asked for.
+type wish struct {
+	Do         string // open, await, sample, arrivals, forget, hang, release
+	Recipients int    // open: how many
+	Of         []int  // which of them; nil: all
+	Each       int    // await: how many different messages each must have
+}
+
+// sample is a message as it arrived.
+type sample struct {
+	Header http.Header
+	Body   []byte
+}
+
+// receive is the receivers' process. A receiver reads the message, notes its id and when, and answers 204.
+func receive(ctx context.Context) error {
+	r := &receivers{released: make(chan struct{})}
+	defer r.close()
+	return answer(func(w wish) (any, error) {
+		switch w.Do {
+		case "open":
+			return r.open(w.Recipients)
+		case "await":
+			return r.await(ctx, w)
+		case "sample":
+			return r.sample.Load(), nil
+		case "arrivals":
+			return r.arrivals(w.Of), nil
+		case "forget":
+			r.forget()
+			return nil, nil
+		case "hang":
+			for _, n := range w.Of {
+				r.all[n].hangs.Store(true)
+			}
+			return nil, nil
+		case "release":
+			close(r.released)
+			return nil, nil
+		}
+		return nil, errors.New("unknown wish " + w.Do)
+	})
 }
 
 type receivers struct {
-	four [4]receiver
+	all      []receiver
+	count    atomic.Int64 // different messages
+	sample   atomic.Pointer[sample]
+	released chan struct{} // closed when those that hang may answer
+	servers  []*http.Server
 }
 
 type receiver struct {
-	mu   sync.Mutex
-	ids  map[string]struct{}
-	last []byte
+	hangs atomic.Bool
+	mu    sync.Mutex
+	at    map[string]int64 // when each message arrived first, Unix nanoseconds, by its id
 }
 
-func (r *receivers) reset() {
-	for i := range r.four {
-		r.four[i].mu.Lock()
-		r.four[i].ids, r.four[i].last = map[string]struct{}{}, nil
-		r.four[i].mu.Unlock()
+// open starts n receivers, and returns the addresses they are at.
+func (r *receivers) open(n int) (addresses []string, err error) {
+	r.all = make([]receiver, n)
+	for range hosts {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		srv := &http.Server{Handler: r, ReadHeaderTimeout: time.Minute}
+		r.servers = append(r.servers, srv)
+		go func() { _ = srv.Serve(l) }()
+		addresses = append(addresses, l.Addr().String())
+	}
+	return addresses, nil
+}
+
+func (r *receivers) close() {
+	for _, s := range r.servers {
+		_ = s.Close()
 	}
 }
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
 
+// ServeHTTP takes a message for /r and the receiver's number.
 func (r *receivers) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	switch req.URL.Path {
-	case "/count":
-		var counts [4]int
-		for i := range r.four {
-			r.four[i].mu.Lock()
-			counts[i] = len(r.four[i].ids)
-			r.four[i].mu.Unlock()
-		}
-		_ = json.NewEncoder(w).Encode(counts)
-	case "/last":
-		r.four[0].mu.Lock()
-		defer r.four[0].mu.Unlock()
-		_, _ = w.Write(r.four[0].last)
-	case "/reset":
-		r.reset()
-	default:
-		r.take(w, req)
-	}
-}
-
-func (r *receivers) take(w http.ResponseWriter, req *http.Request) {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	n, err := io.ReadFull(req.Body, *buf)
-	if err != nil && err != io.ErrUnexpectedEOF {
+	size, err := io.ReadFull(req.Body, *buf)
+	n, bad := strconv.Atoi(req.URL.Path[len("/r"):])
+	if err != io.ErrUnexpectedEOF || bad != nil || n >= len(r.all) {
 		http.Error(w, "cannot read", http.StatusBadRequest)
 		return
 	}
-	c := &r.four[req.URL.Path[len(req.URL.Path)-1]-'0']
-	c.mu.Lock()
-	c.ids[req.Header.Get("webhook-id")] = struct{}{}
-	if c.last == nil {
-		c.last = append([]byte(nil), (*buf)[:n]...)
+	if r.all[n].hangs.Load() {
+		select {
+		case <-r.released:
+		case <-req.Context().Done():
+		}
 	}
-	c.mu.Unlock()
+	r.take(&r.all[n], req.Header.Get("Webhook-Id"))
+	if r.sample.Load() == nil {
+		r.sample.Store(&sample{req.Header.Clone(), append([]byte(nil), (*buf)[:size]...)})
+	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+func (r *receivers) take(one *receiver, id string) {
+	now := time.Now().UnixNano()
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	if one.at == nil {
+		one.at = map[string]int64{}
+	}
+	if _, repeat := one.at[id]; !repeat {
+		one.at[id] = now
+		r.count.Add(1)
+	}
+}
+
+// await waits until each of the receivers named has so many different messages, and says when the last of them arrived.
+func (r *receivers) await(ctx context.Context, w wish) (last int64, err error) {
+	of := r.which(w.Of)
+	const patience = 2 * time.Minute // without any message
+	moved, count := time.Now(), int64(-1)
+	for ctx.Err() == nil && time.Since(moved) < patience {
+		if now := r.count.Load(); now != count {
+			moved, count = time.Now(), now
+		}
+		if count >= int64(len(of)*w.Each) && r.have(of, w.Each) {
+			return r.last(of), nil
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	return 0, fmt.Errorf("of %d messages to each of %d receivers %d have arrived", w.Each, len(of), count)
+}
+
+func (r *receivers) which(of []int) []int {
+	if of != nil {
+		return of
+	}
+	for n := range r.all {
+		of = append(of, n)
+	}
+	return of
+}
+
+func (r *receivers) have(of []int, each int) bool {
+	for _, n := range of {
+		one := &r.all[n]
+		one.mu.Lock()
+		all := len(one.at) == each
+		one.mu.Unlock()
+		if !all {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *receivers) last(of []int) (last int64) {
+	for _, n := range of {
+		one := &r.all[n]
+		one.mu.Lock()
+		for _, at := range one.at {
+			last = max(last, at)
+		}
+		one.mu.Unlock()
+	}
+	return last
+}
+
+// arrivals says when each message arrived, by its id.
+func (r *receivers) arrivals(of []int) map[string]int64 {
+	all := map[string]int64{}
+	for _, n := range r.which(of) {
+		one := &r.all[n]
+		one.mu.Lock()
+		for id, at := range one.at {
+			all[id] = at
+		}
+		one.mu.Unlock()
+	}
+	return all
+}
+
+// forget begins anew.
+func (r *receivers) forget() {
+	for n := range r.all {
+		one := &r.all[n]
+		one.mu.Lock()
+		clear(one.at)
+		one.mu.Unlock()
+	}
+	r.count.Store(0)
 }

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+
+	"carehub/events"
+)
+
+// bench is a prepared run: the program built, and one message as the hub sends it.
+type bench struct {
+	settings
+	temporary bool
+	carehub   string // the program
+	machine   machine
+	sample    sample
+}
+
+func prepare(ctx context.Context, s settings) (b *bench, err error) {
+	b = &bench{settings: s}
+	if s.dir == "" {
+		b.temporary = true
+		if b.dir, err = os.MkdirTemp(".", "bench-"); err != nil {
+			return nil, err
+		}
+	}
+	defer func() {
+		if err != nil {
+			b.close()
+		}
+	}()
+	if b.dir, err = filepath.Abs(b.dir); err != nil {
+		return nil, err
+	}
+	b.carehub = filepath.Join(b.dir, "carehub")
+	build := exec.CommandContext(ctx, "go", "build", "-o", b.carehub, "./cmd/carehub") // #nosec G204 -- our own program
+	if out, err := build.CombinedOutput(); err != nil {
+		return b, fmt.Errorf("build carehub: %w\n%s", err, out)
+	}
+	b.machine = thisMachine(ctx, b.dir, b.carehub)
+	if b.sample, err = b.takeSample(ctx); err != nil {
+		return b, fmt.Errorf("first event: %w", err)
+	}
+	return b, nil
+}
+
+func (b *bench) close() {
+	_ = os.Remove(b.carehub)
+	if b.temporary {
+		_ = os.RemoveAll(b.dir)
+	}
+}
+
+// takeSample has the hub deliver one event, for the raw limit to send the same.
+func (b *bench) takeSample(ctx context.Context) (s sample, err error) {
+	sc, err := b.stage(ctx, town{receivers: 4}.with(1))
+	if err != nil {
+		return s, err
+	}
+	defer sc.end()
+	if _, err := sc.run(trial{pace: pace{Loggers: 1, Events: 1}}); err != nil {
+		return s, err
+	}
+	return s, sc.receivers.ask(wish{Do: "sample"}, &s)
+}
+
+// scene is a hub on an empty store, its receivers and its loggers.
+type scene struct {
+	b         *bench
+	town      town
+	hub       *hub
+	receivers *child
+	loggers   *child
+	events    int // logged so far
+}
+
+func (b *bench) stage(ctx context.Context, t town) (sc *scene, err error) {
+	sc = &scene{b: b, town: t}
+	var addresses []string
+	if sc.receivers, addresses, err = openReceivers(ctx, t.receivers); err == nil {
+		if sc.loggers, err = startChild(ctx, "log"); err == nil {
+			sc.hub, err = b.newHub(ctx, t, addresses)
+		}
+	}
+	if err != nil {
+		sc.end()
+	}
+	return sc, err
+}
+
+func openReceivers(ctx context.Context, n int) (c *child, addresses []string, err error) {
+	if c, err = startChild(ctx, "receive"); err != nil {
+		return nil, nil, err
+	}
+	return c, addresses, c.ask(wish{Do: "open", Recipients: n}, &addresses)
+}
+
+func (sc *scene) end() {
+	sc.loggers.end()
+	sc.hub.end()
+	sc.receivers.end()
+}
+
+// run logs events to the hub, waits until all have arrived, and forgets them.
+func (sc *scene) run(t trial) (o outcome, err error) {
+	if t.patients == nil {
+		for id := range sc.town.patients {
+			t.patients = append(t.patients, id)
+		}
+		slices.Sort(t.patients)
+	}
+	job := logJob{Pace: t.pace, Hub: sc.hub.address, Token: sc.hub.token, Patients: t.patients, First: sc.events}
+	m := meter{process: sc.hub.process, others: []process{sc.loggers.process, sc.receivers.process}}
+	o, err = m.measure(sc.receivers, sc.town.receivers, t, events.DeliveryID, func(all *[]logged) error { return sc.loggers.ask(job, all) })
+	sc.events += o.events
+	return o, err
+}
+
+// raw does the same with the raw limit, on its own.
+func (b *bench) raw(ctx context.Context, recipients int, t trial) (o outcome, err error) {
+	receivers, addresses, err := openReceivers(ctx, recipients)
+	defer receivers.end()
+	if err != nil {
+		return o, err
+	}
+	limit, err := startChild(ctx, "raw")
+	defer limit.end()
+	if err != nil {
+		return o, err
+	}
+	job := rawJob{Pace: t.pace, AtOnce: t.atOnce, Dir: b.dir, Addresses: addresses, Recipients: recipients, Sample: b.sample}
+	m := meter{process: limit.process, others: []process{receivers.process}}
+	return m.measure(receivers, recipients, t, rawID, func(all *[]logged) error { return limit.ask(job, all) })
+}
