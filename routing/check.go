@@ -131,13 +131,15 @@ func (c *checker) reach() {
 // told returns who would hear of a kind, whoever logged it. Somebody unknown counts: that is another problem.
 func (c *checker) told(kind events.Kind) []string {
 	var told []string
+	seen := map[string]bool{}
 	for _, rule := range c.file.Rules {
 		if !slices.Contains(rule.V.On.Values(), string(kind)) {
 			continue
 		}
 		for _, id := range rule.V.Notify.Values() {
 			reachable, known := c.known.Reachable[id]
-			if (reachable || !known) && !slices.Contains(told, id) {
+			if (reachable || !known) && !seen[id] {
+				seen[id] = true
 				told = append(told, id)
 			}
 		}
