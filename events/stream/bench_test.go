@@ -47,6 +47,56 @@ func BenchmarkPublish(b *testing.B) {
 	b.ReportMetric(rate/raw, "events/fsync")
 }
 
+// BenchmarkPlan stores events whose plans name ever more recipients; above a few hundred the plan goes in parts beside the
+// event. What a recipient costs should fall, then stay.
+//
+//	go test -run '^$' -bench Plan ./events/stream
+func BenchmarkPlan(b *testing.B) {
+	message := bytes.Repeat([]byte("x"), 3000)
+	for _, recipients := range []int{10, 1000, 100_000} {
+		b.Run(fmt.Sprint(recipients), func(b *testing.B) {
+			s := open(b, stream.Options{Dir: b.TempDir()})
+			b.ReportAllocs()
+			n := 0
+			for b.Loop() {
+				b.StopTimer()
+				rec := streamtest.Record("p-7f3k", fmt.Sprint(n), events.Fall, recipients)
+				n++
+				b.StartTimer()
+				if _, created, err := s.Publish(b.Context(), rec, message); err != nil || !created {
+					b.Fatal(created, err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n*recipients), "ns/recipient")
+		})
+	}
+}
+
+// BenchmarkPut writes outcomes to the ledger, ever more of them in one go.
+//
+//	go test -run '^$' -bench Put ./events/stream
+func BenchmarkPut(b *testing.B) {
+	value := bytes.Repeat([]byte("x"), 1500) // a sheet of 16 events with four recipients
+	for _, batch := range []int{1, 16, 256} {
+		b.Run(fmt.Sprint(batch), func(b *testing.B) {
+			s := open(b, stream.Options{Dir: b.TempDir()})
+			entries := make([]events.Entry, batch)
+			b.ReportAllocs()
+			n := 0
+			for b.Loop() {
+				for i := range entries {
+					entries[i] = events.Entry{Key: fmt.Sprintf("led.0.%d", n%10_000), Value: value}
+					n++
+				}
+				if err := s.Put(b.Context(), 0, entries); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/entry")
+		})
+	}
+}
+
 // rawSyncs is how often a second this disk takes message and fsyncs it.
 func rawSyncs(b *testing.B, message []byte) float64 {
 	f, err := os.Create(filepath.Join(b.TempDir(), "raw"))
