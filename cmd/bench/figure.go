@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -32,7 +33,7 @@ func (f figure) measured() (float64, string) {
 	if f.Ratio != 0 {
 		return f.Ratio, "×"
 	}
-	return f.Value, " " + f.Unit
+	return f.Value, strings.TrimRight(" "+f.Unit, " ")
 }
 
 func (f figure) atMost(limit float64) figure {

@@ -37,7 +37,7 @@ type measurement struct {
 }
 
 // measurements are in the order of the page.
-var measurements = []measurement{throughput, latency, fanout, cost, hung, idle}
+var measurements = []measurement{throughput, latency, fanout, cost, hung, kills, cluster, idle}
 
 // settings of a run.
 type settings struct {
@@ -49,6 +49,13 @@ type settings struct {
 	long    bool
 	write   string // page to renew
 }
+
+// What the page is measured with.
+const (
+	usualRounds  = 5
+	usualTime    = 20 * time.Second
+	usualLoggers = 64
+)
 
 func main() {
 	if err := start(os.Args[1:]); err != nil {
@@ -75,9 +82,9 @@ func start(args []string) error {
 // parse reads flags and names of measurements, in any order.
 func parse(args []string) (s settings, chosen []measurement, err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.IntVar(&s.rounds, "rounds", 5, "interleaved rounds")
-	flags.DurationVar(&s.time, "time", 20*time.Second, "time of logging in each round")
-	flags.IntVar(&s.loggers, "loggers", 64, "loggers at a time, at full load")
+	flags.IntVar(&s.rounds, "rounds", usualRounds, "interleaved rounds")
+	flags.DurationVar(&s.time, "time", usualTime, "time of logging in each round")
+	flags.IntVar(&s.loggers, "loggers", usualLoggers, "loggers at a time, at full load")
 	flags.StringVar(&s.dir, "dir", "", "folder to work in, on the disk to be measured (default: a new one here)")
 	flags.BoolVar(&s.quick, "quick", false, "one short round of everything, to see that it works; judges nothing")
 	flags.BoolVar(&s.long, "long", false, "also what takes long")
@@ -95,8 +102,11 @@ func parse(args []string) (s settings, chosen []measurement, err error) {
 	if s.quick {
 		s.rounds, s.time = 1, time.Second
 	}
-	if s.rounds < 1 {
+	switch {
+	case s.rounds < 1:
 		return s, nil, errors.New("-rounds must be at least 1")
+	case s.quick && s.write != "":
+		return s, nil, errors.New("-quick measures nothing that is worth a page: leave out -write")
 	}
 	chosen, err = choose(names, s.long)
 	return s, chosen, err

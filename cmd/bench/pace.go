@@ -44,8 +44,12 @@ func (p pace) each(ctx context.Context, do func(ctx context.Context, n int, due 
 // onSchedule starts events when they are due, however late others are: who waits is counted as waiting.
 func (p pace) onSchedule(ctx context.Context, try func(n int, due time.Time)) {
 	start := time.Now()
-	for n := 0; !p.over(n, start) && ctx.Err() == nil; n++ {
-		due := start.Add(time.Duration(float64(n) / p.Rate * float64(time.Second)))
+	for n := 0; ctx.Err() == nil; n++ {
+		after := time.Duration(float64(n) / p.Rate * float64(time.Second))
+		if p.over(n, after) {
+			return
+		}
+		due := start.Add(after)
 		time.Sleep(time.Until(due))
 		try(n, due)
 	}
@@ -59,7 +63,7 @@ func (p pace) asAnswered(ctx context.Context, work *sync.WaitGroup, try func(n i
 		work.Go(func() {
 			for ctx.Err() == nil {
 				n := int(next.Add(1)) - 1
-				if p.over(n, start) {
+				if p.over(n, time.Since(start)) {
 					return
 				}
 				try(n, time.Now())
@@ -68,8 +72,8 @@ func (p pace) asAnswered(ctx context.Context, work *sync.WaitGroup, try func(n i
 	}
 }
 
-func (p pace) over(n int, start time.Time) bool {
-	return p.Events > 0 && n >= p.Events || p.Time > 0 && time.Since(start) >= p.Time
+func (p pace) over(n int, after time.Duration) bool {
+	return p.Events > 0 && n >= p.Events || p.Time > 0 && after >= p.Time
 }
 
 // diary collects what was logged.

@@ -23,8 +23,8 @@ type result struct {
 // command is how to do a measurement again.
 func (b *bench) command(m measurement) string {
 	c := "go run ./cmd/bench " + m.name
-	if b.quick {
-		return c + " -quick"
+	if b.rounds != usualRounds || b.time != usualTime || b.loggers != usualLoggers {
+		c += fmt.Sprintf(" -rounds %d -time %s -loggers %d", b.rounds, b.time, b.loggers)
 	}
 	return c
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"text/tabwriter"
 	"time"
 )
 
@@ -15,9 +13,8 @@ var throughput = measurement{name: "throughput", title: "Throughput and processo
 
 func measureThroughput(ctx context.Context, b *bench) ([]figure, error) {
 	var raws, hubs []outcome
-	t := tabwriter.NewWriter(os.Stdout, 8, 0, 2, ' ', tabwriter.AlignRight)
-	defer t.Flush()
-	fmt.Fprintln(t, "round\traw fsync/s\traw events/s\thub events/s\tratio\traw CPU/delivery\thub CPU/delivery\tratio\thub p50 accept\t")
+	fmt.Printf("%-5s %11s %12s %12s %6s %16s %16s %6s %14s\n", "round", "raw fsync/s", "raw events/s", "hub events/s", "ratio",
+		"raw CPU/delivery", "hub CPU/delivery", "ratio", "hub p50 accept")
 	for n := range b.rounds {
 		fsyncs, err := rawSyncs(ctx, b.dir)
 		if err != nil {
@@ -33,8 +30,8 @@ func measureThroughput(ctx context.Context, b *bench) ([]figure, error) {
 			return nil, err
 		}
 		raws, hubs = append(raws, raw), append(hubs, hub)
-		fmt.Fprintf(t, "%d\t%.0f\t%.0f\t%.0f\t%.3f\t%.1f µs\t%.1f µs\t%.2f\t%s\t\n", n+1, fsyncs, raw.rate(), hub.rate(), hub.rate()/raw.rate(),
-			raw.perDelivery(), hub.perDelivery(), hub.perDelivery()/raw.perDelivery(), percentile(hub.accepts, 50).Round(100*time.Microsecond))
+		fmt.Printf("%-5d %11.0f %12.0f %12.0f %6.3f %13.1f µs %13.1f µs %6.2f %11.1f ms\n", n+1, fsyncs, raw.rate(), hub.rate(), hub.rate()/raw.rate(),
+			raw.perDelivery(), hub.perDelivery(), hub.perDelivery()/raw.perDelivery(), ms(percentile(hub.accepts, 50)))
 	}
 	return []figure{
 		compare("events stored and delivered to four", "events/s", hubs, raws, outcome.rate).atLeast(0.5),
