@@ -58,7 +58,7 @@ const (
 )
 
 func main() {
-	if err := start(os.Args[1:]); err != nil {
+	if err := start(os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -89,6 +89,7 @@ func parse(args []string) (s settings, chosen []measurement, err error) {
 	flags.BoolVar(&s.quick, "quick", false, "one short round of everything, to see that it works; judges nothing")
 	flags.BoolVar(&s.long, "long", false, "also what takes long")
 	flags.StringVar(&s.write, "write", "", "page to renew, such as docs/figures.md; its numbers are kept beside it in a .json")
+	flags.Usage = func() { usage(flags) }
 	var names []string
 	for {
 		if err := flags.Parse(args); err != nil {
@@ -110,6 +111,19 @@ func parse(args []string) (s settings, chosen []measurement, err error) {
 	}
 	chosen, err = choose(names, s.long)
 	return s, chosen, err
+}
+
+func usage(flags *flag.FlagSet) {
+	out := flags.Output()
+	fmt.Fprintln(out, "bench [flags] [measurement ...]")
+	for _, m := range measurements {
+		long := ""
+		if m.long {
+			long = " (long)"
+		}
+		fmt.Fprintf(out, "  %-12s%s%s\n", m.name, m.title, long)
+	}
+	flags.PrintDefaults()
 }
 
 func choose(names []string, long bool) (chosen []measurement, err error) {
@@ -137,6 +151,9 @@ func measure(ctx context.Context, s settings, chosen []measurement) error {
 	defer b.close()
 	var failed []error
 	for _, m := range chosen {
+		if ctx.Err() != nil {
+			return errors.Join(append(failed, context.Cause(ctx))...)
+		}
 		fmt.Printf("\n== %s: %s\n", m.name, m.title)
 		figures, err := m.run(ctx, b)
 		if err != nil {
