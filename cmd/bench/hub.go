@@ -33,13 +33,6 @@ func (t town) with(n int) town {
 
 func patient(n int) string { return fmt.Sprintf("p-%05d", n) }
 
-func patients(n int) (ids []string) {
-	for i := range n {
-		ids = append(ids, patient(i))
-	}
-	return ids
-}
-
 // hub is a running hub.
 type hub struct {
 	process

@@ -50,10 +50,12 @@ func renew(page string, r result) error {
 	if data, err = json.MarshalIndent(results, "", "  "); err != nil {
 		return err
 	}
-	if err := os.WriteFile(numbers, append(data, '\n'), 0o644); err != nil { // #nosec G306 -- a page for everyone
-		return err
-	}
-	return os.WriteFile(page, []byte(render(results)), 0o644) // #nosec G306 -- a page for everyone
+	return errors.Join(publish(numbers, string(data)+"\n"), publish(page, render(results)))
+}
+
+// publish writes a file that everyone may read.
+func publish(name, text string) error {
+	return os.WriteFile(name, []byte(text), 0o644) // #nosec G306 -- for everyone
 }
 
 const pageHead = `# Figures
