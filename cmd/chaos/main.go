@@ -1,0 +1,133 @@
+// Command chaos breaks a hub on purpose, in real processes on this machine, and then lets the receivers say whether
+// carehub kept its promises.
+//
+//	go run ./cmd/chaos                     100 kills of the hub under 200 events a second to four recipients; ten minutes
+//	go run ./cmd/chaos -faults all         every fault: kills, pauses, receivers that hang, fail and crawl, cut and slow wires
+//	go run ./cmd/chaos -faults all -disk   and a full disk (root: the store stands on a small disk of its own)
+//	go run ./cmd/chaos -nats 1             the store on an external nats-server, which is killed and paused too
+//	go run ./cmd/chaos -nats 3 -hubs 3     three hubs on a cluster of three
+//	go run ./cmd/chaos parked -n 300000    a dead recipient's backlog: memory, restart, and draining in order
+//	go run ./cmd/chaos copy                the data of a hub under load, copied at random moments: a hub on the copy has everything
+//	go run ./cmd/chaos strace              every 201 is written after the fsync of its event (needs strace)
+//
+// A run says what it did and what it found, as text or with -json, and exits with 1 if a promise was broken. What fault
+// comes when is drawn from -seed, which is printed; how the processes take it is not repeatable.
+//
+// Loggers log one event after another for each patient, with the same key until it is acknowledged. The receivers are a
+// process of their own that appends each request to a file before it answers. From that file, and from what the hub
+// says of each event afterwards, follows the judgement (judge.go).
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"time"
+)
+
+// settings of a run.
+type settings struct {
+	kills      int
+	rate       int // events a second
+	recipients int
+	patients   int
+	gap        time.Duration // between faults, on average
+	faults     string        // "kill" or "all"
+	nats       int           // external servers; 0 embeds the store
+	hubs       int
+	disk       bool
+	seed       uint64
+	interval   time.Duration // of the ledger: how old a delivery may be and still be repeated after a kill
+	json       bool
+	dir        string // to work in; emptied at the end unless given
+	n          int    // parked deliveries, or accepted events
+}
+
+func (s *settings) flags(command string) *flag.FlagSet {
+	f := flag.NewFlagSet("chaos", flag.ExitOnError)
+	f.Uint64Var(&s.seed, "seed", uint64(time.Now().UnixNano()), "what is drawn by chance is drawn from this")
+	f.IntVar(&s.rate, "rate", 200, "events a second")
+	f.IntVar(&s.recipients, "recipients", 4, "recipients of each event")
+	f.IntVar(&s.patients, "patients", 64, "patients logged for, each in order")
+	f.StringVar(&s.dir, "dir", "", "folder to work in, on the disk to be tested; kept")
+	f.BoolVar(&s.json, "json", false, "print the findings as JSON")
+	f.IntVar(&s.n, "n", map[string]int{"parked": 300_000, "strace": 200, "copy": 10}[command], "deliveries to park, events to trace, or copies")
+	f.IntVar(&s.kills, "kills", 100, "kills of a hub")
+	f.DurationVar(&s.gap, "gap", 4*time.Second, "time between faults, on average")
+	f.StringVar(&s.faults, "faults", "kill", `"kill": the hub only; "all": whatever can break`)
+	f.IntVar(&s.nats, "nats", 0, "external NATS servers to keep the store on: 1, or 3 in a cluster")
+	f.IntVar(&s.hubs, "hubs", 1, "hub processes; more than one needs -nats")
+	f.BoolVar(&s.disk, "disk", false, "with -faults all: fill the disk too; needs root, for a disk of its own")
+	f.DurationVar(&s.interval, "interval", 250*time.Millisecond, "ledger interval: 125 ms of gathering and the writes of a busy disk")
+	return f
+}
+
+func (s *settings) check() error {
+	switch {
+	case s.hubs > 1 && s.nats == 0:
+		return errors.New("-hubs: several hubs need a store outside of them: -nats")
+	case s.faults != "kill" && s.faults != "all":
+		return errors.New(`-faults: "kill" or "all"`)
+	case s.nats != 0 && s.nats != 1 && s.nats != 3:
+		return errors.New("-nats: 1 or 3")
+	case s.disk && s.nats > 0:
+		return errors.New("-disk: only with the store inside the hub")
+	case min(s.rate, s.recipients, s.patients, s.hubs) < 1:
+		return errors.New("-rate, -recipients, -patients and -hubs begin at 1")
+	}
+	return nil
+}
+
+// commands by their names; "" is the run of faults.
+var commands = map[string]func(context.Context, settings) error{
+	"": runFaults, "parked": runParked, "copy": runCopies, "strace": runStrace,
+}
+
+func main() {
+	if len(os.Args) > 2 && os.Args[1] == "receive" { // the receivers' process: see receive.go
+		exit(receive(os.Args[2], os.Args[3]))
+	}
+	name, args := "", os.Args[1:]
+	if len(args) > 0 && commands[args[0]] != nil {
+		name, args = args[0], args[1:]
+	}
+	var s settings
+	_ = s.flags(name).Parse(args) // exits by itself
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	exit(inFolder(ctx, s, commands[name]))
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// inFolder runs a command in a folder, its own unless one is given.
+func inFolder(ctx context.Context, s settings, run func(context.Context, settings) error) (err error) {
+	if err := s.check(); err != nil {
+		return err
+	}
+	if s.dir != "" {
+		s.dir, err = filepath.Abs(s.dir)
+		return errors.Join(err, run(ctx, s))
+	}
+	if s.dir, err = os.MkdirTemp("", "chaos-"); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "chaos: what is left of the run is in", s.dir)
+			return
+		}
+		_ = os.RemoveAll(s.dir)
+	}()
+	return run(ctx, s)
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"carehub/events"
+	"carehub/events/fhir"
+)
+
+// arrival is one request that a receiver has read to its end, and what it did with it: a line of the receivers' file.
+type arrival struct {
+	At      int64       `json:"t"` // Unix nanoseconds
+	To      string      `json:"r"`
+	ID      string      `json:"id"` // webhook-id
+	Sum     string      `json:"sum"`
+	Event   string      `json:"e"`
+	Patient string      `json:"p"`
+	Kind    events.Kind `json:"k"`
+	Did     string      `json:"did"`
+}
+
+// What a receiver can do with a message.
+const (
+	takes   = "takes" // 204
+	refuses = "410"
+	fails   = "500"
+	busy    = "429" // with Retry-After
+	hangs   = "hangs"
+	crawls  = "crawls" // reads and answers a byte a second
+	cuts    = "cuts"   // the connection, in the middle of its answer
+	flaps   = "flaps"  // takes every other one, fails the rest
+)
+
+var moods = []string{fails, busy, hangs, crawls, cuts, flaps}
+
+// receivers are all of them, at /r0, /r1, …: POST takes a message, PUT sets a mood for a while.
+type receivers struct {
+	mu    sync.Mutex
+	seen  *os.File
+	moods map[string]mood
+	count int
+}
+
+type mood struct {
+	is    string
+	until time.Time
+}
+
+// receive is the receivers' process.
+func receive(address, file string) error {
+	seen, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) // #nosec G304 -- the run's own
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{Handler: &receivers{seen: seen, moods: map[string]mood{}}, ReadHeaderTimeout: time.Minute}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, func() { _ = srv.Close() })
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return seen.Close()
+}
+
+func (rs *receivers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	to := strings.TrimPrefix(r.URL.Path, "/")
+	switch r.Method {
+	case http.MethodGet: // ready
+	case http.MethodPut:
+		rs.setMood(to, r.URL.Query())
+	default:
+		rs.take(w, r, to)
+	}
+}
+
+func (rs *receivers) setMood(to string, q url.Values) {
+	d, _ := time.ParseDuration(q.Get("for"))
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.moods[to] = mood{q.Get("is"), time.Now().Add(d)}
+}
+
+// mood is how this receiver is now; until says for how long.
+func (rs *receivers) mood(to string) (is string, until time.Time) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	m := rs.moods[to]
+	if time.Now().After(m.until) {
+		return takes, time.Time{}
+	}
+	if rs.count++; m.is == flaps {
+		return []string{takes, fails}[rs.count%2], m.until
+	}
+	return m.is, m.until
+}
+
+// take reads a message, writes down that it has come, and answers as the mood has it.
+func (rs *receivers) take(w http.ResponseWriter, r *http.Request, to string) {
+	is, until := rs.mood(to)
+	if is == crawls {
+		crawl(r.Context(), until, func() bool { _, err := io.ReadFull(r.Body, make([]byte, 1)); return err == nil })
+	}
+	h := sha256.New()
+	var body strings.Builder
+	if _, err := io.Copy(io.MultiWriter(h, &body), r.Body); err != nil {
+		return // the hub has gone in the middle
+	}
+	id := r.Header.Get("Webhook-Id")
+	if is == takes && unwelcome(to, id) {
+		is = refuses
+	}
+	m, err := fhir.Decode([]byte(body.String()))
+	if err != nil {
+		is = fails
+	}
+	rs.write(arrival{At: time.Now().UnixNano(), To: to, ID: id, Sum: hex.EncodeToString(h.Sum(nil)), Event: m.Event.ID,
+		Patient: m.Event.Patient, Kind: m.Event.Kind, Did: is})
+	answer(w, r, is, until)
+}
+
+// picky is the recipient who refuses some messages for good.
+const picky = "picky"
+
+// unwelcome picks these messages: the same ones each time.
+func unwelcome(to, id string) bool { return to == picky && sha256.Sum256([]byte(id))[0] < 8 }
+
+// write appends a line, with one write: what a process has written outlives its death.
+func (rs *receivers) write(a arrival) {
+	line, err := json.Marshal(a)
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if _, err := rs.seen.Write(append(line, '\n')); err != nil {
+		panic(err) // a receiver that cannot keep what it takes must not take it
+	}
+}
+
+func answer(w http.ResponseWriter, r *http.Request, is string, until time.Time) {
+	switch is {
+	case fails:
+		w.WriteHeader(http.StatusInternalServerError)
+	case busy:
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusTooManyRequests)
+	case refuses:
+		w.WriteHeader(http.StatusGone)
+	case hangs:
+		<-r.Context().Done()
+	case cuts:
+		if conn, out, err := http.NewResponseController(w).Hijack(); err == nil {
+			_, _ = out.WriteString("HTTP/1.1 20")
+			_ = out.Flush()
+			_ = conn.Close()
+		}
+	case crawls:
+		w.WriteHeader(http.StatusOK)
+		crawl(r.Context(), until, func() bool {
+			_, err := w.Write([]byte(" "))
+			return err == nil && http.NewResponseController(w).Flush() == nil
+		})
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// crawl does one step a second until the mood is over.
+func crawl(ctx context.Context, until time.Time, step func() bool) {
+	for time.Now().Before(until) && step() {
+		if pause(ctx, time.Second) != nil {
+			return
+		}
+	}
+}
