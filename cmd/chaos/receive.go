@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -115,23 +116,23 @@ func (rs *receivers) mood(to string) (is string, until time.Time) {
 // take reads a message, writes down that it has come, and answers as the mood has it.
 func (rs *receivers) take(w http.ResponseWriter, r *http.Request, to string) {
 	is, until := rs.mood(to)
+	var body bytes.Buffer
 	if is == crawls {
-		crawl(r.Context(), until, func() bool { _, err := io.ReadFull(r.Body, make([]byte, 1)); return err == nil })
+		crawl(r.Context(), until, func() bool { _, err := io.CopyN(&body, r.Body, 1); return err == nil })
 	}
-	h := sha256.New()
-	var body strings.Builder
-	if _, err := io.Copy(io.MultiWriter(h, &body), r.Body); err != nil {
+	if _, err := body.ReadFrom(r.Body); err != nil {
 		return // the hub has gone in the middle
 	}
+	sum := sha256.Sum256(body.Bytes())
 	id := r.Header.Get("Webhook-Id")
 	if is == takes && unwelcome(to, id) {
 		is = refuses
 	}
-	m, err := fhir.Decode([]byte(body.String()))
+	m, err := fhir.Decode(body.Bytes())
 	if err != nil {
 		is = fails
 	}
-	rs.write(arrival{At: time.Now().UnixNano(), To: to, ID: id, Sum: hex.EncodeToString(h.Sum(nil)), Event: m.Event.ID,
+	rs.write(arrival{At: time.Now().UnixNano(), To: to, ID: id, Sum: hex.EncodeToString(sum[:]), Event: m.Event.ID,
 		Patient: m.Event.Patient, Kind: m.Event.Kind, Did: is})
 	answer(w, r, is, until)
 }
