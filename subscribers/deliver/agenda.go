@@ -7,20 +7,17 @@ import (
 	"time"
 )
 
-// entry is something to look at when its time comes: exactly one of the three is set. Entries are never removed; one that
-// is out of date does nothing.
+// entry is something to look at when its time comes. Entries are never removed; one that is out of date does nothing.
 type entry struct {
-	at       time.Time
-	lane     *lane
-	endpoint *endpoint
-	delivery *delivery
+	at   time.Duration // on the engine's clock
+	what any           // a *lane, *endpoint, *delivery or *budget
 }
 
 // agenda is a heap of entries, the soonest first.
 type agenda []entry
 
 func (a agenda) Len() int           { return len(a) }
-func (a agenda) Less(i, j int) bool { return a[i].at.Before(a[j].at) }
+func (a agenda) Less(i, j int) bool { return a[i].at < a[j].at }
 func (a agenda) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
 func (a *agenda) Push(x any)        { *a = append(*a, x.(entry)) }
 func (a *agenda) Pop() any {
@@ -31,7 +28,8 @@ func (a *agenda) Pop() any {
 	return last
 }
 
-func (e *Engine) schedule(n entry) {
+func (e *Engine) schedule(at time.Time, what any) {
+	n := entry{at.Sub(e.began), what}
 	heap.Push(&e.agenda, n)
 	if e.agenda[0] == n {
 		signal(e.rewind)
@@ -41,7 +39,7 @@ func (e *Engine) schedule(n entry) {
 func (e *Engine) wakeLane(l *lane, at time.Time) {
 	if l.wake.IsZero() || at.Before(l.wake) {
 		l.wake = at
-		e.schedule(entry{at: at, lane: l})
+		e.schedule(at, l)
 	}
 }
 
@@ -50,7 +48,7 @@ func (e *Engine) wakeLane(l *lane, at time.Time) {
 func (e *Engine) wakeEndpoint(ep *endpoint) {
 	if ep.until.After(time.Now()) && !ep.wake.Equal(ep.until) {
 		ep.wake = ep.until
-		e.schedule(entry{at: ep.until, endpoint: ep})
+		e.schedule(ep.until, ep)
 	}
 }
 
@@ -76,25 +74,37 @@ func (e *Engine) keepTime() time.Duration {
 	e.tidy(time.Now())
 	for len(e.agenda) > 0 {
 		now := time.Now()
-		if wait := e.agenda[0].at.Sub(now); wait > 0 {
+		if wait := e.agenda[0].at - now.Sub(e.began); wait > 0 {
 			return wait
 		}
-		switch n := heap.Pop(&e.agenda).(entry); {
-		case n.lane != nil:
-			if n.lane.wake.Equal(n.at) {
-				n.lane.wake = time.Time{}
-				e.advance(n.lane)
-			}
-		case n.endpoint != nil:
-			if n.endpoint.wake.Equal(n.at) {
-				n.endpoint.wake = time.Time{}
-			}
-			e.release(n.endpoint)
-		case !n.delivery.done:
-			e.keep(n.delivery, now)
-		}
+		e.see(heap.Pop(&e.agenda).(entry), now)
 	}
 	return time.Hour
+}
+
+// see looks at an entry whose time has come.
+func (e *Engine) see(n entry, now time.Time) {
+	switch what := n.what.(type) {
+	case *lane:
+		if !what.wake.IsZero() && what.wake.Sub(e.began) == n.at {
+			what.wake = time.Time{}
+			e.advance(what)
+		}
+	case *endpoint:
+		if what.wake.Sub(e.began) == n.at {
+			what.wake = time.Time{}
+		}
+		e.release(what)
+	case *budget:
+		if what.wake.Sub(e.began) == n.at {
+			what.wake = time.Time{}
+			e.spend(now)
+		}
+	case *delivery:
+		if !what.done {
+			e.keep(what, now)
+		}
+	}
 }
 
 // tidyEvery is how often the agenda forgets deliveries that are done. They would stay until they were to be given up.
@@ -105,11 +115,12 @@ func (e *Engine) tidy(now time.Time) {
 		return
 	}
 	e.tidied = now
-	e.forget(func(n entry) bool { return n.delivery != nil && n.delivery.done })
+	e.forget(func(d *delivery) bool { return d.done })
 }
 
-func (e *Engine) forget(what func(entry) bool) {
-	e.agenda = slices.DeleteFunc(e.agenda, what)
+// forget drops the entries of some deliveries.
+func (e *Engine) forget(which func(*delivery) bool) {
+	e.agenda = slices.DeleteFunc(e.agenda, func(n entry) bool { d, is := n.what.(*delivery); return is && which(d) })
 	heap.Init(&e.agenda)
 }
 

@@ -17,50 +17,64 @@ func (e *Engine) start(l *lane, d *delivery, ch int, ep *endpoint) {
 	l.busy, l.since = true, time.Now()
 	ep.started = append(ep.started, l.since)
 	ep.inflight++
-	number := d.attempts() + 1
-	d.shard.attempts.Go(func() { e.attempt(d, ch, ep, number) })
+	ctx, cut := context.WithCancelCause(d.shard.ctx)
+	f := &flight{d: d, ch: ch, ep: ep, class: classOf(d, ch, ep), round: ep.rounds, since: l.since, cut: cut}
+	e.budget.depart(f)
+	d.shard.attempts.Go(func() { e.attempt(ctx, f) })
+}
+
+// landed notes that f has come to an end. Called with the lock held.
+func (e *Engine) landed(f *flight) {
+	f.d.lane.busy = false
+	f.ep.inflight--
+	f.ep.ended(f.since)
+	f.cut(nil)
+	e.budget.land(f)
 }
 
 // attempt sends d once and sorts out what came of it.
-func (e *Engine) attempt(d *delivery, ch int, ep *endpoint, number int) {
-	ctx, cancel := context.WithTimeout(d.shard.ctx, e.opt.AttemptTimeout)
+func (e *Engine) attempt(ctx context.Context, f *flight) {
+	ctx, cancel := context.WithTimeout(ctx, e.opt.AttemptTimeout)
 	defer cancel()
+	d := f.d
 	ev, err := d.shard.body(ctx, d)
 	if errors.Is(err, errGone) {
-		e.lose(d, ep)
+		e.lose(f)
 		return
 	}
 	if err != nil {
-		e.finish(d, ch, ep, nil, &events.Failure{Reason: events.ReasonInternal, Err: err}, 0)
+		e.finish(f, nil, &events.Failure{Reason: events.ReasonInternal, Err: err}, 0)
 		return
 	}
 	if !e.mayStart(d.shard.p) { // reading the event took its time
-		e.finish(d, ch, ep, ev, errNotYet, 0)
+		e.finish(f, ev, errNotYet, 0)
 		return
 	}
 	began := time.Now()
-	if e.trying(ev, d, ch).Final() {
-		e.finish(d, ch, ep, ev, errSettled, 0) // delivered before a crash, and only the ledger knew
+	state, number := e.trying(ev, d, f.ch)
+	if state.Final() {
+		e.finish(f, ev, errSettled, 0) // delivered before a crash, and only the ledger knew
 		return
 	}
-	err = e.send(ctx, ev, d, ch, number)
-	e.finish(d, ch, ep, ev, err, time.Since(began))
+	err = e.send(ctx, ev, d, f.ch, number)
+	e.finish(f, ev, err, time.Since(began))
 }
 
 // lose drops a delivery whose event is gone from the store. Whoever is behind it is not held up; it stays parked until a
 // person has been told.
-func (e *Engine) lose(d *delivery, ep *endpoint) {
+func (e *Engine) lose(f *flight) {
+	d := f.d
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.lost++
 	e.opt.Slog.Error("an event is gone from the store; its delivery is dropped", "recipient", d.lane.recipient.id,
 		"partition", d.shard.p, "seq", d.seq)
-	d.lane.busy, d.done = false, true
-	ep.inflight--
-	ep.ended(d.lane.since)
+	d.done = true
+	e.landed(f)
 	e.pop(d)
-	e.release(ep)
+	e.release(f.ep)
 	e.advance(d.lane)
+	e.spend(time.Now())
 	d.shard.attempts.Go(func() {
 		if e.persist(d.shard.ctx, "alarm not stored yet", func(ctx context.Context) error { return e.alarmLost(ctx, d) }) != nil {
 			return // stopping: the next start finds it parked
@@ -84,16 +98,18 @@ var (
 	errNotYet  = errors.New("not sent")        // the partition may not be ours for much longer
 )
 
-// trying shows the carer that somebody is being told, and returns the state of d.
-func (e *Engine) trying(ev *event, d *delivery, ch int) events.State {
+// trying shows the carer that somebody is being told, and returns the state of d and the number of this attempt. Those
+// of an earlier process count, as far as it could write them down.
+func (e *Engine) trying(ev *event, d *delivery, ch int) (events.State, int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	out := &ev.out[d.index]
+	d.before += int32(max(0, out.Attempts-d.attempts())) // #nosec G115 -- days of retrying are a few hundred
 	if out.State == "" {
 		out.State, out.Channel, out.At = events.Trying, d.channels[ch], time.Now().UTC().Truncate(time.Millisecond)
 		e.notify(ev)
 	}
-	return out.State
+	return out.State, d.attempts() + 1
 }
 
 // send looks up the endpoint as it is now and hands it the message as it was frozen. A channel that panics fails this
@@ -150,12 +166,11 @@ func (ev *event) address(to *events.Recipient) ([]byte, error) {
 }
 
 // finish takes in what an attempt came to.
-func (e *Engine) finish(d *delivery, ch int, ep *endpoint, ev *event, err error, took time.Duration) {
+func (e *Engine) finish(f *flight, ev *event, err error, took time.Duration) {
+	d, ch, ep := f.d, f.ch, f.ep
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	d.lane.busy = false
-	ep.inflight--
-	ep.ended(d.lane.since)
+	e.landed(f)
 	failure, tried := asFailure(err), true
 	switch {
 	case errors.Is(err, errSettled):
@@ -168,13 +183,14 @@ func (e *Engine) finish(d *delivery, ch int, ep *endpoint, ev *event, err error,
 	case failure.Permanent:
 		e.refused(d, ch, failure)
 	default:
-		e.failed(d, ch, ep, ev, failure)
+		e.failed(d, ch, ep, f.round, ev, failure)
 	}
 	if tried {
 		e.logAttempt(d, ch, ev, failure, took)
 	}
 	e.release(ep) // others first: a lane with much to send must not starve the rest
 	e.advance(d.lane)
+	e.spend(time.Now())
 }
 
 func asFailure(err error) *events.Failure {
@@ -216,19 +232,19 @@ func (e *Engine) refused(d *delivery, ch int, f *events.Failure) {
 		return
 	}
 	if ch+1 < len(d.channels) {
-		e.openTo(d, max(d.open, ch+2))
+		e.openTo(d, max(int(d.open), ch+2))
 	}
 	e.retrying(d, ch, f, time.Time{})
 }
 
 // failed plans the next attempt.
-func (e *Engine) failed(d *delivery, ch int, ep *endpoint, ev *event, f *events.Failure) {
+func (e *Engine) failed(d *delivery, ch int, ep *endpoint, round int, ev *event, f *events.Failure) {
 	t := d.try(ch)
 	t.attempts++
 	if ev == nil || f.Reason == events.ReasonInternal { // our own fault says nothing of the endpoint
 		t.next = time.Now().Add(backoff(t.attempts))
 	} else {
-		t.next = ep.failed(d, t.attempts, f, time.Now())
+		t.next = ep.failed(d, round, t.attempts, f, time.Now())
 	}
 	if ev != nil {
 		e.retrying(d, ch, f, later(t.next, ep.until))
@@ -244,7 +260,7 @@ func (e *Engine) retrying(d *delivery, ch int, f *events.Failure, next time.Time
 	if next.IsZero() {
 		out.Next = time.Time{}
 	}
-	d.shard.note(d.event, d.index, out)
+	d.shard.note(d.event, int(d.index), out)
 	d.shard.park(d)
 }
 
@@ -272,9 +288,9 @@ func (e *Engine) end(d *delivery, out events.Outcome) {
 	out.At, out.Attempts = time.Now().UTC().Truncate(time.Millisecond), d.attempts()
 	out.Alarmed = out.State.Told() && d.event.out[d.index].Alarmed // that it was overdue says nothing of its end
 	d.done = true
-	d.shard.note(d.event, d.index, out)
+	d.shard.note(d.event, int(d.index), out)
 	e.pop(d)
-	e.opt.Ended(d.event.channelType(d.index, out.Channel), out.State, time.Since(d.recorded))
+	e.opt.Ended(d.event.channelType(d.index, out.Channel), out.State, time.Since(d.recorded()))
 }
 
 // resettle ends d with the outcome that the ledger already holds.
@@ -313,7 +329,7 @@ func (e *Engine) logAttempt(d *delivery, ch int, ev *event, f *events.Failure, t
 		slog.String("delivery", events.DeliveryID(rec.Event.ID, d.lane.recipient.id)), slog.Int("partition", d.shard.p), slog.Uint64("seq", d.seq),
 		slog.String("channel", d.channels[ch]), slog.String("type", by), slog.Int("attempt", d.attempts()),
 		slog.String("state", string(ev.out[d.index].State)), slog.Int64("ms", took.Milliseconds()),
-		slog.Int64("age_ms", time.Since(d.recorded).Milliseconds()),
+		slog.Int64("age_ms", time.Since(d.recorded()).Milliseconds()),
 	}
 	if f != nil {
 		level = slog.LevelWarn

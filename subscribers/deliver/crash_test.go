@@ -90,7 +90,7 @@ func killedAnywhere(t *testing.T, rnd *rand.Rand) {
 	var all []events.Stored
 	for range 6 {
 		ledger := &frail{Ledger: w.store}
-		w.run(func(o *deliver.Options) { o.Ledger, o.Hot, o.Grace = ledger, 16, time.Nanosecond })
+		w.run(func(o *deliver.Options) { o.Ledger, o.Hot, o.InFlight, o.Grace = ledger, 16, 16, time.Nanosecond })
 		for range rnd.IntN(60) {
 			patient := fmt.Sprintf("p-%04d", rnd.IntN(5))
 			kind := []events.Kind{events.Admission, events.Discharge}[rnd.IntN(2)]

@@ -16,17 +16,28 @@ type dues struct {
 	GiveUp   time.Duration `json:"g,omitempty"` // no more attempts
 }
 
+// acceptedAt is when an event was accepted, on the engine's own clock, which no change of the wall clock moves. One from the
+// future, for the clock has been set back since, counts as accepted now: a person must not hear of it later for that.
+func (e *Engine) acceptedAt(recorded time.Time) time.Duration {
+	now := time.Now()
+	return now.Sub(e.began) - max(0, now.Sub(recorded))
+}
+
+// recorded is the reverse, as the wall clock has it.
+func (d *delivery) recorded() time.Time { return d.shard.e.began.Add(d.accepted) }
+
 // nextDue returns the soonest time that d has to keep.
 func (d *delivery) nextDue() time.Time {
 	var at time.Time
-	if d.open < len(d.channels) && d.due.Fallback > 0 {
-		at = d.recorded.Add(d.due.Fallback * time.Duration(d.open))
+	accepted := d.recorded()
+	if int(d.open) < len(d.channels) && d.due.Fallback > 0 {
+		at = accepted.Add(d.due.Fallback * time.Duration(d.open))
 	}
 	if !d.alarmed && !d.raised && d.due.Alarm > 0 {
-		at = sooner(at, d.recorded.Add(d.due.Alarm))
+		at = sooner(at, accepted.Add(d.due.Alarm))
 	}
 	if d.due.GiveUp > 0 {
-		at = sooner(at, d.recorded.Add(d.due.GiveUp))
+		at = sooner(at, accepted.Add(d.due.GiveUp))
 	}
 	return at
 }
@@ -36,13 +47,13 @@ func (e *Engine) keep(d *delivery, now time.Time) {
 	if d.shard.stage >= stopping {
 		return
 	}
-	passed := func(after time.Duration) bool { return after > 0 && !d.recorded.Add(after).After(now) }
+	passed := func(after time.Duration) bool { return after > 0 && now.Sub(e.began)-d.accepted >= after }
 	if passed(d.due.GiveUp) && !d.lane.busyWith(d) && d.failing() {
 		e.giveUp(d)
 		return
 	}
-	for d.open < len(d.channels) && passed(d.due.Fallback*time.Duration(d.open)) {
-		e.openTo(d, d.open+1)
+	for int(d.open) < len(d.channels) && passed(d.due.Fallback*time.Duration(d.open)) {
+		e.openTo(d, int(d.open)+1)
 	}
 	if !d.alarmed && !d.raised && passed(d.due.Alarm) {
 		d.raised = true
@@ -55,7 +66,7 @@ func (e *Engine) keep(d *delivery, now time.Time) {
 	if !at.After(now) { // too old, but in flight or never had its chance
 		at = now.Add(time.Minute)
 	}
-	e.schedule(entry{at: at, delivery: d})
+	e.schedule(at, d)
 }
 
 // failing reports whether d itself has failed, or has had no chance because its endpoints are down. What only waits behind
@@ -64,7 +75,7 @@ func (d *delivery) failing() bool {
 	if d.attempts() > 0 {
 		return true
 	}
-	for _, key := range d.channels[:min(d.open, len(d.channels))] {
+	for _, key := range d.channels[:min(int(d.open), len(d.channels))] {
 		if ep := d.lane.recipient.endpoints[key]; ep == nil || !ep.down() {
 			return false
 		}
@@ -75,13 +86,15 @@ func (d *delivery) failing() bool {
 // openTo lets d, and with it all that waits before it in its lane, use the first n of its channels: whoever is behind
 // cannot overtake, so those ahead must get out of the way.
 func (e *Engine) openTo(d *delivery, n int) {
-	for _, ahead := range d.lane.queue {
-		ahead.open = max(ahead.open, min(n, len(ahead.channels)))
-		if ahead == d {
-			break
+	opened := uint8(min(n, 255)) // #nosec G115 -- bounded
+	i, _ := d.lane.find(d)
+	for _, ahead := range slices.Backward(d.lane.queue[:i]) {
+		if ahead.open >= opened {
+			break // and so are all before it
 		}
+		ahead.open = max(ahead.open, min(opened, uint8(min(len(ahead.channels), 255)))) // #nosec G115 -- bounded
 	}
-	d.open = max(d.open, n)
+	d.open = max(d.open, opened)
 	e.advance(d.lane)
 }
 
@@ -140,6 +153,9 @@ func (e *Engine) alarm(ctx context.Context, c *cover, d *delivery, reason events
 	covered := time.Since(c.told) < coverFor
 	waiting := slices.Clone(c.waiting[:min(len(c.waiting), 100)])
 	e.mu.Unlock()
+	if covered {
+		return nil
+	}
 	var ev *event
 	var err error
 	for _, d = range waiting { // the first that can be read speaks for all
@@ -153,7 +169,7 @@ func (e *Engine) alarm(ctx context.Context, c *cover, d *delivery, reason events
 	if err != nil {
 		return err
 	}
-	if covered || ev.stored.Record.Event.Kind == events.Alarm {
+	if ev.stored.Record.Event.Kind == events.Alarm {
 		return nil
 	}
 	about := events.About{Event: ev.stored.Record.Event.ID, Recipient: d.lane.recipient.id, Reason: reason}
@@ -205,7 +221,7 @@ func (e *Engine) alarmRaised(d *delivery) {
 		return
 	}
 	out.Alarmed = true
-	d.shard.note(ev, d.index, out)
+	d.shard.note(ev, int(d.index), out)
 	if d.done {
 		d.shard.settle(d)
 	} else if d.parked {
@@ -222,7 +238,7 @@ func (e *Engine) giveUp(d *delivery) {
 		switch {
 		case err != nil || d.done:
 		case d.event == nil || d.lane.busyWith(d):
-			e.schedule(entry{at: time.Now().Add(time.Minute), delivery: d})
+			e.schedule(time.Now().Add(time.Minute), d)
 		case d.event.out[d.index].State.Final(): // before a crash, and only the ledger knew
 			e.resettle(d)
 			e.advance(d.lane)

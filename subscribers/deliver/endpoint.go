@@ -16,15 +16,19 @@ const downAfter = 3
 // head of another lane; the first success opens it again, gently.
 type endpoint struct {
 	width    int // attempts in flight at the most
-	window   int // attempts in flight at the moment allowed: 1 after a failure, one more with each success
+	window   int // attempts in flight at the moment allowed
+	steady   int // half of what was too much the last time: up to here the window grows with each success, then with a windowful
+	grown    int // successes since the window has grown
 	inflight int
-	started  []time.Time // of each attempt in flight
-	fails    int         // in a row
-	until    time.Time   // while down: no attempt before
-	poisoned []*lane     // lanes whose heads failed for their own sake since the last success
-	waiting  []*lane     // lanes with something to send, in the order they came
-	wake     time.Time   // when the agenda looks at it again; zero if not at all
-	held     []*delivery // failed while the endpoint was in doubt; tried again when it opens
+	started  []time.Time   // of each attempt in flight
+	fails    int           // in a row; what was in flight together fails together
+	rounds   int           // of attempts in flight together that a failure has ended
+	until    time.Time     // while down: no attempt before
+	poisoned []*lane       // lanes whose heads failed for their own sake since the last success
+	waiting  []*lane       // lanes with something to send, in the order they came
+	wake     time.Time     // when the agenda looks at it again; zero if not at all
+	queued   [classes]bool // it waits for room in the budget
+	held     []*delivery   // failed while the endpoint was in doubt; tried again when it opens
 }
 
 func (ep *endpoint) down() bool { return ep.fails >= downAfter }
@@ -39,7 +43,12 @@ func (ep *endpoint) admits(now time.Time) bool {
 
 // troubled reports whether those who wait for the endpoint wait for something to mend.
 func (ep *endpoint) troubled(now time.Time, patience time.Duration) bool {
-	return ep.fails > 0 || len(ep.started) > 0 && now.Sub(ep.started[0]) >= patience
+	return ep.fails > 0 || ep.hanging(now, patience)
+}
+
+// hanging reports whether an attempt has been under way for so long.
+func (ep *endpoint) hanging(now time.Time, patience time.Duration) bool {
+	return len(ep.started) > 0 && now.Sub(ep.started[0]) >= patience
 }
 
 func (ep *endpoint) ended(since time.Time) {
@@ -61,13 +70,28 @@ func (ep *endpoint) block(l *lane) {
 func (ep *endpoint) succeeded() []*delivery {
 	held := ep.held
 	ep.fails, ep.until, ep.poisoned, ep.held = 0, time.Time{}, nil, nil
-	ep.window = min(ep.width, ep.window+1)
+	ep.grow()
 	return held
 }
 
-// failed notes a failure and returns when the delivery itself may be tried again.
-func (ep *endpoint) failed(d *delivery, attempts int, f *events.Failure, now time.Time) time.Time {
-	ep.window = 1
+// grow widens the window as TCP does (RFC 5681): quickly where it was well before, slowly beyond.
+func (ep *endpoint) grow() {
+	if ep.grown++; ep.window < ep.steady || ep.grown >= ep.window {
+		ep.window, ep.grown = min(ep.width, ep.window+1), 0
+	}
+}
+
+// shrink is for a failure: one at a time from now on.
+func (ep *endpoint) shrink() {
+	if ep.window > 1 {
+		ep.steady = ep.window / 2
+	}
+	ep.window, ep.grown = 1, 0
+}
+
+// failed notes a failure of an attempt begun in a round, and returns when the delivery itself may be tried again.
+func (ep *endpoint) failed(d *delivery, round, attempts int, f *events.Failure, now time.Time) time.Time {
+	ep.shrink()
 	next := now.Add(max(backoff(attempts), f.RetryAfter))
 	if f.Body {
 		if slices.Contains(ep.poisoned, d.lane) {
@@ -77,7 +101,10 @@ func (ep *endpoint) failed(d *delivery, attempts int, f *events.Failure, now tim
 	} else {
 		ep.held = append(ep.held, d)
 	}
-	ep.fails++
+	if round == ep.rounds {
+		ep.fails++
+		ep.rounds++
+	}
 	switch {
 	case ep.down():
 		ep.until = now.Add(max(f.RetryAfter, backoff(ep.fails-downAfter+1)))

@@ -11,7 +11,7 @@
 // share a store, and a store may grow.
 //
 // The files: engine.go wires it, supervise.go starts and stops shards as they come and go, intake of accepted events is read.go, lanes and whom to try next lane.go, one endpoint's
-// health endpoint.go, one attempt attempt.go, fallback, alarm and give-up times due.go, the ledger settle.go and park.go.
+// health endpoint.go, what all endpoints share budget.go, one attempt attempt.go, fallback, alarm and give-up times due.go, the ledger settle.go and park.go.
 package deliver
 
 import (
@@ -75,6 +75,7 @@ type Options struct {
 	AttemptTimeout time.Duration // one attempt at the most; 60 s unless set
 	Grace          time.Duration // how long attempts in flight may take to end at shutdown; 10 s unless set
 	Concurrency    int           // attempts in flight to one endpoint; 8 unless set
+	InFlight       int           // attempts in flight to all endpoints; 2048 unless set
 	Hot            int           // events of one partition kept in memory with their bodies; 512 unless set
 }
 
@@ -87,6 +88,9 @@ func (o *Options) defaults() {
 	}
 	if o.Concurrency == 0 {
 		o.Concurrency = 8
+	}
+	if o.InFlight == 0 {
+		o.InFlight = 2048
 	}
 	if o.Hot == 0 {
 		o.Hot = 512
@@ -110,7 +114,8 @@ func (o *Options) defaults() {
 
 // Engine delivers. Make it with New, run it with Run once.
 type Engine struct {
-	opt Options
+	opt   Options
+	began time.Time // where its clock starts
 
 	mu         sync.Mutex
 	shards     map[int]*shard // by partition: those that start, run or stop in this process
@@ -124,14 +129,16 @@ type Engine struct {
 	unheard    int                   // alarms that did not reach a recipient
 	lost       int                   // deliveries whose events were gone
 
+	budget *budget
+
 	moved chan struct{} // tells the supervisor that a shard has ended, or was read to its end
 }
 
 // New makes an engine; it does nothing until Run.
 func New(opt Options) *Engine {
 	opt.defaults()
-	return &Engine{opt: opt, shards: map[int]*shard{}, recipients: map[string]*recipient{}, rewind: make(chan struct{}, 1),
-		watchers: map[string][]*watcher{}, resting: map[int]time.Time{}, moved: make(chan struct{}, 1)}
+	return &Engine{opt: opt, began: time.Now(), shards: map[int]*shard{}, recipients: map[string]*recipient{}, rewind: make(chan struct{}, 1),
+		watchers: map[string][]*watcher{}, resting: map[int]time.Time{}, budget: newBudget(opt.InFlight), moved: make(chan struct{}, 1)}
 }
 
 // Run delivers until ctx ends, then drains: no new attempts, those in flight get the grace, everything known is written.

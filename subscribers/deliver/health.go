@@ -51,9 +51,9 @@ func (e *Engine) Health() Health {
 			h.Ledger = s.failure
 		}
 		h.Partitions = append(h.Partitions, s.progress(now))
-		for id, b := range s.backlogs {
+		for id, b := range s.waiting {
 			if len(b.queue) == 0 && b.parked == 0 {
-				delete(s.backlogs, id)
+				delete(s.waiting, id)
 				continue
 			}
 			w := h.Waiting[id]
@@ -78,34 +78,34 @@ func (e *Engine) Health() Health {
 
 // standing is what a shard keeps so that its health can be told without looking at everything that waits.
 type standing struct {
-	backlogs map[string]*backlog // by recipient
-	full     time.Time           // since when no event could be taken in; zero if one can
+	waiting map[string]*pending // by recipient
+	full    time.Time           // since when no event could be taken in; zero if one can
 }
 
-// backlog is what one recipient waits for of one partition, in the order of acceptance.
-type backlog struct {
+// pending is what one recipient waits for of one partition, in the order of acceptance.
+type pending struct {
 	queue  []*delivery
 	done   int // of queue
 	parked int // deliveries in pages
 }
 
-func (s *standing) backlog(recipient string) *backlog {
-	if s.backlogs == nil {
-		s.backlogs = map[string]*backlog{}
+func (s *standing) pending(recipient string) *pending {
+	if s.waiting == nil {
+		s.waiting = map[string]*pending{}
 	}
-	b := s.backlogs[recipient]
+	b := s.waiting[recipient]
 	if b == nil {
-		b = &backlog{}
-		s.backlogs[recipient] = b
+		b = &pending{}
+		s.waiting[recipient] = b
 	}
 	return b
 }
 
-func (b *backlog) add(d *delivery) { b.queue = append(b.queue, d) }
+func (b *pending) add(d *delivery) { b.queue = append(b.queue, d) }
 
 // finished takes note that one of the queue is done. The done ones before all others leave at once; those in between when
 // they are the most of it, so that one message that nobody takes does not keep all that came after it in memory.
-func (b *backlog) finished() {
+func (b *pending) finished() {
 	b.done++
 	for len(b.queue) > 0 && b.queue[0].done {
 		b.queue[0] = nil
@@ -119,11 +119,11 @@ func (b *backlog) finished() {
 }
 
 // oldest is the age of what has waited longest.
-func (b *backlog) oldest(now time.Time) time.Duration {
+func (b *pending) oldest(now time.Time) time.Duration {
 	if len(b.queue) == 0 {
 		return 0
 	}
-	return now.Sub(b.queue[0].recorded)
+	return now.Sub(b.queue[0].recorded())
 }
 
 // noteRoom takes note whether an event could be taken in.
@@ -145,7 +145,7 @@ func (s *shard) progress(now time.Time) Progress {
 }
 
 // channelType is the type of a recipient's channel; empty if the plan gives them none of that key.
-func (ev *event) channelType(index int, key string) string {
+func (ev *event) channelType(index int32, key string) string {
 	for _, c := range ev.stored.Record.Plan.Recipients[index].Channels {
 		if c.Key == key {
 			return c.Type

@@ -1,29 +1,49 @@
 package deliver
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
 	"carehub/events"
 )
 
-// delivery is one event for one recipient, from the moment it is read until its outcome is final and written.
+// delivery is one event for one recipient, from the moment it is read until its outcome is final and written. There may
+// be hundreds of thousands of them, parked: what many have in common they share, and the rest is kept small.
 type delivery struct {
+	*terms
 	shard    *shard
 	seq      uint64
-	index    int      // of the recipient in the plan
-	channels []string // keys, as frozen
-	recorded time.Time
-	due      dues
+	accepted time.Duration // when, on the engine's clock
 
 	lane    *lane
 	event   *event // nil once parked and settled: read back for the next attempt
 	tries   []try  // per channel; nil until the first failure
-	open    int    // how many of the channels may be used by now
+	index   int32  // of the recipient in the plan
+	before  int32  // attempts of an earlier process, as far as the ledger knows
+	open    uint8  // how many of the channels may be used by now
 	done    bool
 	parked  bool // it stands in a park page, written or about to be
 	alarmed bool // durably
 	raised  bool // its alarm is under way
+}
+
+// terms are what the deliveries of one recipient have in common.
+type terms struct {
+	channels []string // keys, as frozen
+	due      dues
+}
+
+// terms returns those with these channels, kept for the next who asks.
+func (r *recipient) terms(channels []string, due dues) *terms {
+	for _, t := range r.known {
+		if t.due == due && slices.Equal(t.channels, channels) {
+			return t
+		}
+	}
+	t := &terms{channels: slices.Clone(channels), due: due}
+	r.known = append(r.known[max(0, len(r.known)-15):], t)
+	return t
 }
 
 // try is how one channel of a delivery has gone.
@@ -41,7 +61,7 @@ func (d *delivery) try(ch int) *try {
 }
 
 func (d *delivery) attempts() int {
-	n := 0
+	n := int(d.before)
 	for _, t := range d.tries {
 		n += t.attempts
 	}
@@ -70,6 +90,7 @@ type lane struct {
 // recipient is everything in hand for one subscriber.
 type recipient struct {
 	id        string
+	known     []*terms // of its latest deliveries
 	lanes     map[string]*lane
 	endpoints map[string]*endpoint
 	overdue   *cover // nil after every success
@@ -87,7 +108,7 @@ func (e *Engine) recipient(id string) *recipient {
 func (r *recipient) endpoint(key string, width int) *endpoint {
 	ep := r.endpoints[key]
 	if ep == nil {
-		ep = &endpoint{width: width, window: width}
+		ep = &endpoint{width: width, window: 1, steady: width} // until it has shown what it can take
 		r.endpoints[key] = ep
 	}
 	return ep
@@ -103,7 +124,7 @@ func (e *Engine) enqueue(d *delivery, recipient, patient string) {
 	}
 	d.lane = l
 	l.queue = append(l.queue, d)
-	d.shard.backlog(recipient).add(d)
+	d.shard.pending(recipient).add(d)
 	if len(l.queue) == 1 {
 		e.advance(l)
 	}
@@ -112,11 +133,11 @@ func (e *Engine) enqueue(d *delivery, recipient, patient string) {
 // pop takes a finished delivery out of its lane. The caller looks at what is next.
 func (e *Engine) pop(d *delivery) {
 	l := d.lane
-	i := slices.Index(l.queue, d)
-	if i < 0 {
+	i, found := l.find(d)
+	if !found || l.queue[i] != d { // one of the same place may have come after it
 		return
 	}
-	d.shard.backlog(l.recipient.id).finished()
+	d.shard.pending(l.recipient.id).finished()
 	if i == 0 {
 		l.queue[0] = nil
 		l.queue = l.queue[1:]
@@ -126,6 +147,19 @@ func (e *Engine) pop(d *delivery) {
 	if len(l.queue) == 0 && !l.busy {
 		delete(l.recipient.lanes, l.patient)
 	}
+}
+
+// find returns where d stands, or would stand, in the lane: in the order of acceptance. A later generation of partitions has
+// higher numbers.
+func (l *lane) find(d *delivery) (int, bool) {
+	return slices.BinarySearchFunc(l.queue, d, func(a, b *delivery) int {
+		return cmp.Or(cmp.Compare(a.shard.p, b.shard.p), byPlace(a, b))
+	})
+}
+
+// byPlace orders the deliveries of one partition.
+func byPlace(a, b *delivery) int {
+	return cmp.Or(cmp.Compare(a.seq, b.seq), cmp.Compare(a.index, b.index))
 }
 
 // advance starts the lane's next attempt if one may start now, else sees to it that the lane is looked at when it may.
@@ -140,7 +174,7 @@ func (e *Engine) advance(l *lane) {
 		return
 	}
 	var earliest time.Time
-	for ch := range min(d.open, len(d.channels)) {
+	for ch := range min(int(d.open), len(d.channels)) {
 		var t try
 		if d.tries != nil {
 			t = d.tries[ch]
@@ -154,8 +188,13 @@ func (e *Engine) advance(l *lane) {
 		}
 		ep := l.recipient.endpoint(d.channels[ch], e.opt.Concurrency)
 		if ep.admits(now) {
-			e.start(l, d, ch, ep)
-			return
+			c := classOf(d, ch, ep)
+			if e.budget.admits(c, now) {
+				e.start(l, d, ch, ep)
+				return
+			}
+			e.budget.await(c, ep)
+			e.wakeBudget(now)
 		}
 		ep.block(l)
 		e.wakeEndpoint(ep)
@@ -165,14 +204,17 @@ func (e *Engine) advance(l *lane) {
 	}
 }
 
-// release looks at the lanes that wait for ep, first come first served, until ep admits no more.
+// release looks at the lanes that wait for ep, first come first served, until ep admits no more, or the budget. A lane
+// with something to try again must not hold up those behind it who have something new, so a few are looked at.
 func (e *Engine) release(ep *endpoint) {
 	now := time.Now()
-	for len(ep.waiting) > 0 && ep.admits(now) {
+	for refused := 0; len(ep.waiting) > 0 && ep.admits(now) && refused < ep.width; {
 		l := ep.waiting[0]
 		ep.waiting = ep.waiting[1:]
 		l.unblock(ep)
-		e.advance(l)
+		if e.advance(l); slices.Contains(l.blocked, ep) {
+			refused++
+		}
 	}
 	if len(ep.waiting) > 0 {
 		e.wakeEndpoint(ep)
@@ -193,6 +235,14 @@ func (l *lane) stuck(now time.Time, patience time.Duration) bool {
 		}
 	}
 	return false
+}
+
+// dammed reports whether d, which has just joined the lane, waits for something that has been broken for a while.
+func (l *lane) dammed(d *delivery, now time.Time) bool {
+	if l.queue[0] != d && (l.busy && now.Sub(l.since) >= parkAfter || l.queue[0].tries != nil) {
+		return true
+	}
+	return slices.ContainsFunc(l.blocked, func(ep *endpoint) bool { return ep.down() || ep.hanging(now, parkAfter) })
 }
 
 func (l *lane) unblock(ep *endpoint) {

@@ -22,14 +22,29 @@ type pageKey struct {
 	number    uint64
 }
 
-type waitKey struct {
-	seq   uint64
-	index int
+// page is the deliveries of one recipient that wait among pageSize sequences, in their order.
+type page struct {
+	waits []*delivery
 }
 
-// page is the deliveries of one recipient that wait among pageSize sequences.
-type page struct {
-	waits map[waitKey]*delivery
+func (p *page) add(d *delivery) {
+	if i, found := slices.BinarySearchFunc(p.waits, d, byPlace); !found {
+		p.waits = slices.Insert(p.waits, i, d)
+	}
+}
+
+func (p *page) remove(d *delivery) {
+	if i, found := slices.BinarySearchFunc(p.waits, d, byPlace); found {
+		p.waits = slices.Delete(p.waits, i, i+1)
+	}
+}
+
+// find returns the delivery of an event to a recipient of its plan, nil if it does not wait.
+func (p *page) find(seq uint64, index int) *delivery {
+	if i, found := slices.BinarySearchFunc(p.waits, &delivery{seq: seq, index: int32(index)}, byPlace); found { // #nosec G115 -- of a plan
+		return p.waits[i]
+	}
+	return nil
 }
 
 // wait is a parked delivery as the ledger keeps it. The shape is a promise.
@@ -55,7 +70,7 @@ func (s *shard) page(recipient string, seq uint64) *page {
 	key := pageKey{recipient, seq / pageSize}
 	p := s.pages[key]
 	if p == nil {
-		p = &page{waits: map[waitKey]*delivery{}}
+		p = &page{}
 		s.pages[key] = p
 	}
 	return p
@@ -66,8 +81,8 @@ func (s *shard) park(d *delivery) {
 	s.change(d.lane.recipient.id, d.seq)
 	if !d.parked {
 		d.parked = true
-		s.page(d.lane.recipient.id, d.seq).waits[waitKey{d.seq, d.index}] = d
-		s.backlog(d.lane.recipient.id).parked++
+		s.page(d.lane.recipient.id, d.seq).add(d)
+		s.pending(d.lane.recipient.id).parked++
 		d.event.unsettled--
 		s.onAgenda(d)
 	}
@@ -77,8 +92,8 @@ func (s *shard) park(d *delivery) {
 }
 
 func (s *shard) unpark(d *delivery) {
-	s.backlog(d.lane.recipient.id).parked--
-	delete(s.page(d.lane.recipient.id, d.seq).waits, waitKey{d.seq, d.index})
+	s.pending(d.lane.recipient.id).parked--
+	s.page(d.lane.recipient.id, d.seq).remove(d)
 	s.change(d.lane.recipient.id, d.seq)
 }
 
@@ -90,7 +105,7 @@ func (s *shard) change(recipient string, seq uint64) {
 
 func (s *shard) onAgenda(d *delivery) {
 	if at := d.nextDue(); !at.IsZero() {
-		s.e.schedule(entry{at: at, delivery: d})
+		s.e.schedule(at, d)
 	}
 }
 
@@ -101,10 +116,9 @@ func (p *page) encode() []byte {
 	}
 	w := waits{V: 1}
 	for _, d := range p.waits {
-		w.Wait = append(w.Wait, wait{Seq: d.seq, Patient: d.lane.patient, Index: d.index, Channels: d.channels,
-			Recorded: d.recorded.Unix(), Due: d.due, Alarmed: d.alarmed})
+		w.Wait = append(w.Wait, wait{Seq: d.seq, Patient: d.lane.patient, Index: int(d.index), Channels: d.channels,
+			Recorded: d.recorded().Unix(), Due: d.due, Alarmed: d.alarmed})
 	}
-	slices.SortFunc(w.Wait, byOrder)
 	b, err := json.Marshal(w)
 	if err != nil {
 		panic(err) // numbers and strings only

@@ -43,10 +43,10 @@ func (s *shard) load(ctx context.Context) error {
 
 // resume puts a parked delivery back into its lane.
 func (s *shard) resume(w wait) {
-	d := &delivery{shard: s, seq: w.Seq, index: w.Index, channels: w.Channels, recorded: time.Unix(w.Recorded, 0),
-		due: w.Due, alarmed: w.Alarmed, open: 1, parked: true}
-	s.page(w.recipient, d.seq).waits[waitKey{d.seq, d.index}] = d
-	s.backlog(w.recipient).parked++
+	d := &delivery{shard: s, seq: w.Seq, index: int32(w.Index), terms: s.e.recipient(w.recipient).terms(w.Channels, w.Due), // #nosec G115 -- of a plan
+		accepted: s.e.acceptedAt(time.Unix(w.Recorded, 0)), alarmed: w.Alarmed, open: 1, parked: true}
+	s.page(w.recipient, d.seq).add(d)
+	s.pending(w.recipient).parked++
 	s.e.enqueue(d, w.recipient, w.Patient)
 	s.onAgenda(d)
 }
@@ -134,11 +134,12 @@ func (s *shard) take(st events.Stored, sh *sheet) {
 // takeOne starts on one recipient, unless the ledger knows that it is done.
 func (s *shard) takeOne(ev *event, i int) {
 	rec, to := &ev.stored.Record, &ev.stored.Record.Plan.Recipients[i]
-	d := &delivery{shard: s, seq: ev.stored.Seq, index: i, recorded: rec.Event.Recorded, open: 1, alarmed: ev.out[i].Alarmed,
-		due: dues{Fallback: rec.Plan.FallbackAfter, Alarm: rec.Plan.AlarmAfter, GiveUp: rec.Plan.GiveUpAfter}}
+	channels := make([]string, 0, 8)
 	for _, c := range to.Channels {
-		d.channels = append(d.channels, c.Key)
+		channels = append(channels, c.Key)
 	}
+	d := &delivery{shard: s, seq: ev.stored.Seq, index: int32(i), accepted: s.e.acceptedAt(rec.Event.Recorded), open: 1, alarmed: ev.out[i].Alarmed, // #nosec G115 -- of a plan
+		terms: s.e.recipient(to.ID).terms(channels, dues{Fallback: rec.Plan.FallbackAfter, Alarm: rec.Plan.AlarmAfter, GiveUp: rec.Plan.GiveUpAfter})}
 	s.hold(d, ev)
 	known := ev.out[i]
 	switch {
@@ -156,6 +157,9 @@ func (s *shard) takeOne(ev *event, i int) {
 		s.e.raise(d, known.Reason)
 	default:
 		s.e.enqueue(d, to.ID, ev.lane())
+		if d.lane.dammed(d, time.Now()) {
+			s.park(d) // at once: nobody's memory is needed for whoever waits for the broken to mend
+		}
 	}
 }
 
@@ -272,10 +276,8 @@ func (s *shard) parkStragglers(ev *event, now time.Time, patience time.Duration,
 			continue
 		}
 		if l := r.lanes[ev.lane()]; l != nil && (slow[r.id] || l.stuck(now, patience)) {
-			for _, d := range l.queue {
-				if d.event == ev && d.index == i && !d.done {
-					s.park(d)
-				}
+			if at, found := l.find(&delivery{shard: s, seq: ev.stored.Seq, index: int32(i)}); found && l.queue[at].event == ev { // #nosec G115 -- of a plan
+				s.park(l.queue[at])
 			}
 		}
 	}

@@ -52,10 +52,13 @@ func (e *Engine) live(s *shard, st events.Stored, i int, r *events.Receipt) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	p := s.pages[pageKey{r.ID, st.Seq / pageSize}]
-	if p == nil || p.waits[waitKey{st.Seq, i}] == nil {
+	if p == nil {
 		return
 	}
-	d := p.waits[waitKey{st.Seq, i}]
+	d := p.find(st.Seq, i)
+	if d == nil {
+		return
+	}
 	// A first attempt in flight is still "telling", however slow; whoever waits their turn behind trouble is not.
 	first := d.lane.busyWith(d) && r.State == events.Trying
 	if ep := d.lane.recipient.endpoints[r.Outcome.Channel]; ep != nil && !r.State.Final() && !first {

@@ -276,7 +276,7 @@ func (e *Engine) drop(s *shard) {
 			e.advance(l)
 		}
 	}
-	e.forget(func(n entry) bool { return n.delivery != nil && n.delivery.shard == s })
+	e.forget(func(d *delivery) bool { return d.shard == s })
 }
 
 // pause keeps the lane for when the owner may start attempts again. Called with the lock held.

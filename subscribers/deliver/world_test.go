@@ -33,6 +33,9 @@ type world struct {
 	alarms   []events.About
 	alarmErr error
 	n        int
+	ahead    time.Duration // how far the clock at the door is ahead of the engine's
+	inflight int
+	peak     int
 
 	stop func()
 }
@@ -88,7 +91,10 @@ func (p *endpoint) Send(ctx context.Context, d events.Delivery) error {
 	w.mu.Lock()
 	w.tries = append(w.tries, a)
 	behave := w.behave[p.at]
+	w.inflight++
+	w.peak = max(w.peak, w.inflight)
 	w.mu.Unlock()
+	defer func() { w.mu.Lock(); w.inflight--; w.mu.Unlock() }()
 	if behave != nil {
 		if err := behave(d); errors.Is(err, errHang) {
 			<-ctx.Done()
@@ -158,6 +164,9 @@ func (w *world) log(kind events.Kind, patient string, to ...string) events.Store
 	w.n++
 	by := events.Actor{Kind: events.Carer, ID: "ruth"}
 	now := time.Now().UTC()
+	if w.ahead != 0 {
+		now = now.Add(w.ahead)
+	}
 	ev := events.Event{ID: events.NewID(by, patient, fmt.Sprint("key ", w.n)), Patient: patient, Kind: kind, Occurred: now, Recorded: now, By: by}
 	if kind != events.Fall {
 		ev.Stay = ev.ID
@@ -196,6 +205,13 @@ func (w *world) told(at string) (ids []string) {
 		}
 	}
 	return ids
+}
+
+// most is how many attempts were in flight at a time.
+func (w *world) most() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.peak
 }
 
 func (w *world) attempts(at string) (out []arrival) {
