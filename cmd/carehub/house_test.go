@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"subscribers/deliver":      {"subscribers"},
 	"deploy":                   {},
 	"cmd/bench":                {},
+	"cmd/chaos":                {"events/receipts"},
 }
 
 var everyone = []string{"events", "events/fhir", "config/strict"}
