@@ -78,6 +78,8 @@ commit; a + says that the code had been changed since.
 func render(results []result) string {
 	var b strings.Builder
 	b.WriteString(pageHead)
+	met, goals := goals(results)
+	fmt.Fprintf(&b, "\n%d of %d goals are met.\n", met, goals)
 	for _, m := range machines(results) {
 		fmt.Fprintf(&b, "\n| | |\n|---|---|\n| processor | %s, %d cores, %s |\n| kernel | %s |\n| filesystem | %s |\n| Go | %s |\n| nats-server | %s |\n",
 			m.CPU, m.Cores, m.Memory, m.Kernel, m.Filesystem, m.Go, m.NATS)
@@ -86,6 +88,22 @@ func render(results []result) string {
 		r.render(&b)
 	}
 	return b.String()
+}
+
+// goals counts those that are met, and all of them.
+func goals(results []result) (met, all int) {
+	for _, r := range results {
+		for _, f := range r.Figures {
+			if f.Met == nil {
+				continue
+			}
+			all++
+			if *f.Met {
+				met++
+			}
+		}
+	}
+	return met, all
 }
 
 // machines are those that anything was measured on, whatever the commit.

@@ -24,19 +24,24 @@ type rawJob struct {
 	Addresses  []string // of the receivers
 	Recipients int
 	Sample     sample // what the hub sent, to the byte
+	Tell       bool   // nothing but what was logged the last time
 }
 
 // raw is the process of the raw limit: the least that the promise needs, as fast as plain Go can. Each event is fsynced
 // together with those that come at the same time, then posted to its receivers over kept connections.
 func raw(ctx context.Context) error {
+	var d diary
 	return answer(func(job rawJob) (any, error) {
+		if job.Tell {
+			return d.all, nil
+		}
+		d.all = nil
 		j, err := openJournal(job.Dir)
 		if err != nil {
 			return nil, err
 		}
 		p := newPoster(job)
 		defer p.client.CloseIdleConnections()
-		var d diary
 		err = job.Pace.each(ctx, func(ctx context.Context, n int, due time.Time) error {
 			if err := j.write(job.Sample.Body); err != nil {
 				return err
@@ -44,10 +49,7 @@ func raw(ctx context.Context) error {
 			d.add(strconv.Itoa(n), due)
 			return p.toAll(ctx, n)
 		})
-		if jerr := j.close(); err == nil {
-			err = jerr
-		}
-		return d.all, err
+		return len(d.all), errors.Join(err, j.close())
 	})
 }
 

@@ -114,8 +114,8 @@ func (sc *scene) run(t trial) (o outcome, err error) {
 		slices.Sort(t.patients)
 	}
 	job := logJob{Pace: t.pace, Hub: sc.hub.address, Token: sc.hub.token, Patients: t.patients, First: sc.events}
-	m := meter{process: sc.hub.process, others: []process{sc.loggers.process, sc.receivers.process}}
-	o, err = m.measure(sc.receivers, sc.town.receivers, t, events.DeliveryID, func(all *[]logged) error { return sc.loggers.ask(job, all) })
+	m := meter{process: sc.hub.process, worker: sc.loggers, receivers: sc.receivers, recipients: sc.town.receivers, deliveryID: events.DeliveryID}
+	o, err = m.measure(t, job)
 	sc.events += o.events
 	return o, err
 }
@@ -133,6 +133,5 @@ func (b *bench) raw(ctx context.Context, recipients int, t trial) (o outcome, er
 		return o, err
 	}
 	job := rawJob{Pace: t.pace, AtOnce: t.atOnce, Dir: b.dir, Addresses: addresses, Recipients: recipients, Sample: b.sample}
-	m := meter{process: limit.process, others: []process{receivers.process}}
-	return m.measure(receivers, recipients, t, rawID, func(all *[]logged) error { return limit.ask(job, all) })
+	return meter{process: limit.process, worker: limit, receivers: receivers, recipients: recipients, deliveryID: rawID}.measure(t, job)
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -29,80 +31,105 @@ func (o outcome) rate() float64 { return float64(o.events) / o.took.Seconds() }
 
 // meter measures a trial from outside.
 type meter struct {
-	process
-	others []process
+	process           // the hub, or the raw limit
+	worker     *child // that sees to the events: loggers, or the raw limit
+	receivers  *child
+	recipients int
+	deliveryID func(event, recipient string) string // under which a receiver has an event
 }
 
 // settled is how long the hub may take, after the last arrival, to write down its last outcomes: that counts too.
 const settled = 1200 * time.Millisecond
 
-// measure has do log events and waits until all have arrived; deliveryID says under which id a receiver has an event.
-func (m meter) measure(receivers *child, n int, t trial, deliveryID func(event, recipient string) string, do func(*[]logged) error) (o outcome, err error) {
+// measure has the worker do a job, waits until all of it has arrived, and says what it took.
+func (m meter) measure(t trial, job any) (o outcome, err error) {
+	if t.of == nil {
+		t.of = firstOf(m.recipients)
+	}
 	cpu, others, err := m.read()
 	if err != nil {
 		return o, err
 	}
-	var all []logged
-	if err := do(&all); err != nil {
+	last, err := m.carryOut(t, job, &o)
+	if err != nil {
 		return o, err
 	}
-	if len(all) == 0 {
-		return o, errors.New("nothing was logged in the time there was")
-	}
-	if t.of == nil {
-		t.of = firstOf(n)
-	}
-	var last int64
-	if err := receivers.ask(wish{Do: "await", Of: t.of, Each: len(all)}, &last); err != nil {
+	cpuNow, othersNow, err := m.read()
+	o.cpu, o.others = cpuNow-cpu, othersNow-others
+	if err != nil {
 		return o, err
+	}
+	if err := m.times(t, last, &o); err != nil {
+		return o, err
+	}
+	return o, m.receivers.ask(wish{Do: "forget"}, nil)
+}
+
+// carryOut returns when the last delivery arrived.
+func (m meter) carryOut(t trial, job any, o *outcome) (last int64, err error) {
+	if err := m.worker.ask(job, &o.events); err != nil {
+		return 0, err
+	}
+	if o.events == 0 {
+		return 0, errors.New("nothing was logged in the time there was")
+	}
+	o.deliveries = o.events * len(t.of)
+	if err := m.receivers.ask(wish{Do: "await", Of: t.of, Each: o.events}, &last); err != nil {
+		return 0, err
 	}
 	time.Sleep(settled)
-	o = outcome{events: len(all), deliveries: len(all) * len(t.of), took: time.Duration(last - first(all)), accepts: took(all)}
-	cpuNow, othersNow, err := m.read()
-	if o.cpu, o.others = cpuNow-cpu, othersNow-others; err != nil {
-		return o, err
+	return last, nil
+}
+
+// times asks when everything happened.
+func (m meter) times(t trial, last int64, o *outcome) error {
+	var all []logged
+	if err := m.worker.ask(map[string]bool{"Tell": true}, &all); err != nil {
+		return err
 	}
-	if t.timed {
-		var at map[string]int64
-		if err := receivers.ask(wish{Do: "arrivals", Of: t.of}, &at); err != nil {
-			return o, err
-		}
-		o.arrivals = arrivals(all, at, t.of, deliveryID)
+	o.took = time.Duration(last - slices.MinFunc(all, func(a, b logged) int { return cmp.Compare(a.Due, b.Due) }).Due)
+	for _, e := range all {
+		o.accepts = append(o.accepts, e.Took)
 	}
-	return o, receivers.ask(wish{Do: "forget"}, nil)
+	if !t.timed {
+		return nil
+	}
+	var at map[string]int64
+	err := m.receivers.ask(wish{Do: "arrivals", Of: t.of}, &at)
+	if err == nil {
+		o.arrivals, err = arrivals(all, at, t.of, m.deliveryID)
+	}
+	return err
 }
 
 // read returns the processor time used so far.
 func (m meter) read() (own, others time.Duration, err error) {
 	own, err = m.cpu()
-	for _, p := range m.others {
-		more, merr := p.cpu()
-		others, err = others+more, errors.Join(err, merr)
+	for _, p := range []*child{m.worker, m.receivers} {
+		if p.Process == m.Process {
+			continue
+		}
+		more, perr := p.cpu()
+		others, err = others+more, errors.Join(err, perr)
 	}
 	return own, others, err
 }
 
 // arrivals is how long each event took from when it was due to the last receiver of those named.
-func arrivals(all []logged, at map[string]int64, of []int, deliveryID func(event, recipient string) string) (times []time.Duration) {
+func arrivals(all []logged, at map[string]int64, of []int, deliveryID func(event, recipient string) string) (times []time.Duration, err error) {
 	for _, e := range all {
 		var last int64
 		for _, r := range of {
-			last = max(last, at[deliveryID(e.ID, "r"+strconv.Itoa(r))])
+			recipient := "r" + strconv.Itoa(r)
+			arrived, ok := at[deliveryID(e.ID, recipient)]
+			if !ok {
+				return nil, fmt.Errorf("%s did not arrive at %s", e.ID, recipient)
+			}
+			last = max(last, arrived)
 		}
 		times = append(times, time.Duration(last-e.Due))
 	}
-	return times
-}
-
-func first(all []logged) int64 {
-	return slices.MinFunc(all, func(a, b logged) int { return int(a.Due - b.Due) }).Due
-}
-
-func took(all []logged) (times []time.Duration) {
-	for _, e := range all {
-		times = append(times, e.Took)
-	}
-	return times
+	return times, nil
 }
 
 // firstOf is 0 to n-1.
