@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,7 +14,7 @@ const diskSize = 4 << 30
 
 // disk is a small file system of its own for a hub's store, to be filled up.
 type disk struct {
-	at, ballast string
+	image, at, ballast string
 }
 
 func newDisk(dir, at string) (*disk, error) {
@@ -23,15 +22,31 @@ func newDisk(dir, at string) (*disk, error) {
 	if err := os.WriteFile(image, nil, 0o600); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(os.Truncate(image, diskSize), os.MkdirAll(at, 0o700)); err != nil {
+	if err := os.Truncate(image, diskSize); err != nil {
 		return nil, err
 	}
-	for _, args := range [][]string{{"mkfs.ext4", "-q", image}, {"mount", "-o", "loop", image, at}} {
-		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil { // #nosec G204 -- two fixed programs
-			return nil, fmt.Errorf("a disk for the store (%s; needs root): %w: %s", args[0], err, out)
-		}
+	if err := command("mkfs.ext4", "-q", image); err != nil {
+		return nil, err
 	}
-	return &disk{at: at, ballast: filepath.Join(at, "ballast")}, nil
+	return mountDisk(image, at)
+}
+
+// mountDisk mounts an image. Only an fsync writes its journal: what nobody has synced does not reach it by the way.
+func mountDisk(image, at string) (*disk, error) {
+	if err := os.MkdirAll(at, 0o700); err != nil {
+		return nil, err
+	}
+	if err := command("mount", "-o", "loop,commit=600", image, at); err != nil {
+		return nil, err
+	}
+	return &disk{image: image, at: at, ballast: filepath.Join(at, "ballast")}, nil
+}
+
+func command(args ...string) error {
+	if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil { // #nosec G204 -- fixed programs
+		return fmt.Errorf("a disk for the store (%s; needs root): %w: %s", args[0], err, out)
+	}
+	return nil
 }
 
 // fill takes all that is free.
@@ -54,4 +69,4 @@ func (d *disk) fill() error {
 
 func (d *disk) empty() error { return os.Remove(d.ballast) }
 
-func (d *disk) remove() { _ = exec.Command("umount", d.at).Run() } // #nosec G204 -- our own mount
+func (d *disk) remove() { _ = command("umount", d.at) }

@@ -182,7 +182,7 @@ func batter(ctx context.Context, set settings) (*findings, error) {
 	}
 	defer w.close()
 	began := time.Now()
-	l, err := startLoggers(ctx, w)
+	l, err := startLoggers(ctx, w, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -18,8 +18,11 @@ import (
 type loggers struct {
 	w      *world
 	client *http.Client
+	most   int           // events in all; 0: until finish
 	turns  chan struct{} // one for each event that is due
-	acked  [][]ack       // by patient, in order
+	slots  chan struct{} // requests at a time, when there is no rate
+	mu     sync.Mutex
+	acked  [][]ack // by patient, in order
 	total  atomic.Int64
 	done   sync.WaitGroup
 	stop   context.CancelFunc
@@ -33,13 +36,14 @@ type ack struct {
 	At    int64  `json:"at"` // Unix nanoseconds
 }
 
-func startLoggers(ctx context.Context, w *world) (*loggers, error) {
+// startLoggers logs at the world's rate until finish, or as fast as it is answered until there are most events.
+func startLoggers(ctx context.Context, w *world, most int) (*loggers, error) {
 	file, err := os.Create(filepath.Join(w.dir, "acknowledged.jsonl"))
 	if err != nil {
 		return nil, err
 	}
 	// Turns that nobody could take while the hub was down are made up for, a few seconds' worth.
-	l := &loggers{w: w, turns: make(chan struct{}, 5*w.rate), acked: make([][]ack, w.patients), failed: make(chan error, 1), file: file,
+	l := &loggers{w: w, most: most, slots: make(chan struct{}, 64), turns: make(chan struct{}, 5*w.rate), acked: make([][]ack, w.patients), failed: make(chan error, 1), file: file,
 		client: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: w.patients}}}
 	ctx, l.stop = context.WithCancel(ctx)
 	l.done.Go(func() { l.pace(ctx) })
@@ -50,6 +54,10 @@ func startLoggers(ctx context.Context, w *world) (*loggers, error) {
 }
 
 func (l *loggers) pace(ctx context.Context) {
+	if l.most > 0 {
+		l.hurry(ctx)
+		return
+	}
 	tick := time.NewTicker(time.Second / time.Duration(l.w.rate))
 	defer tick.Stop()
 	for {
@@ -65,16 +73,35 @@ func (l *loggers) pace(ctx context.Context) {
 	}
 }
 
+// hurry hands out all turns as there are slots.
+func (l *loggers) hurry(ctx context.Context) {
+	defer close(l.turns)
+	for range l.most {
+		select {
+		case <-ctx.Done():
+			return
+		case l.slots <- struct{}{}:
+			l.turns <- struct{}{}
+		}
+	}
+}
+
 // follow logs what happens to one patient.
 func (l *loggers) follow(ctx context.Context, n int) {
 	for turn := 0; ; turn++ {
 		select {
 		case <-ctx.Done():
 			return
-		case <-l.turns:
+		case _, more := <-l.turns:
+			if !more {
+				return
+			}
 		}
 		// An event once begun is logged to its end: whether it was saved must be known.
 		id, err := l.log(context.WithoutCancel(ctx), n, turn)
+		if l.most > 0 {
+			<-l.slots
+		}
 		if err != nil {
 			select {
 			case l.failed <- err:
@@ -88,10 +115,22 @@ func (l *loggers) follow(ctx context.Context, n int) {
 
 func (l *loggers) note(n int, id string) {
 	a := ack{Event: id, At: time.Now().UnixNano()}
+	l.mu.Lock()
 	l.acked[n] = append(l.acked[n], a)
+	l.mu.Unlock()
 	l.total.Add(1)
 	line, _ := json.Marshal(a) // a string and a number
 	_, _ = l.file.Write(append(line, '\n'))
+}
+
+// counts is how many events of each patient have been acknowledged so far.
+func (l *loggers) counts() (all []int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, acks := range l.acked {
+		all = append(all, len(acks))
+	}
+	return all
 }
 
 // patience is how long a logger repeats itself. Longer than any fault and its recovery: who gives up proves nothing.
@@ -145,6 +184,12 @@ func (l *loggers) post(ctx context.Context, h *hub, key, body string) (id string
 		}
 	}
 	return view.ID, resp.StatusCode, string(b)
+}
+
+// await waits until the last of most events is acknowledged.
+func (l *loggers) await() error {
+	l.done.Wait()
+	return l.finish()
 }
 
 // finish ends the logging and waits for the events that have begun.

@@ -35,7 +35,9 @@ type world struct {
 // hub is one hub process with its configuration folder.
 type hub struct {
 	process
+	data               string // folder of the embedded store
 	url, folder, token string
+	path               string // that its receivers' names begin with
 }
 
 // newWorld builds the programs, writes the configuration and starts everything.
@@ -157,14 +159,12 @@ func (w *world) addHub(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	h := &hub{url: "http://" + address, folder: filepath.Join(w.dir, fmt.Sprint("hub", n))}
-	h.process = process{name: fmt.Sprint("hub", n), args: []string{w.program, "serve", h.folder}, log: h.folder + ".log",
-		ready: func(ctx context.Context) bool { return answers(ctx, h.url+"/readyz") }}
+	h := w.newHub(fmt.Sprint("hub", n), address)
 	if err := w.configure(h, address); err != nil {
 		return err
 	}
 	if w.settings.disk {
-		if w.disk, err = newDisk(w.dir, filepath.Join(h.folder, "data")); err != nil {
+		if w.disk, err = newDisk(w.dir, h.data); err != nil {
 			return err
 		}
 	}
@@ -179,6 +179,14 @@ func (w *world) addHub(ctx context.Context, n int) error {
 	}
 	w.hubs = append(w.hubs, h)
 	return h.start(ctx)
+}
+
+func (w *world) newHub(name, address string) *hub {
+	h := &hub{url: "http://" + address, folder: filepath.Join(w.dir, name)}
+	h.data = filepath.Join(h.folder, "data")
+	h.process = process{name: name, args: []string{w.program, "serve", h.folder}, log: h.folder + ".log",
+		ready: func(ctx context.Context) bool { return answers(ctx, h.url+"/readyz") }}
+	return h
 }
 
 // configure writes a folder with a webhook for each recipient, and patients of whom all are told.
@@ -202,7 +210,7 @@ func (w *world) configure(h *hub, address string) error {
 		id := w.recipient(n)
 		all = append(all, id)
 		files["subscribers/"+id+".yaml"] = fmt.Sprintf("id: %s\nname: Receiver %d\nphone: \"01234 567890\"\nchannels:\n"+
-			"  - webhook: {url: \"http://%s/%s\", secret: \"${file:secrets/key}\"}\n", id, n, wire.address(), id)
+			"  - webhook: {url: \"http://%s/%s%s\", secret: \"${file:secrets/key}\"}\n", id, n, wire.address(), h.path, id)
 	}
 	var people strings.Builder
 	for n := range w.patients {
