@@ -14,9 +14,10 @@ import (
 //	led.<p>.<page>.<seq>.<n>                   LEDGER  outcomes n*128 … of an event with more recipients than that
 //	park.<p>.<recipient>.<page>                LEDGER  which of 256 neighbouring events this recipient still waits for
 //	cur.<p>                                    LEDGER  every event up to this sequence is settled or parked
-//	hub.<what>.<name>                          HUB     tokens, secrets, the format of the store
+//	own.<p>                                    LEDGER  which hub the partition belongs to, on an external server
+//	hub.<what>.<name>                          HUB     tokens, secrets, the format of the store, beats: signs of life of hubs
 //
-// Reserved for what is to come: hold, due, ack, told (by patient and event), own and beat (by partition), in LEDGER.
+// Reserved for what is to come: hold, due, ack, told (by patient and event), beat (by partition), in LEDGER.
 
 // PartitionOf returns the partition of a patient, as NATS's own partition() mapping does: fnv32a % n.
 func PartitionOf(patient string, n int) int {
@@ -50,6 +51,9 @@ func ParkSubject(p int, recipient string, page uint64) string {
 
 // CursorSubject is the ledger's cursor of a partition.
 func CursorSubject(p int) string { return fmt.Sprintf("cur.%d", p) }
+
+// OwnSubject is the ledger's record of which hub a partition belongs to.
+func OwnSubject(p int) string { return fmt.Sprintf("own.%d", p) }
 
 // ParseCare splits a care subject; ok is false for any other.
 func ParseCare(subject string) (patient, event string, kind Kind, ok bool) {

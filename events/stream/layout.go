@@ -80,7 +80,7 @@ func (s *Store) standGeneration(ctx context.Context, g generation, into *layout,
 		for _, kind := range []struct {
 			config jetstream.StreamConfig
 			into   map[int]jetstream.Stream
-		}{{eventsConfig(p, s.replicas), into.events}, {ledgerConfig(p, s.replicas), into.ledger}} {
+		}{{eventsConfig(p, s.replicas), into.events}, {ledgerConfig(p, s.replicas, s.embedded != nil), into.ledger}} {
 			found, err := s.stand(ctx, kind.config, create)
 			if errors.Is(err, jetstream.ErrStreamNotFound) && slices.Contains(g.Archived, p) {
 				continue
@@ -193,7 +193,7 @@ func (s *Store) Clear(ctx context.Context, retired []int) error {
 	now := s.layout.Load()
 	gone := now.format.cleared(retired)
 	for _, p := range gone {
-		if err := s.drop(ctx, eventsConfig(p, 0).Name, ledgerConfig(p, 0).Name); err != nil {
+		if err := s.drop(ctx, eventsConfig(p, 0).Name, ledgerConfig(p, 0, s.embedded != nil).Name); err != nil {
 			return err
 		}
 	}

@@ -18,7 +18,7 @@ const window = 256
 // Put stores entries in a partition's ledger, in their order, and returns when all are on disk. An entry without a value
 // deletes its key. After an error nothing is known: any of the entries may be stored, a later one without an earlier one.
 // So what must never be seen without another, such as the cursor, belongs in a Put after that other's has returned.
-// Errors: Invalid, TooLarge, Unavailable.
+// Errors: Invalid, TooLarge, Unavailable; with leases also events.ErrFenced, after which nothing was stored.
 func (s *Store) Put(ctx context.Context, p int, entries []events.Entry) error {
 	ctx, cancel := bound(ctx, patience)
 	defer cancel()
@@ -26,6 +26,9 @@ func (s *Store) Put(ctx context.Context, p int, entries []events.Entry) error {
 		if err := checkKey(p, e.Key); err != nil {
 			return err
 		}
+	}
+	if s.leases != nil {
+		return s.leases.put(ctx, p, entries)
 	}
 	if err := s.embedded.full(ledgerReserve); err != nil {
 		return err
@@ -109,7 +112,7 @@ func (s *Store) Get(ctx context.Context, p int, key string) ([]byte, bool, error
 	if err != nil {
 		return nil, false, away(err)
 	}
-	return msg.Data, true, nil
+	return msg.Data, len(msg.Data) > 0, nil
 }
 
 // List returns the newest values of all keys of a partition's ledger that begin with prefix, which ends with a dot, by
@@ -120,7 +123,12 @@ func (s *Store) List(ctx context.Context, p int, prefix string) ([]events.Entry,
 	if err != nil {
 		return nil, err
 	}
-	if _, err := list(ctx, from, prefix, func(msg *jetstream.RawStreamMsg) { found[msg.Subject] = msg.Data }); err != nil {
+	_, err = list(ctx, from, prefix, func(msg *jetstream.RawStreamMsg) {
+		if len(msg.Data) > 0 { // else its key was deleted
+			found[msg.Subject] = msg.Data
+		}
+	})
+	if err != nil {
 		return nil, err
 	}
 	return sorted(found), nil

@@ -52,6 +52,7 @@ type Store struct {
 	layout        atomic.Pointer[layout]
 	growing       sync.Mutex // held while a layout takes the place of another
 	filters       filters
+	leases        *Leases // nil: every partition is this process's
 
 	life    context.Context // ends at Close
 	end     context.CancelFunc

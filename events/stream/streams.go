@@ -79,10 +79,30 @@ func (s *Store) stand(ctx context.Context, want jetstream.StreamConfig, create b
 	case err != nil:
 		return nil, away(err)
 	}
+	if have, err = mend(ctx, s.js, have, want); err != nil {
+		return nil, err
+	}
 	if broken := differences(have.CachedInfo().Config, want); len(broken) > 0 {
 		return nil, fmt.Errorf("stream %s is not set up as carehub needs it: %s", want.Name, strings.Join(broken, ", "))
 	}
 	return have, nil
+}
+
+// mend changes what an older version of carehub, or an admin who gave a stream more replicas, has set up otherwise and
+// that can be changed without harm: batches, and reads that followers answer.
+func mend(ctx context.Context, js jetstream.JetStream, have jetstream.Stream, want jetstream.StreamConfig) (jetstream.Stream, error) {
+	c := have.CachedInfo().Config
+	batches, direct := want.AllowAtomicPublish && !c.AllowAtomicPublish, c.AllowDirect && c.Replicas > 1
+	if !batches && !direct {
+		return have, nil
+	}
+	c.AllowAtomicPublish = c.AllowAtomicPublish || batches
+	c.AllowDirect = c.AllowDirect && !direct
+	mended, err := js.UpdateStream(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", want.Name, err)
+	}
+	return mended, nil
 }
 
 // differences names the settings on which a promise rests and that are not as wanted.
@@ -139,7 +159,7 @@ var ledgerKinds = map[string]bool{
 	"cur": false, "own": false, "beat": false,
 }
 
-func ledgerConfig(p, replicas int) jetstream.StreamConfig {
+func ledgerConfig(p, replicas int, embedded bool) jetstream.StreamConfig {
 	var subjects []string
 	for _, kind := range []string{"led", "park", "hold", "due", "ack", "told", "cur", "own", "beat"} {
 		subject := fmt.Sprintf("%s.%d", kind, p)
@@ -150,6 +170,7 @@ func ledgerConfig(p, replicas int) jetstream.StreamConfig {
 	}
 	c := settings("LEDGER-"+strconv.Itoa(p), replicas, subjects...)
 	c.MaxMsgsPerSubject = 1
+	c.AllowAtomicPublish = !embedded // for fenced writes
 	return c
 }
 

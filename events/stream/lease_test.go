@@ -1,0 +1,245 @@
+package stream_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"carehub/events"
+	"carehub/events/stream"
+	"carehub/events/stream/clustertest"
+	"carehub/events/stream/streamtest"
+)
+
+// quick is the times of leases in tests.
+var quick = stream.LeaseTimes{Beat: 100 * time.Millisecond, Lease: time.Second, Margin: 300 * time.Millisecond}
+
+// member is a hub that shares a store: it delivers nothing, but starts and stops as its leases say.
+type member struct {
+	store  *stream.Store
+	leases *stream.Leases
+	end    context.CancelFunc // leaves in order
+	ended  chan struct{}
+
+	mu   sync.Mutex
+	runs map[int]bool
+}
+
+func join(t *testing.T, url string, replicas int, times stream.LeaseTimes) *member {
+	t.Helper()
+	m := &member{store: open(t, stream.Options{URL: url, Replicas: replicas}), ended: make(chan struct{}), runs: map[int]bool{}}
+	m.leases = stream.NewLeases(m.store, times)
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() { _ = m.leases.Run(ctx, 10*time.Second) })
+	work.Go(func() { m.follow(ctx) })
+	go func() { work.Wait(); close(m.ended) }()
+	m.end = func() { cancel(); <-m.ended }
+	t.Cleanup(m.end)
+	return m
+}
+
+// follow does what an engine does with its leases.
+func (m *member) follow(ctx context.Context) {
+	for {
+		held, changed := m.leases.Owned()
+		if ctx.Err() != nil {
+			held = nil
+		}
+		m.mu.Lock()
+		for p := range m.store.Partitions() {
+			holds := slices.Contains(held, p)
+			if !holds {
+				m.leases.Released(p)
+			}
+			m.runs[p] = holds
+		}
+		m.mu.Unlock()
+		if ctx.Err() != nil {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func owned(m *member) []int {
+	held, _ := m.leases.Owned()
+	return held
+}
+
+// shared waits until the partitions are each owned by one of the members, in parts as given.
+func shared(t *testing.T, parts []int, members ...*member) {
+	t.Helper()
+	var last string
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		seen := map[int]bool{}
+		var got []int
+		last = ""
+		for _, m := range members {
+			held := owned(m)
+			last += fmt.Sprint(held)
+			got = append(got, len(held))
+			for _, p := range held {
+				seen[p] = true
+			}
+		}
+		slices.Sort(got)
+		if slices.Equal(got, parts) && len(seen) == members[0].store.Partitions() {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("shared as %s, want parts %v", last, parts)
+		}
+	}
+}
+
+func put(t *testing.T, m *member, p int, value string) error {
+	t.Helper()
+	return m.store.Put(t.Context(), p, []events.Entry{{Key: events.CursorSubject(p), Value: []byte(value)}})
+}
+
+func TestSharedOut(t *testing.T) {
+	url := clustertest.Start(t, 1).URL()
+	a := join(t, url, 0, quick)
+	shared(t, []int{4}, a)
+	b := join(t, url, 0, quick)
+	shared(t, []int{2, 2}, a, b)
+	c := join(t, url, 0, quick)
+	shared(t, []int{1, 1, 2}, a, b, c)
+	began := time.Now()
+	a.end()
+	shared(t, []int{2, 2}, b, c)
+	t.Logf("%v after one left", time.Since(began))
+	c.end()
+	shared(t, []int{4}, b)
+}
+
+// TestTakenOver: a hub that dies without a word loses what it had, no sooner than its lease has ended.
+func TestTakenOver(t *testing.T) {
+	cluster := clustertest.Start(t, 1)
+	cable := cluster.Cable()
+	a := join(t, cable.URL(), 0, quick)
+	shared(t, []int{4}, a)
+	b := join(t, cluster.URL(), 0, quick)
+	shared(t, []int{2, 2}, a, b)
+	lost := owned(a)
+	for _, p := range lost {
+		if err := put(t, a, p, "1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cable.Cut()
+	for len(owned(b)) < 4 { // until b has them, a must have stopped
+		time.Sleep(5 * time.Millisecond)
+	}
+	for _, p := range lost {
+		if a.leases.MayStart(p) {
+			t.Errorf("partition %d may be started on both hubs", p)
+		}
+		if !b.leases.MayStart(p) {
+			t.Errorf("partition %d may be started on neither", p)
+		}
+		if err := put(t, b, p, "2"); err != nil {
+			t.Error(err)
+		}
+	}
+	cable.Mend()
+	for _, p := range lost {
+		var err error
+		for err = put(t, a, p, "zombie"); err != nil && !errors.Is(err, events.ErrFenced); err = put(t, a, p, "zombie") {
+			time.Sleep(20 * time.Millisecond)
+		}
+		if err == nil {
+			t.Errorf("the late owner of %d was not refused", p)
+		}
+		if value, _, err := b.store.Get(t.Context(), p, events.CursorSubject(p)); err != nil || string(value) != "2" {
+			t.Errorf("partition %d has %q, %v", p, value, err)
+		}
+	}
+	shared(t, []int{2, 2}, a, b)
+}
+
+// TestStoreWasAway: when nobody could reach the store for longer than a lease, everybody keeps what they had.
+func TestStoreWasAway(t *testing.T) {
+	cluster := clustertest.Start(t, 1)
+	a, b := join(t, cluster.URL(), 0, quick), join(t, cluster.URL(), 0, quick)
+	shared(t, []int{2, 2}, a, b)
+	before := [][]int{owned(a), owned(b)}
+	cluster.Nodes[0].Stop()
+	for p := 0; p < 4; time.Sleep(20 * time.Millisecond) {
+		if !a.leases.MayStart(p) && !b.leases.MayStart(p) {
+			p++
+		}
+	}
+	time.Sleep(quick.Lease)
+	cluster.Nodes[0].Start()
+	for p := 0; p < 4; time.Sleep(20 * time.Millisecond) {
+		if a.leases.MayStart(p) || b.leases.MayStart(p) {
+			p++
+		}
+	}
+	if after := [][]int{owned(a), owned(b)}; !slices.Equal(before[0], after[0]) || !slices.Equal(before[1], after[1]) {
+		t.Errorf("before %v, after %v", before, after)
+	}
+	for _, m := range []*member{a, b} {
+		for _, p := range owned(m) {
+			if err := put(t, m, p, "1"); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// TestFencedLedger: a ledger under leases does what one without does.
+func TestFencedLedger(t *testing.T) {
+	streamtest.Run(t, func(t *testing.T) streamtest.Store {
+		m := join(t, clustertest.Start(t, 1).URL(), 0, quick)
+		shared(t, []int{4}, m)
+		return m.store
+	})
+}
+
+// TestDeletedIsGone: what is deleted under a lease is no value, at once, and no message, soon.
+func TestDeletedIsGone(t *testing.T) {
+	url := clustertest.Start(t, 1).URL()
+	m := join(t, url, 0, quick)
+	shared(t, []int{4}, m)
+	for _, values := range [][]string{{"a", "b", "c"}, {"d", "", "e"}} {
+		var entries []events.Entry
+		for i, key := range []string{"park.1.gp.0", "park.1.gp.1", "park.1.nurses.0"} {
+			entries = append(entries, events.Entry{Key: key, Value: []byte(values[i])})
+		}
+		if err := m.store.Put(t.Context(), 1, entries); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, found, err := m.store.Get(t.Context(), 1, "park.1.gp.1"); found || err != nil {
+		t.Errorf("a deleted key: %v %v", found, err)
+	}
+	if list, err := m.store.List(t.Context(), 1, "park.1."); len(list) != 2 || err != nil {
+		t.Errorf("list gives %v %v", list, err)
+	}
+	raw, err := client(t, url).Stream(t.Context(), "LEDGER-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		info, err := raw.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.State.Msgs == 3 { // two keys and the owner's record
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d messages, want 3", info.State.Msgs)
+		}
+	}
+}

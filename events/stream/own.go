@@ -1,0 +1,290 @@
+package stream
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"carehub/events"
+)
+
+// owner is the record own.<p>: which hub a partition belongs to. The shape is a promise.
+type owner struct {
+	V   int    `json:"v"`
+	Hub string `json:"hub"` // "" if it is free
+}
+
+func (l *Leases) record(hub string) []byte {
+	value, err := json.Marshal(owner{V: 1, Hub: hub})
+	if err != nil {
+		panic(err) // a number and a word
+	}
+	return value
+}
+
+// ownerOf reads whom a partition belongs to, from the leader of its ledger.
+func (l *Leases) ownerOf(ctx context.Context, p int) (hub string, seq uint64, err error) {
+	ctx, cancel := bound(ctx, patience)
+	defer cancel()
+	from, err := l.store.ledgerOf(p)
+	if err != nil {
+		return "", 0, err
+	}
+	msg, err := from.GetLastMsgForSubject(ctx, events.OwnSubject(p))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return "", 0, nil
+	}
+	if err != nil {
+		return "", 0, away(err)
+	}
+	var o owner
+	if err := json.Unmarshal(msg.Data, &o); err != nil || o.V != 1 {
+		return "", 0, fmt.Errorf("record %s cannot be read by this build", events.OwnSubject(p))
+	}
+	return o.Hub, msg.Sequence, nil
+}
+
+// own makes a partition this hub's if its record still has a sequence.
+func (l *Leases) own(ctx context.Context, p int, seq uint64) (uint64, error) {
+	return l.change(ctx, p, l.id, seq)
+}
+
+func (l *Leases) change(ctx context.Context, p int, hub string, seq uint64) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.times.Lease/2)
+	defer cancel()
+	msg := &nats.Msg{Subject: events.OwnSubject(p), Data: l.record(hub)}
+	future, err := l.store.publish(ctx, msg, jetstream.WithExpectLastSequencePerSubject(seq))
+	if err != nil {
+		return 0, err
+	}
+	ack, err := l.store.await(ctx, future)
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+// refused reports whether a write failed because the partition's record has another sequence.
+func refused(err error) bool { return hasCode(err, jetstream.JSErrCodeStreamWrongLastSequence) }
+
+// resume brings a hold up to date with the partition's record after a write was refused or its fate is unknown: the
+// record may be one that this hub wrote without hearing of it. Otherwise the partition is lost. Called with h.writing held.
+func (l *Leases) resume(ctx context.Context, p int, h *holding) error {
+	hub, seq, err := l.ownerOf(ctx, p)
+	if err != nil {
+		return err
+	}
+	if hub == l.id {
+		h.seq = seq
+		return nil
+	}
+	h.gone = true
+	l.lose(p, h)
+	return l.fenced(p)
+}
+
+func (l *Leases) fenced(p int) error {
+	return &events.Error{Kind: events.Unavailable, Message: "Another hub has taken over.", Err: fmt.Errorf("partition %d: %w", p, events.ErrFenced)}
+}
+
+// lose forgets a hold.
+func (l *Leases) lose(p int, h *holding) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held[p] == h {
+		delete(l.held, p)
+		l.wake()
+	}
+}
+
+// put writes entries to a partition's ledger, all or none of them, if the partition is this hub's. Errors are those of
+// Store.Put, and events.ErrFenced.
+func (l *Leases) put(ctx context.Context, p int, entries []events.Entry) error {
+	l.mu.Lock()
+	h := l.held[p]
+	l.mu.Unlock()
+	if h == nil {
+		return l.fenced(p)
+	}
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	for some := range slices.Chunk(entries, window) {
+		if err := l.putSome(ctx, p, h, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putSome writes one batch. While another write to the same record is under way the server refuses it for now.
+func (l *Leases) putSome(ctx context.Context, p int, h *holding, entries []events.Entry) error {
+	for {
+		if h.gone {
+			return l.fenced(p)
+		}
+		last, err := l.batch(ctx, p, h.seq, entries)
+		switch {
+		case err == nil:
+			h.seq = last - uint64(len(entries))
+			l.bury(p, h.seq+1, entries)
+			return nil
+		case refused(err):
+			if err := l.resume(ctx, p, h); err != nil {
+				return err
+			}
+		case !hasCode(err, jetstream.JSErrCodeStreamWrongLastSequenceConstant):
+			return err
+		}
+		if err := pause(ctx); err != nil {
+			return unwritten(err)
+		}
+	}
+}
+
+// batch sends the partition's record and the entries as one atomic batch (NATS ADR-50), and returns the sequence of the
+// last of them. It is stored as a whole if the record's sequence is still the one given, else not at all.
+func (l *Leases) batch(ctx context.Context, p int, seq uint64, entries []events.Entry) (uint64, error) {
+	id := rand.Text()
+	mark := func(subject string, n int, value []byte) *nats.Msg {
+		return &nats.Msg{Subject: subject, Data: value, Header: nats.Header{
+			"Nats-Batch-Id": {id}, "Nats-Batch-Sequence": {strconv.Itoa(n + 1)}}}
+	}
+	first := mark(events.OwnSubject(p), 0, l.record(l.id))
+	first.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(seq, 10))
+	last := len(entries) - 1
+	for n := range entries {
+		if n == 0 {
+			if err := l.store.writes.PublishMsg(first); err != nil {
+				return 0, unsaved(err)
+			}
+		}
+		msg := mark(entries[n].Key, n+1, entries[n].Value)
+		if n < last {
+			if err := l.store.writes.PublishMsg(msg); err != nil {
+				return 0, unsaved(err)
+			}
+			continue
+		}
+		msg.Header.Set("Nats-Batch-Commit", "1")
+		future, err := l.store.publish(ctx, msg)
+		if err != nil {
+			return 0, err
+		}
+		ack, err := l.store.await(ctx, future)
+		if err != nil {
+			return 0, err
+		}
+		return ack.Sequence, nil
+	}
+	return seq, nil
+}
+
+// bury removes the marks of deleted keys, which begin at a sequence. That may fail: a mark counts as no value.
+func (l *Leases) bury(p int, seq uint64, entries []events.Entry) {
+	for i, e := range entries {
+		if len(e.Value) > 0 {
+			continue
+		}
+		select {
+		case l.graves <- grave{p, seq + uint64(i)}: // #nosec G115 -- an index
+		default:
+			return
+		}
+	}
+}
+
+// grave is the mark of a deleted key.
+type grave struct {
+	p   int
+	seq uint64
+}
+
+// digLoop removes marks, one at a time.
+func (l *Leases) digLoop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case g := <-l.graves:
+			l.dig(ctx, g)
+		}
+	}
+}
+
+func (l *Leases) dig(ctx context.Context, g grave) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if from, err := l.store.ledgerOf(g.p); err == nil {
+		_ = from.DeleteMsg(ctx, g.seq) // overwritten, or of no importance
+	}
+}
+
+// win takes the records of held partitions again, after this hub has been late: others may have decided to take them.
+func (l *Leases) win(ctx context.Context, p int, h *holding, epoch int) error {
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	seq, err := l.own(ctx, p, h.seq)
+	if refused(err) {
+		if err = l.resume(ctx, p, h); err == nil {
+			seq, err = l.own(ctx, p, h.seq)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	h.seq = seq
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h.epoch = epoch
+	return nil
+}
+
+// free lets others have a partition that the engine has stopped delivering.
+func (l *Leases) free(ctx context.Context, p int, h *holding) error {
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	if _, err := l.change(ctx, p, "", h.seq); refused(err) {
+		if err := l.resume(ctx, p, h); err != nil {
+			return err
+		}
+		return errors.New("not freed yet")
+	} else if err != nil {
+		return err
+	}
+	h.gone = true
+	l.lose(p, h)
+	return nil
+}
+
+// take makes a partition this hub's if it is free or its hub is gone. It reports whether it did.
+func (l *Leases) take(ctx context.Context, p int, now time.Time) bool {
+	l.mu.Lock()
+	epoch := l.epoch
+	l.mu.Unlock()
+	hub, seq, err := l.ownerOf(ctx, p)
+	if err == nil && !l.takeable(hub, now) {
+		return false
+	}
+	if err == nil {
+		seq, err = l.own(ctx, p, seq)
+	}
+	if err != nil {
+		if !refused(err) { // somebody was quicker
+			l.log.Warn("a partition could not be taken over", "partition", p, "error", err.Error())
+		}
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held[p] = &holding{epoch: epoch, seq: seq}
+	l.wake()
+	return true
+}
