@@ -110,7 +110,7 @@ mail: {host: smtp.example, from: care@hub.example, auth: {mechanism: EXTERNAL, c
 }
 
 func TestNATSTakesTheStoresPlace(t *testing.T) {
-	h := load(t, minimal+"nats: {url: tls://nats.example:4222, creds: hub.yaml}\n")
+	h := load(t, minimal+"nats: {url: \"tls://n1.example:4222, tls://n2.example:4222\", creds: hub.yaml, replicas: 3}\n")
 	if h.Store != "" || h.NATS == nil || !filepath.IsAbs(h.NATS.Creds) {
 		t.Errorf("got store %q and nats %+v", h.Store, h.NATS)
 	}

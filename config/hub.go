@@ -52,9 +52,9 @@ type Alarms struct {
 
 // NATS is an external NATS server that holds the store in place of the embedded one.
 type NATS struct {
-	URL   string `yaml:"url,required"`
-	Creds string `yaml:"creds"` // path of a credentials file or an NKey seed, may be empty
-	CA    string `yaml:"ca"`    // path of PEM certificates to trust in place of the system's, may be empty
+	URL   string `yaml:"url,required"` // of a server, or of several of a cluster with commas between them
+	Creds string `yaml:"creds"`        // path of a credentials file or an NKey seed, may be empty
+	CA    string `yaml:"ca"`           // path of PEM certificates to trust in place of the system's, may be empty
 	// Replicas of everything stored: 1, 3 or 5; 0 for as many as the store was created with, 1 if it is new.
 	Replicas int `yaml:"replicas"`
 }
@@ -126,14 +126,8 @@ func (h *Hub) checkStore(folder *strict.Folder, top strict.Node) {
 }
 
 func (n *NATS) check(folder *strict.Folder, top strict.Node) {
-	u, err := url.Parse(n.URL)
-	schemes := []string{"nats", "tls", "ws", "wss"}
-	switch {
-	case n.URL == "": // missing
-	case err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme):
-		top.Report("nats.url", "must be the address of a NATS server, such as nats://nats.example:4222")
-	case u.User != nil:
-		top.Report("nats.url", "must not hold a user or password: use creds")
+	for address := range strings.SplitSeq(n.URL, ",") {
+		n.checkURL(top, strings.TrimSpace(address))
 	}
 	if !slices.Contains([]int{0, 1, 3, 5}, n.Replicas) {
 		top.Report("nats.replicas", "must be 1, 3 or 5")
@@ -152,6 +146,18 @@ func present(folder *strict.Folder, top strict.Node, key, file string) string {
 		top.Report(key, "names a file that is not there")
 	}
 	return path
+}
+
+func (n *NATS) checkURL(top strict.Node, address string) {
+	u, err := url.Parse(address)
+	schemes := []string{"nats", "tls", "ws", "wss"}
+	switch {
+	case n.URL == "": // missing
+	case err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme):
+		top.Report("nats.url", "must be the address of a NATS server, such as nats://nats.example:4222, or several with commas between them")
+	case u.User != nil:
+		top.Report("nats.url", "must not hold a user or password: use creds")
+	}
 }
 
 func absolute(u *url.URL) bool {

@@ -68,7 +68,7 @@ func loadForUse(dir string) (*folder, error) {
 func openStore(ctx context.Context, f *folder, log *slog.Logger) (*stream.Store, error) {
 	o := stream.Options{Dir: f.hub.Store, Logger: log}
 	if f.hub.NATS != nil {
-		o = stream.Options{URL: f.hub.NATS.URL, Creds: f.hub.NATS.Creds, CA: f.hub.NATS.CA, Replicas: f.hub.NATS.Replicas, Logger: log}
+		o.Dir, o.URL, o.Creds, o.CA, o.Replicas = "", f.hub.NATS.URL, f.hub.NATS.Creds, f.hub.NATS.CA, f.hub.NATS.Replicas
 	}
 	return stream.Open(ctx, o)
 }
@@ -78,6 +78,7 @@ type hub struct {
 	folder  *folder
 	log     *slog.Logger
 	store   *stream.Store
+	leases  *stream.Leases // nil with the embedded store: all of it is this hub's
 	tokens  *tokens
 	links   receipts.Links
 	engine  *deliver.Engine
@@ -121,7 +122,7 @@ func (h *hub) open(ctx context.Context) (err error) {
 	h.links = receipts.Links{Key: key, Base: h.folder.hub.URL}
 	h.tokens = newTokens(h.store)
 	store := timedStore{h.store, h.meter}
-	h.engine = deliver.New(deliver.Options{Log: h.store, Ledger: store, Lookup: h.folder.register.Lookup, Link: h.links.For,
+	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.folder.register.Lookup, Link: h.links.For,
 		Allowed: desk{h.folder}.mayBeTold,
 		Slog:    h.log, Attempted: h.meter.attempted, Ended: h.meter.ended,
 		Alarm: func(ctx context.Context, about events.About, of events.Stored) error {
@@ -130,7 +131,12 @@ func (h *hub) open(ctx context.Context) (err error) {
 				h.meter.alarmed(about)
 			}
 			return err
-		}})
+		}}
+	if h.folder.hub.NATS != nil {
+		h.leases = stream.NewLeases(h.store, stream.LeaseTimes{})
+		options.Owner = h.leases
+	}
+	h.engine = deliver.New(options)
 	h.pulse = newPulse(h.store, h.engine, h.meter, h.log)
 	h.meter.registry.MustRegister(gauges{h})
 	if h.doors, err = net.Listen("tcp", h.folder.hub.Listen); err != nil {
@@ -184,6 +190,13 @@ func (h *hub) run(ctx context.Context) error {
 	}
 	known := make(chan struct{})
 	following := start("tokens", engineOn, func(ctx context.Context) error { return h.tokens.follow(ctx, func() { close(known) }) })
+	leases := start("leases", engineOn, func(ctx context.Context) error {
+		if h.leases == nil {
+			<-ctx.Done()
+			return nil
+		}
+		return h.leases.Run(ctx, 30*time.Second) // the engine takes a while to drain
+	})
 	engine := start("engine", engineOn, h.engine.Run)
 	pulse := start("pulse", engineOn, h.pulse.run)
 	select {
@@ -203,6 +216,7 @@ func (h *hub) run(ctx context.Context) error {
 	h.log.Info("doors are shut; finishing what is in flight", "attempts", h.engine.Health().InFlight)
 	stopEngine()
 	<-engine
+	<-leases
 	<-following
 	<-pulse
 	h.log.Info("hub is down", "seconds_up", int(time.Since(h.started).Seconds()))

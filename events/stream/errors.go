@@ -41,8 +41,7 @@ func unwritten(err error) error {
 	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum) {
 		return tooLarge(err)
 	}
-	_, answered := errors.AsType[*jetstream.APIError](err)
-	if answered || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrReconnectBufExceeded) {
+	if answered(err) || errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrReconnectBufExceeded) {
 		return unsaved(err)
 	}
 	return &events.Error{
@@ -50,6 +49,12 @@ func unwritten(err error) error {
 		Message: "The store did not answer in time. Nothing is known to be saved; repeat with the same key.",
 		Err:     err,
 	}
+}
+
+// answered reports whether an error is the server's own.
+func answered(err error) bool {
+	_, is := errors.AsType[*jetstream.APIError](err)
+	return is
 }
 
 func hasCode(err error, codes ...jetstream.ErrorCode) bool {

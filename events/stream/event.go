@@ -92,23 +92,17 @@ func (s *Store) earlier(ctx context.Context, l *layout, e events.Event) (events.
 	return events.Stored{}, false, nil
 }
 
-// create writes the event unless its id is there. In a cluster another write of the same id may be under way; how that
-// ended is known when the server no longer says so.
-func (s *Store) create(ctx context.Context, p parcel, ev events.Event) (uint64, error) {
-	for {
+// create writes the event unless its id is there. In a cluster another write of the same id may be under way, or nobody
+// leads the stream for a while: how that ended is known when the server no longer says so, and no try can store it twice.
+func (s *Store) create(ctx context.Context, p parcel, ev events.Event) (seq uint64, err error) {
+	err = s.persevere(ctx, func(ctx context.Context) error {
 		ack, err := s.send(ctx, p, ev)
 		if err == nil {
-			return ack.Sequence, nil
+			seq = ack.Sequence
 		}
-		if !hasCode(err, jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
-			return 0, err
-		}
-		select {
-		case <-ctx.Done():
-			return 0, unwritten(ctx.Err())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+		return err
+	})
+	return seq, err
 }
 
 func (s *Store) send(ctx context.Context, p parcel, ev events.Event) (*jetstream.PubAck, error) {
@@ -220,9 +214,13 @@ func (s *Store) last(ctx context.Context, patient, event string, kind events.Kin
 	return events.Stored{}, false, nil
 }
 
-func (s *Store) lastIn(ctx context.Context, l *layout, p int, subject string) (events.Stored, bool, error) {
-	msg, err := l.events[p].GetLastMsgForSubject(ctx, subject)
-	return s.stored(ctx, p, msg, err)
+func (s *Store) lastIn(ctx context.Context, l *layout, p int, subject string) (found events.Stored, ok bool, err error) {
+	err = s.persevere(ctx, func(ctx context.Context) error {
+		msg, err := l.events[p].GetLastMsgForSubject(ctx, subject)
+		found, ok, err = s.stored(ctx, p, msg, err)
+		return err
+	})
+	return found, ok, err
 }
 
 // At returns the event at a sequence of a partition; false if there is none: part of a plan, erased, not yet written.

@@ -96,7 +96,7 @@ func (s *Store) follow(ctx context.Context, from jetstream.Stream, filter string
 	defer done()
 	var failed error
 	for {
-		err := consume(ctx, from, filter, after, func(msg jetstream.Msg, seq uint64) bool {
+		err := s.consume(ctx, from, filter, after, func(msg jetstream.Msg, seq uint64) bool {
 			failed = fn(msg, seq)
 			after = seq
 			return failed == nil
@@ -115,7 +115,7 @@ func (s *Store) follow(ctx context.Context, from jetstream.Stream, filter string
 
 // consume reads with an ordered consumer until fn says no or the consumer fails. A consumer that idles costs two small
 // messages a minute.
-func consume(ctx context.Context, from jetstream.Stream, filter string, after uint64, fn func(jetstream.Msg, uint64) bool) error {
+func (s *Store) consume(ctx context.Context, from jetstream.Stream, filter string, after uint64, fn func(jetstream.Msg, uint64) bool) error {
 	consumer, err := from.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
 		FilterSubjects:   []string{filter},
 		DeliverPolicy:    jetstream.DeliverByStartSequencePolicy,
@@ -125,7 +125,11 @@ func consume(ctx context.Context, from jetstream.Stream, filter string, after ui
 	if err != nil {
 		return err
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(128), jetstream.PullExpiry(time.Minute), jetstream.PullHeartbeat(30*time.Second))
+	expiry, heartbeat := time.Minute, 30*time.Second
+	if s.embedded == nil {
+		expiry, heartbeat = 5*heartbeats, heartbeats
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(128), jetstream.PullExpiry(expiry), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
 		return err
 	}

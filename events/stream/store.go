@@ -24,7 +24,7 @@ const patience = 5 * time.Second
 type Options struct {
 	Dir      string // of the embedded store; created with mode 0700; on ext4 or xfs
 	MaxBytes int64  // embedded: the most it may hold on disk; 0: as much as the disk has
-	URL      string // of an external server or cluster, nats-server 2.12 or newer, with sync_interval: always
+	URL      string // of an external server or cluster, nats-server 2.12 or newer, with sync_interval: always; several with commas
 	Creds    string // file with the credentials for URL, or with the seed of an NKey; may be empty
 	CA       string // file with the PEM certificates to trust for URL; empty: the system's
 
@@ -91,7 +91,7 @@ func (s *Store) open(ctx context.Context, o Options) error {
 	if err := s.connect(o); err != nil {
 		return err
 	}
-	if err := s.prepare(ctx, o); err != nil {
+	if err := s.prepareSoon(ctx, o); err != nil {
 		return err
 	}
 	s.readers.Go(func() { s.makeFilters(s.life) })
@@ -111,6 +111,8 @@ func (s *Store) connect(o Options) error {
 	}
 	if s.embedded != nil {
 		options = append(options, nats.InProcessServer(s.embedded))
+	} else {
+		options = append(options, nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(2))
 	}
 	signIn, err := credentials(o)
 	if err != nil {
@@ -119,6 +121,9 @@ func (s *Store) connect(o Options) error {
 	options = append(options, signIn...)
 	if s.reads, err = nats.Connect(o.URL, options...); err != nil {
 		return away(err)
+	}
+	if err := checkServer(s.reads); err != nil {
+		return err
 	}
 	// While the server is away a read waits; a write fails at once, instead of being sent after its caller has gone.
 	if s.writes, err = nats.Connect(o.URL, append(options, nats.ReconnectBufSize(-1))...); err != nil {

@@ -68,11 +68,13 @@ func positive(n, otherwise int) int {
 
 // stand returns the stream with this configuration.
 func (s *Store) stand(ctx context.Context, want jetstream.StreamConfig, create bool) (jetstream.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*patience)
+	defer cancel()
 	have, err := s.js.Stream(ctx, want.Name)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound) && create:
 		if have, err = s.js.CreateStream(ctx, want); err != nil {
-			return nil, fmt.Errorf("stream %s: %w", want.Name, err)
+			return nil, unmade(ctx, want.Name, err)
 		}
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return nil, fmt.Errorf("stream %s is missing from the store: %w", want.Name, err)
@@ -86,6 +88,14 @@ func (s *Store) stand(ctx context.Context, want jetstream.StreamConfig, create b
 		return nil, fmt.Errorf("stream %s is not set up as carehub needs it: %s", want.Name, strings.Join(broken, ", "))
 	}
 	return have, nil
+}
+
+// unmade is the error of a stream that was not made; without an answer it may be another time.
+func unmade(ctx context.Context, name string, err error) error {
+	if ctx.Err() != nil {
+		return away(err)
+	}
+	return fmt.Errorf("stream %s: %w", name, err)
 }
 
 // mend changes what an older version of carehub, or an admin who gave a stream more replicas, has set up otherwise and

@@ -1,0 +1,66 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"carehub/events"
+)
+
+// What a cluster asks for that a server in this process does not: to find out soon that a node is silent, and to try again
+// while it elects another leader, which takes some seconds.
+const (
+	tryFor     = 3 * time.Second // one try
+	reachFor   = 2 * time.Second // that no node can be reached before a caller hears of it
+	pingEvery  = 2 * time.Second // twice unanswered, the connection moves to another node
+	heartbeats = 2 * time.Second // of a reader's consumer; twice missing, it is made anew
+)
+
+// checkServer refuses a server that could not take the largest event.
+func checkServer(c *nats.Conn) error {
+	if most := c.MaxPayload(); most < maxStored {
+		return fmt.Errorf("the NATS server takes messages of %d bytes; carehub needs at least %d: set max_payload to 2MB", most, maxStored)
+	}
+	return nil
+}
+
+// electing reports whether an error may be that of a cluster which is choosing a leader: no answer, or that one.
+func electing(err error) bool {
+	return hasCode(err, jetstream.JSErrCodeStreamWrongLastSequenceConstant, codeNotAvailable) || events.KindOf(err) == events.Unavailable && !answered(err)
+}
+
+const (
+	codeNotAvailable jetstream.ErrorCode = 10008 // JSClusterNotAvailErr
+	codeNoPeers      jetstream.ErrorCode = 10005 // JSClusterNoPeersErr
+)
+
+// persevere repeats do, which must do no harm when repeated, while a cluster elects a leader, within ctx.
+func (s *Store) persevere(ctx context.Context, do func(context.Context) error) error {
+	if s.embedded != nil {
+		return do(ctx)
+	}
+	for began := time.Now(); ; {
+		try, cancel := context.WithTimeout(ctx, tryFor)
+		err := do(try)
+		cancel()
+		gone := s.life.Err() != nil || !s.writes.IsConnected() && time.Since(began) > reachFor
+		if !electing(err) || gone || pause(ctx) != nil {
+			return err
+		}
+	}
+}
+
+// prepareSoon is prepare, again and again while the cluster is not complete yet, or other hubs make the same streams.
+func (s *Store) prepareSoon(ctx context.Context, o Options) error {
+	for {
+		err := s.prepare(ctx, o)
+		early := events.KindOf(err) == events.Conflict || hasCode(err, codeNotAvailable, codeNoPeers) || events.KindOf(err) == events.Unavailable
+		if err == nil || s.embedded != nil || !early || pause(ctx) != nil {
+			return err
+		}
+	}
+}
