@@ -62,7 +62,7 @@ func TestShippedFilesAskForRealMetrics(t *testing.T) {
 // scraped waits until the first pulse has given its metrics.
 func (w *town) scraped(t *testing.T) {
 	t.Helper()
-	waitUntil(t, "the first pulse", func() bool { return w.scrape()["carehub_disk_bytes"] != nil })
+	waitUntil(t, "the first pulse", func() bool { return w.scrape()["carehub_store_bytes"] != nil })
 }
 
 func alertExpressions(t *testing.T) (all []string) {
