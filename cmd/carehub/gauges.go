@@ -10,8 +10,8 @@ import (
 	"carehub/subscribers/deliver"
 )
 
-// gauges are what the hub is at the moment, asked for by a scrape. They cost one look at the engine, under its lock for as
-// long as it has recipients, however much they wait for; what the store must be asked for is from the last pulse.
+// gauges are what the hub is at the moment, asked for by a scrape. They cost one look at each recipient,
+// however much they wait for; what the store must be asked for is from the last pulse.
 type gauges struct{ hub *hub }
 
 // carerLabel stands for all carers together: their ids are private.
@@ -74,8 +74,7 @@ func (g gauges) Collect(to chan<- prometheus.Metric) {
 	}
 	counter(unheard, health.Unheard)
 	counter(lost, health.Lost)
-	gauge(inFlight, float64(health.InFlight))
-	g.recipients(health, gauge)
+	g.recipients(gauge)
 	for _, p := range health.Partitions {
 		number := strconv.Itoa(p.Partition)
 		gauge(readUpTo, float64(p.Read), number)
@@ -99,33 +98,37 @@ func (g gauges) Collect(to chan<- prometheus.Metric) {
 // endpoint is a series of carehub_endpoint_up.
 type endpoint struct{ recipient, channel string }
 
-// recipients sends what each team waits for, and all carers together. Everybody registered has series.
-func (g gauges) recipients(health deliver.Health, gauge func(*prometheus.Desc, float64, ...string)) {
-	waits, up := map[string]deliver.Waiting{}, map[endpoint]bool{}
+// recipients sends how each team is served, and all carers together. Everybody registered has series.
+func (g gauges) recipients(gauge func(*prometheus.Desc, float64, ...string)) {
+	served, up := map[string]deliver.Standing{}, map[endpoint]bool{}
 	for _, s := range g.hub.folder.register.All() {
 		if len(s.Channels) == 0 {
 			continue
 		}
 		id := g.label(s.ID)
-		waits[id] = deliver.Waiting{}
+		served[id] = deliver.Standing{}
 		for _, c := range s.Channels {
 			up[endpoint{id, c.Key}] = true
 		}
 	}
-	for id, w := range health.Waiting {
-		sum := waits[g.label(id)]
-		sum.Pending += w.Pending
-		sum.Parked += w.Parked
-		sum.Oldest = max(sum.Oldest, w.Oldest)
-		waits[g.label(id)] = sum
+	attempts := 0
+	for recipient, r := range g.hub.engine.Recipients() {
+		id := g.label(recipient)
+		sum := served[id]
+		sum.Pending += r.Pending
+		sum.Parked += r.Parked
+		sum.Oldest = max(sum.Oldest, r.Oldest)
+		served[id] = sum
+		for _, channel := range r.Down {
+			up[endpoint{id, channel}] = false
+		}
+		attempts += r.InFlight
 	}
-	for _, d := range health.Down {
-		up[endpoint{g.label(d.Recipient), d.Channel}] = false
-	}
-	for id, w := range waits {
-		gauge(pending, float64(w.Pending), id)
-		gauge(oldest, w.Oldest.Round(time.Millisecond).Seconds(), id)
-		gauge(parked, float64(w.Parked), id)
+	gauge(inFlight, float64(attempts))
+	for id, r := range served {
+		gauge(pending, float64(r.Pending), id)
+		gauge(oldest, r.Oldest.Round(time.Millisecond).Seconds(), id)
+		gauge(parked, float64(r.Parked), id)
 	}
 	for e, ok := range up {
 		gauge(endpointUp, truth(ok), e.recipient, e.channel)

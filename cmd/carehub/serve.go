@@ -213,7 +213,7 @@ func (h *hub) run(ctx context.Context) error {
 	})
 	<-doors
 	<-admin
-	h.log.Info("doors are shut; finishing what is in flight", "attempts", h.engine.Health().InFlight)
+	h.log.Info("doors are shut; finishing what is in flight")
 	stopEngine()
 	<-engine
 	<-leases

@@ -14,7 +14,7 @@ type class int
 
 const (
 	fresh   class = iota // of what has just been accepted, at an endpoint in good standing
-	backlog              // of what was parked, at an endpoint in good standing again
+	resumed              // of what was parked, at an endpoint in good standing again
 	again                // of what has failed before, or whose endpoint has
 	classes
 )
@@ -45,7 +45,7 @@ type budget struct {
 // newBudget shares out a number of attempts in flight.
 func newBudget(inflight int) *budget {
 	share := func(parts int) int { return max(1, inflight*parts/8) }
-	return &budget{limit: [classes]int{fresh: share(4), backlog: share(1), again: share(1)}, slowest: share(2),
+	return &budget{limit: [classes]int{fresh: share(4), resumed: share(1), again: share(1)}, slowest: share(2),
 		most: max(4, inflight), retries: rate.NewLimiter(retriesPerSecond, retriesPerSecond)}
 }
 
@@ -71,7 +71,7 @@ func classOf(d *delivery, ch int, ep *endpoint) class {
 	case ep.fails > 0, d.tries != nil && d.tries[ch].attempts > 0:
 		return again
 	case d.parked:
-		return backlog
+		return resumed
 	}
 	return fresh
 }

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -13,23 +14,18 @@ type Health struct {
 	// Unheard counts alarms, since the start, that one of their recipients could not be given.
 	Unheard int
 	// Lost counts deliveries, since the start, whose events were gone from the store.
-	Lost     int
-	InFlight int // attempts
-
-	Waiting    map[string]Waiting // by recipient: those who wait for anything
-	Down       []Down             // endpoints
-	Partitions []Progress         // being delivered
+	Lost       int
+	Partitions []Progress // being delivered
 }
 
-// Waiting is what one recipient waits for.
-type Waiting struct {
-	Pending int           // deliveries neither told nor given up
-	Parked  int           // of these, and of those given up whose alarm is not stored yet, the ones waiting on disk
-	Oldest  time.Duration // age of the oldest pending one
+// Standing is how one recipient is served.
+type Standing struct {
+	Pending  int           // deliveries neither told nor given up
+	Parked   int           // of these, and of those given up whose alarm is not stored yet, the ones waiting on disk
+	Oldest   time.Duration // age of the oldest pending one
+	InFlight int           // attempts
+	Down     []string      // channels that have failed too often in a row, by key
 }
-
-// Down is an endpoint that has failed too often in a row.
-type Down struct{ Recipient, Channel string }
 
 // Progress is how far the telling of one partition's events has come.
 type Progress struct {
@@ -40,72 +36,132 @@ type Progress struct {
 	Full      time.Duration // for how long no event could be taken in for want of room; 0 if one can
 }
 
-// Health reports how far behind the engine is. It takes time by the number of recipients, not of what they wait for.
+// Health reports how far behind the engine is. It takes next to no time, whatever waits.
 func (e *Engine) Health() Health {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
-	h := Health{Unheard: e.unheard, Lost: e.lost, Waiting: map[string]Waiting{}}
+	h := Health{Unheard: e.unheard, Lost: e.lost}
 	for _, s := range e.shards {
 		if s.failure != nil {
 			h.Ledger = s.failure
 		}
 		h.Partitions = append(h.Partitions, s.progress(now))
-		for id, b := range s.waiting {
-			if len(b.queue) == 0 && b.parked == 0 {
-				delete(s.waiting, id)
-				continue
-			}
-			w := h.Waiting[id]
-			w.Pending += len(b.queue) - b.done
-			w.Parked += b.parked
-			w.Oldest = max(w.Oldest, b.oldest(now))
-			h.Waiting[id] = w
-			h.Parked += b.parked
-			h.Oldest = max(h.Oldest, w.Oldest)
-		}
-	}
-	for _, r := range e.recipients {
-		for key, ep := range r.endpoints {
-			h.InFlight += ep.inflight
-			if ep.down() {
-				h.Down = append(h.Down, Down{r.id, key})
-			}
-		}
+		h.Parked += s.all.parked
+		h.Oldest = max(h.Oldest, s.all.oldest(now))
 	}
 	return h
 }
 
-// standing is what a shard keeps so that its health can be told without looking at everything that waits.
-type standing struct {
-	waiting map[string]*pending // by recipient
-	full    time.Time           // since when no event could be taken in; zero if one can
+// Recipients reports on everybody who has been sent anything since the start, by id. It takes time by their number, not by
+// what they wait for, and takes the engine's lock for a thousand of them at a time.
+func (e *Engine) Recipients() map[string]Standing {
+	now, all := time.Now(), map[string]Standing{}
+	e.mu.Lock()
+	ids := slices.Collect(maps.Keys(e.recipients))
+	waiting := map[*shard][]string{}
+	for _, s := range e.shards {
+		waiting[s] = slices.Collect(maps.Keys(s.backlogs))
+	}
+	e.mu.Unlock()
+	e.visit(ids, func(id string) { all[id] = e.recipients[id].standing() })
+	for s, ids := range waiting {
+		e.visit(ids, func(id string) {
+			b, r := s.backlogs[id], all[id]
+			if b == nil {
+				return
+			}
+			r.Pending += len(b.queue) - b.done
+			r.Parked += b.parked
+			r.Oldest = max(r.Oldest, b.oldest(now))
+			all[id] = r
+		})
+	}
+	return all
 }
 
-// pending is what one recipient waits for of one partition, in the order of acceptance.
-type pending struct {
+// visit calls fn for each id with the lock held, letting others have it in between.
+func (e *Engine) visit(ids []string, fn func(id string)) {
+	for some := range slices.Chunk(ids, 1000) {
+		e.mu.Lock()
+		for _, id := range some {
+			fn(id)
+		}
+		e.mu.Unlock()
+	}
+}
+
+// standing is how a recipient's endpoints are; r may be nil.
+func (r *recipient) standing() (st Standing) {
+	if r == nil {
+		return st
+	}
+	for key, ep := range r.endpoints {
+		st.InFlight += ep.inflight
+		if ep.down() {
+			st.Down = append(st.Down, key)
+		}
+	}
+	return st
+}
+
+// standing is what a shard keeps so that its health can be told without looking at everything that waits.
+type standing struct {
+	all      backlog
+	backlogs map[string]*backlog // by recipient: those who wait for anything
+	full     time.Time           // since when no event could be taken in; zero if one can
+}
+
+// backlog is what waits of one partition, in the order of acceptance: for one recipient, or for all.
+type backlog struct {
 	queue  []*delivery
 	done   int // of queue
 	parked int // deliveries in pages
 }
 
-func (s *standing) pending(recipient string) *pending {
-	if s.waiting == nil {
-		s.waiting = map[string]*pending{}
+// queued takes note that somebody waits for d.
+func (s *standing) queued(recipient string, d *delivery) {
+	s.all.add(d)
+	s.of(recipient).add(d)
+}
+
+// unqueued takes note that one of the recipient's is done.
+func (s *standing) unqueued(recipient string) {
+	s.all.finished()
+	s.of(recipient).finished()
+	s.tidy(recipient)
+}
+
+// onDisk takes note that n more of the recipient's are parked.
+func (s *standing) onDisk(recipient string, n int) {
+	s.all.parked += n
+	s.of(recipient).parked += n
+	s.tidy(recipient)
+}
+
+func (s *standing) of(recipient string) *backlog {
+	if s.backlogs == nil {
+		s.backlogs = map[string]*backlog{}
 	}
-	b := s.waiting[recipient]
+	b := s.backlogs[recipient]
 	if b == nil {
-		b = &pending{}
-		s.waiting[recipient] = b
+		b = &backlog{}
+		s.backlogs[recipient] = b
 	}
 	return b
 }
 
-func (b *pending) add(d *delivery) { b.queue = append(b.queue, d) }
+func (s *standing) tidy(recipient string) {
+	if b := s.backlogs[recipient]; len(b.queue) == 0 && b.parked == 0 {
+		delete(s.backlogs, recipient)
+	}
+}
+
+func (b *backlog) add(d *delivery) { b.queue = append(b.queue, d) }
 
 // finished takes note that one of the queue is done. The done ones before all others leave at once; those in between when
 // they are the most of it, so that one message that nobody takes does not keep all that came after it in memory.
-func (b *pending) finished() {
+func (b *backlog) finished() {
 	b.done++
 	for len(b.queue) > 0 && b.queue[0].done {
 		b.queue[0] = nil
@@ -119,7 +175,7 @@ func (b *pending) finished() {
 }
 
 // oldest is the age of what has waited longest.
-func (b *pending) oldest(now time.Time) time.Duration {
+func (b *backlog) oldest(now time.Time) time.Duration {
 	if len(b.queue) == 0 {
 		return 0
 	}

@@ -124,7 +124,7 @@ func (e *Engine) enqueue(d *delivery, recipient, patient string) {
 	}
 	d.lane = l
 	l.queue = append(l.queue, d)
-	d.shard.pending(recipient).add(d)
+	d.shard.queued(recipient, d)
 	if len(l.queue) == 1 {
 		e.advance(l)
 	}
@@ -137,7 +137,7 @@ func (e *Engine) pop(d *delivery) {
 	if !found || l.queue[i] != d { // one of the same place may have come after it
 		return
 	}
-	d.shard.pending(l.recipient.id).finished()
+	d.shard.unqueued(l.recipient.id)
 	if i == 0 {
 		l.queue[0] = nil
 		l.queue = l.queue[1:]

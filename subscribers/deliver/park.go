@@ -82,7 +82,7 @@ func (s *shard) park(d *delivery) {
 	if !d.parked {
 		d.parked = true
 		s.page(d.lane.recipient.id, d.seq).add(d)
-		s.pending(d.lane.recipient.id).parked++
+		s.onDisk(d.lane.recipient.id, 1)
 		d.event.unsettled--
 		s.onAgenda(d)
 	}
@@ -92,7 +92,7 @@ func (s *shard) park(d *delivery) {
 }
 
 func (s *shard) unpark(d *delivery) {
-	s.pending(d.lane.recipient.id).parked--
+	s.onDisk(d.lane.recipient.id, -1)
 	s.page(d.lane.recipient.id, d.seq).remove(d)
 	s.change(d.lane.recipient.id, d.seq)
 }

@@ -46,7 +46,7 @@ func (s *shard) resume(w wait) {
 	d := &delivery{shard: s, seq: w.Seq, index: int32(w.Index), terms: s.e.recipient(w.recipient).terms(w.Channels, w.Due), // #nosec G115 -- of a plan
 		accepted: s.e.acceptedAt(time.Unix(w.Recorded, 0)), alarmed: w.Alarmed, open: 1, parked: true}
 	s.page(w.recipient, d.seq).add(d)
-	s.pending(w.recipient).parked++
+	s.onDisk(w.recipient, 1)
 	s.e.enqueue(d, w.recipient, w.Patient)
 	s.onAgenda(d)
 }
