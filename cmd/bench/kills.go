@@ -37,16 +37,16 @@ type findings struct {
 }
 
 func measureKills(ctx context.Context, b *bench) ([]figure, error) {
-	f, err := b.chaos(ctx, "-kills", b.some(100, 2), "-rate", "200")
-	if err != nil {
+	var f findings
+	if err := b.chaos(ctx, &f, "-kills", b.some(100, 2), "-rate", "200"); err != nil {
 		return nil, err
 	}
 	return f.figures(), nil
 }
 
 func measureCluster(ctx context.Context, b *bench) ([]figure, error) {
-	f, err := b.chaos(ctx, "-nats", "3", "-hubs", "3", "-kills", b.some(20, 2), "-rate", "200")
-	if err != nil {
+	var f findings
+	if err := b.chaos(ctx, &f, "-nats", "3", "-hubs", "3", "-kills", b.some(20, 2), "-rate", "200"); err != nil {
 		return nil, err
 	}
 	figures := f.figures()
@@ -77,15 +77,14 @@ func (b *bench) some(fully, quick int) string {
 	return fmt.Sprint(fully)
 }
 
-// chaos runs cmd/chaos and returns what it found. A broken promise is a finding, not an error.
-func (b *bench) chaos(ctx context.Context, args ...string) (f findings, err error) {
+// chaos runs cmd/chaos and reads what it found. A broken promise is a finding, not an error.
+func (b *bench) chaos(ctx context.Context, found any, args ...string) error {
 	dir, err := os.MkdirTemp(b.dir, "chaos-")
 	if err != nil {
-		return f, err
+		return err
 	}
 	defer os.RemoveAll(dir)
-	err = b.tool(ctx, &f, "./cmd/chaos", append(args, "-json", "-dir", dir)...)
-	return f, err
+	return b.tool(ctx, found, "./cmd/chaos", append(args, "-json", "-dir", dir)...)
 }
 
 // tool runs another program of ours and reads the JSON it prints.

@@ -37,7 +37,7 @@ type measurement struct {
 }
 
 // measurements are in the order of the page.
-var measurements = []measurement{throughput, latency, fanout, cost, hung, kills, cluster, idle}
+var measurements = []measurement{throughput, latency, fanout, cost, hung, parked, kills, cluster, idle}
 
 // settings of a run.
 type settings struct {
