@@ -233,9 +233,9 @@ func (w *world) recipient(n int) string {
 
 func patient(n int) string { return fmt.Sprintf("p-%04d", n) }
 
-// letters spells a number; aliases hold no digits.
+// letters spells a number: aliases hold no digits, and no words that say what happened.
 func letters(n int) string {
-	return strings.Map(func(d rune) rune { return 'a' + d - '0' }, strconv.Itoa(n))
+	return strings.Map(func(d rune) rune { return rune("bcdfghjklm"[d-'0']) }, strconv.Itoa(n))
 }
 
 func writeFiles(dir string, files map[string]string) error {
