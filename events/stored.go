@@ -6,6 +6,8 @@ type Stored struct {
 	Seq       uint64
 	Record    Record
 	Message   []byte // FHIR message Bundle, as written; read-only
+	// Outcomes are how telling its recipients ended, once the event is in the archive; nil while the ledger has them.
+	Outcomes []Outcome
 }
 
 // Entry is one ledger record: a key (a subject) and its newest value.

@@ -15,6 +15,7 @@ import (
 // caller declares and cmd connects.
 var mayImport = map[string][]string{
 	"events":                    {},
+	"events/archive":            {},
 	"events/fhir":               {},
 	"events/fhir/validate":      {},
 	"events/intake":             {},

@@ -52,7 +52,8 @@ type Store struct {
 	layout        atomic.Pointer[layout]
 	growing       sync.Mutex // held while a layout takes the place of another
 	filters       filters
-	leases        *Leases // nil: every partition is this process's
+	leases        *Leases  // nil: every partition is this process's
+	volumes       sync.Map // streams of the archive, by number
 
 	life    context.Context // ends at Close
 	end     context.CancelFunc

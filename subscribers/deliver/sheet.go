@@ -118,7 +118,11 @@ func (s *shard) fillParts(ctx context.Context, sh *sheet, seq uint64, recipients
 }
 
 func (s *shard) readOutcomes(ctx context.Context, key string) (map[uint64][]events.Outcome, error) {
-	b, ok, err := s.e.opt.Ledger.Get(ctx, s.p, key)
+	return readOutcomes(ctx, s.e.opt.Ledger, s.p, key)
+}
+
+func readOutcomes(ctx context.Context, ledger Ledger, p int, key string) (map[uint64][]events.Outcome, error) {
+	b, ok, err := ledger.Get(ctx, p, key)
 	if err != nil || !ok {
 		return nil, err
 	}

@@ -1,0 +1,233 @@
+// Package archive keeps events for years. The streams of the store hold what is new or not yet told; JetStream remembers
+// each event there, and reads all of it again after a crash. So once a generation of partitions is sealed and everybody in
+// it has been told, its events, with all that is known of them, are folded into volumes, in the order of patients, and its
+// streams are deleted. Small volumes are merged into larger ones. Reading looks into both; nothing is found in neither.
+//
+// The files: archive.go reads, keeper.go is the work in the background, fold.go and merge.go make volumes, volume.go and
+// page.go say how one is laid out, record.go what the store says about all of them.
+package archive
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"carehub/events"
+)
+
+// Store is where events are as long as they are new, and where volumes are kept.
+type Store interface {
+	Publish(ctx context.Context, rec events.Record, message []byte) (events.Stored, bool, error)
+	Find(ctx context.Context, id string) (events.Stored, error)
+	Latest(ctx context.Context, patient string, kind events.Kind) (events.Stored, bool, error)
+	Timeline(ctx context.Context, patient string, before events.Place, limit int) ([]events.Stored, error)
+	At(ctx context.Context, p int, seq uint64) (events.Stored, bool, error)
+	Last(ctx context.Context, p int) (uint64, error)
+	Read(ctx context.Context, p int, after uint64, fn func(events.Stored) error) error
+
+	Layout() (live []events.Partition, changed <-chan struct{})
+	Fill(ctx context.Context) (messages uint64, since time.Time, err error)
+	Grow(ctx context.Context, partitions int) error
+	Retire(ctx context.Context, p int) error
+	Retired() []int
+	Clear(ctx context.Context, retired []int) error
+
+	HubGet(ctx context.Context, key string) (value []byte, revision uint64, ok bool, err error)
+	HubPut(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
+	HubWatch(ctx context.Context, prefix string, ready func(), fn func(key string, value []byte)) error
+	pages
+}
+
+// Options are what the archive needs from outside. Drained and Outcomes are required to fold.
+type Options struct {
+	Store Store
+	// Drained reports whether everybody who was to be told of a sealed partition's events has been, as far as they can be.
+	Drained func(ctx context.Context, p int) (bool, error)
+	// Outcomes are how telling the recipients of an event of a drained partition ended.
+	Outcomes func(ctx context.Context, st events.Stored) ([]events.Outcome, error)
+	// Retention is how long events of a kind are kept once they are in the archive; 0 or absent: for ever. See expired.
+	Retention map[events.Kind]time.Duration
+	// Mine reports whether this process does the work in the background; nil: it does. It is asked again and again.
+	Mine func() bool
+
+	Most  uint64        // messages in the newest generation before another is begun; 250,000 unless set
+	Every time.Duration // between looks for work; 10 s unless set
+	Rest  time.Duration // what is replaced stays for those who still read it; 1 min unless set: longer than any call to the store
+	Share float64       // of the time of one core that work in the background takes, at most; 0.25 unless set
+	Clock func() time.Time
+	Log   *slog.Logger
+}
+
+func (o *Options) defaults() {
+	if o.Mine == nil {
+		o.Mine = func() bool { return true }
+	}
+	if o.Most == 0 {
+		o.Most = 250_000
+	}
+	if o.Every == 0 {
+		o.Every = 10 * time.Second
+	}
+	if o.Rest == 0 {
+		o.Rest = time.Minute
+	}
+	if o.Share == 0 {
+		o.Share = 0.25
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Archive is a store and what has left it. It is safe for concurrent use.
+type Archive struct {
+	opt     Options
+	volumes atomic.Pointer[[]*volume] // oldest first: of one patient, earlier events are in earlier volumes
+	loading sync.Mutex
+	working sync.Mutex           // held by the work in the background; see Pause
+	seen    map[string]time.Time // when the keeper first saw something that is about to go
+	resumed time.Time            // when pace last let the work go on
+}
+
+// Open reads what the archive holds.
+func Open(ctx context.Context, o Options) (*Archive, error) {
+	o.defaults()
+	a := &Archive{opt: o, seen: map[string]time.Time{}}
+	a.volumes.Store(&[]*volume{})
+	return a, a.load(ctx)
+}
+
+// load opens the volumes of the record that are not open yet, and lets go of those that it does not name.
+func (a *Archive) load(ctx context.Context) error {
+	a.loading.Lock()
+	defer a.loading.Unlock()
+	rec, _, err := a.record(ctx)
+	if err != nil {
+		return err
+	}
+	old := *a.volumes.Load()
+	next := make([]*volume, 0, len(rec.Volumes))
+	for _, about := range rec.Volumes {
+		if i := slices.IndexFunc(old, func(v *volume) bool { return v.Number == about.Number }); i >= 0 {
+			known := *old[i]
+			known.info = about
+			next = append(next, &known)
+			continue
+		}
+		v, err := openVolume(ctx, a.opt.Store, about)
+		if err != nil {
+			return err
+		}
+		next = append(next, v)
+	}
+	a.volumes.Store(&next)
+	return nil
+}
+
+// Publish is as in the store, for an event that may be in the archive already.
+func (a *Archive) Publish(ctx context.Context, rec events.Record, message []byte) (events.Stored, bool, error) {
+	// The archive is asked first: what moves there meanwhile still is in the store for longer than this call takes.
+	stored, found, err := a.find(ctx, rec.Event.ID)
+	if found || err != nil {
+		return stored, false, err
+	}
+	return a.opt.Store.Publish(ctx, rec, message)
+}
+
+// Find returns the event with this id. Errors: NotFound, Unavailable.
+func (a *Archive) Find(ctx context.Context, id string) (events.Stored, error) {
+	stored, err := a.opt.Store.Find(ctx, id)
+	if events.KindOf(err) != events.NotFound {
+		return stored, err
+	}
+	old, found, failed := a.find(ctx, id)
+	if found || failed != nil {
+		return old, failed
+	}
+	return stored, err
+}
+
+// find looks for an event in the volumes.
+func (a *Archive) find(ctx context.Context, id string) (stored events.Stored, found bool, err error) {
+	patient := events.PatientOf(id)
+	err = a.backwards(ctx, shelf(patient, id), id, func(o outline, e entry) (bool, error) {
+		if o.Record.Event.ID != id {
+			return true, nil
+		}
+		found = true
+		stored, err = e.stored()
+		return false, err
+	})
+	return stored, found, err
+}
+
+// backwards calls fn with the events of a shelf in the volumes that may hold key, newest first, until it says no.
+func (a *Archive) backwards(ctx context.Context, shelf, key string, fn func(outline, entry) (bool, error)) error {
+	more := true
+	for _, v := range slices.Backward(*a.volumes.Load()) {
+		if !v.mayHold(key) {
+			continue
+		}
+		err := v.backwards(ctx, shelf, func(o outline, e entry) (_ bool, err error) {
+			more, err = fn(o, e)
+			return more, err
+		})
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// Latest returns the newest event of a kind about a patient, if there is one.
+func (a *Archive) Latest(ctx context.Context, patient string, kind events.Kind) (events.Stored, bool, error) {
+	stored, found, err := a.opt.Store.Latest(ctx, patient, kind)
+	if found || err != nil {
+		return stored, found, err
+	}
+	err = a.backwards(ctx, patient, kindKey(patient, kind), func(o outline, e entry) (bool, error) {
+		if o.Record.Event.Kind != kind {
+			return true, nil
+		}
+		found = true
+		stored, err = e.stored()
+		return false, err
+	})
+	return stored, found, err
+}
+
+// Timeline returns the newest events of a patient, newest first, at most limit of them and only those before a place in
+// the order of acceptance; the zero Place is after everything.
+func (a *Archive) Timeline(ctx context.Context, patient string, before events.Place, limit int) ([]events.Stored, error) {
+	all, err := a.opt.Store.Timeline(ctx, patient, before, limit)
+	if err != nil || len(all) >= limit {
+		return all, err
+	}
+	if len(all) > 0 {
+		before = all[len(all)-1].Place() // what is in both is listed once
+	}
+	err = a.backwards(ctx, patient, patient, func(o outline, e entry) (bool, error) {
+		if !before.IsZero() && !o.place().Before(before) {
+			return true, nil
+		}
+		stored, err := e.stored()
+		all = append(all, stored)
+		return len(all) < limit, err
+	})
+	return all, err
+}
+
+// Size is how many events the archive holds, and in how many volumes.
+func (a *Archive) Size() (held, volumes int) {
+	all := *a.volumes.Load()
+	for _, v := range all {
+		held += v.Events
+	}
+	return held, len(all)
+}

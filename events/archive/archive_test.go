@@ -1,0 +1,366 @@
+package archive_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"carehub/events"
+	"carehub/events/archive"
+	"carehub/events/stream"
+	"carehub/events/stream/streamtest"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// world is a store with its archive, and what was stored in it.
+type world struct {
+	t      *testing.T
+	dir    string
+	store  *stream.Store
+	opt    archive.Options
+	is     *archive.Archive
+	now    time.Time
+	busy   map[int]bool // partitions that are not drained
+	events []events.Stored
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{t: t, dir: t.TempDir(), now: time.Date(2026, 11, 3, 15, 0, 0, 0, time.UTC), busy: map[int]bool{}}
+	w.opt = archive.Options{Share: 1, Clock: func() time.Time { return w.now },
+		Drained:  func(_ context.Context, p int) (bool, error) { return !w.busy[p], nil },
+		Outcomes: func(_ context.Context, st events.Stored) ([]events.Outcome, error) { return outcomes(st), nil }}
+	w.open()
+	return w
+}
+
+// outcomes are what the ledger would say of an event.
+func outcomes(st events.Stored) []events.Outcome {
+	all := make([]events.Outcome, len(st.Record.Plan.Recipients))
+	for i := range all {
+		all[i] = events.Outcome{State: events.Received, Channel: "webhook", At: st.Record.Event.Recorded, Attempts: i + 1}
+	}
+	return all
+}
+
+func (w *world) open() {
+	w.t.Helper()
+	var err error
+	if w.store, err = stream.Open(w.t.Context(), stream.Options{Dir: w.dir, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		w.t.Fatal(err)
+	}
+	store := w.store
+	w.t.Cleanup(func() { _ = store.Close(context.Background()) })
+	w.opt.Store = store
+	if w.is, err = archive.Open(w.t.Context(), w.opt); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// reopen is a restart.
+func (w *world) reopen() {
+	w.t.Helper()
+	_ = w.store.Close(w.t.Context())
+	w.open()
+}
+
+func (w *world) publish(patient, key string, kind events.Kind, edit ...func(*events.Event)) events.Stored {
+	w.t.Helper()
+	rec := streamtest.Record(patient, key, kind, 2)
+	rec.Event.Recorded, rec.Event.Occurred = w.now, w.now
+	for _, e := range edit {
+		e(&rec.Event)
+	}
+	st, created, err := w.is.Publish(w.t.Context(), rec, []byte(`{"resourceType":"Bundle","id":"`+rec.Event.ID+`"}`))
+	if err != nil || !created {
+		w.t.Fatalf("created %v, %v", created, err)
+	}
+	w.events = append(w.events, st)
+	w.now = w.now.Add(time.Second)
+	return st
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// turn begins a generation and has the one before archived.
+func (w *world) turn() {
+	w.t.Helper()
+	w.must(w.is.Grow(w.t.Context(), 0))
+	w.must(w.is.Work(w.t.Context()))
+}
+
+// clear lets enough time pass that what was replaced is deleted.
+func (w *world) clear() {
+	w.t.Helper()
+	for range 2 {
+		w.must(w.is.Work(w.t.Context()))
+		w.now = w.now.Add(2 * time.Minute)
+	}
+	w.must(w.is.Work(w.t.Context()))
+}
+
+// check looks for everything that was ever stored, in every way that there is.
+func (w *world) check() {
+	w.t.Helper()
+	timelines := map[string][]string{}
+	newest := map[string]string{}
+	for _, st := range w.events {
+		e := st.Record.Event
+		timelines[e.Patient] = append([]string{e.ID}, timelines[e.Patient]...)
+		newest[e.Patient+string(e.Kind)] = e.ID
+		found, err := w.is.Find(w.t.Context(), e.ID)
+		w.must(err)
+		if found.Outcomes != nil {
+			if !reflect.DeepEqual(found.Outcomes, outcomes(st)) {
+				w.t.Errorf("%s has the outcomes %+v", e.ID, found.Outcomes)
+			}
+			found.Outcomes = nil
+		}
+		if !reflect.DeepEqual(found, st) {
+			w.t.Fatalf("%s is now %+v, was %+v", e.ID, found, st)
+		}
+		again, created, err := w.is.Publish(w.t.Context(), st.Record, []byte("again"))
+		if created || err != nil || again.Place() != st.Place() {
+			w.t.Fatalf("%s could be stored again: %v %v %v", e.ID, created, again.Place(), err)
+		}
+	}
+	delete(timelines, events.HubPatient) // alarms are found by their ids only
+	for _, st := range w.events {
+		e := st.Record.Event
+		if e.Patient == events.HubPatient {
+			continue
+		}
+		latest, _, err := w.is.Latest(w.t.Context(), e.Patient, e.Kind)
+		if err != nil || latest.Record.Event.ID != newest[e.Patient+string(e.Kind)] {
+			w.t.Fatalf("latest is %s, %v", latest.Record.Event.ID, err)
+		}
+	}
+	for patient, want := range timelines {
+		for _, limit := range []int{3, 1000} {
+			if got := w.timeline(patient, limit); !slices.Equal(got, want) {
+				w.t.Fatalf("timeline of %s by %d:\n%v, want\n%v", patient, limit, got, want)
+			}
+		}
+	}
+}
+
+func (w *world) timeline(patient string, limit int) (ids []string) {
+	w.t.Helper()
+	var before events.Place
+	for {
+		page, err := w.is.Timeline(w.t.Context(), patient, before, limit)
+		w.must(err)
+		for _, st := range page {
+			ids = append(ids, st.Record.Event.ID)
+			before = st.Place()
+		}
+		if len(page) < limit {
+			return ids
+		}
+	}
+}
+
+// TestNothingIsLost: events that have gone through generations, volumes and merges are found as they were.
+func TestNothingIsLost(t *testing.T) {
+	w := newWorld(t)
+	for turn := range 5 {
+		for i := range 60 {
+			w.publish(fmt.Sprintf("p-n%d", i%13), fmt.Sprint(turn, i), events.Kinds[i%4])
+			if i%20 == 0 {
+				w.publishAlarm(fmt.Sprint(turn, i))
+			}
+		}
+		if turn == 2 {
+			w.check()
+		}
+		w.turn()
+	}
+	w.check()
+	w.clear()
+	w.check()
+	held, volumes := w.is.Size()
+	if live, _ := w.store.Layout(); len(live) != 4 || held != len(w.events) || volumes > 13 {
+		t.Errorf("%d live partitions, %d events of %d in %d volumes", len(live), held, len(w.events), volumes)
+	}
+	w.reopen()
+	w.check()
+	if again, _ := w.is.Size(); again != held {
+		t.Errorf("after a restart %d events in the archive, before %d", again, held)
+	}
+}
+
+func (w *world) publishAlarm(about string) {
+	w.t.Helper()
+	rec := streamtest.Record(events.HubPatient, "", events.Alarm, 1)
+	rec.Event.ID, rec.Event.Recorded = events.AlarmID(events.About{Event: about}), w.now
+	st, _, err := w.is.Publish(w.t.Context(), rec, []byte("alarm"))
+	w.must(err)
+	w.events = append(w.events, st)
+}
+
+// TestUndrainedStays: a partition with somebody still to be told stays where the engine finds it, as do later ones of
+// the same patients.
+func TestUndrainedStays(t *testing.T) {
+	w := newWorld(t)
+	patient := streamtest.Patients(1, 1)[0]
+	for i := range 3 {
+		w.publish(patient, fmt.Sprint(i), events.Fall)
+		w.busy[1] = true
+		w.turn()
+	}
+	live, _ := w.store.Layout()
+	var numbers []int
+	for _, p := range live {
+		numbers = append(numbers, p.Number)
+	}
+	if !slices.Equal(numbers, []int{1, 5, 9, 12, 13, 14, 15}) {
+		t.Errorf("live are %v", numbers)
+	}
+	w.check()
+	w.busy[1] = false
+	w.clear()
+	if live, _ := w.store.Layout(); len(live) != 4 {
+		t.Errorf("in the end live are %v", live)
+	}
+	w.check()
+}
+
+// failing is a store that fails at one of its writes, and at every later one.
+type failing struct {
+	*stream.Store
+	left *int
+}
+
+func (f failing) broken() error {
+	if *f.left--; *f.left < 0 {
+		return &events.Error{Kind: events.Unavailable, Message: "gone"}
+	}
+	return nil
+}
+
+func (f failing) HubPut(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	if err := f.broken(); err != nil {
+		return 0, err
+	}
+	return f.Store.HubPut(ctx, key, value, revision)
+}
+
+func (f failing) CreateVolume(ctx context.Context, v int) error {
+	if err := f.broken(); err != nil {
+		return err
+	}
+	return f.Store.CreateVolume(ctx, v)
+}
+
+func (f failing) AppendVolume(ctx context.Context, v int, last uint64, parts [][]byte) error {
+	if err := f.broken(); err != nil {
+		return err
+	}
+	return f.Store.AppendVolume(ctx, v, last, parts)
+}
+
+func (f failing) Retire(ctx context.Context, p int) error {
+	if err := f.broken(); err != nil {
+		return err
+	}
+	return f.Store.Retire(ctx, p)
+}
+
+func (f failing) Clear(ctx context.Context, retired []int) error {
+	if err := f.broken(); err != nil {
+		return err
+	}
+	return f.Store.Clear(ctx, retired)
+}
+
+func (f failing) DropVolume(ctx context.Context, v int) error {
+	if err := f.broken(); err != nil {
+		return err
+	}
+	return f.Store.DropVolume(ctx, v)
+}
+
+// TestCutAnywhere: the work may end at any of its writes; everything is found then, and the next start goes on.
+func TestCutAnywhere(t *testing.T) {
+	w := newWorld(t)
+	for g := range 3 {
+		for i := range 12 {
+			w.publish(fmt.Sprintf("p-n%d", i), fmt.Sprint(g, i), events.Kinds[i%2])
+		}
+		w.must(w.is.Grow(t.Context(), 0))
+	}
+	cuts := 0
+	for ended := false; !ended; cuts++ {
+		left := cuts
+		opt := w.opt
+		opt.Store = failing{w.store, &left}
+		cut, err := archive.Open(t.Context(), opt)
+		w.must(err)
+		ended = cut.Work(t.Context()) == nil
+		if ended && len(w.store.Retired()) > 0 {
+			w.now, ended = w.now.Add(2*time.Hour), cut.Work(t.Context()) == nil // what was replaced is deleted
+		}
+		w.is, err = archive.Open(t.Context(), w.opt)
+		w.must(err)
+		w.check()
+	}
+	w.clear()
+	w.check()
+	held, _ := w.is.Size()
+	if live, _ := w.store.Layout(); len(live) != 4 || held != len(w.events) || cuts < 8 {
+		t.Errorf("%d live partitions, %d events in the archive after %d cuts", len(live), held, cuts)
+	}
+}
+
+// TestRetention: what has had its time goes; what an open stay needs, and the kinds without a limit, stay.
+func TestRetention(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	w := newWorld(t)
+	w.opt.Retention = map[events.Kind]time.Duration{events.Admission: year, events.Discharge: year, events.Attendance: 2 * year}
+	w.reopen()
+	stay := func(id string) func(*events.Event) { return func(e *events.Event) { e.Stay = id } }
+	in := w.publish("p-ended", "in", events.Admission, stay("s1"))
+	out := w.publish("p-ended", "out", events.Discharge, stay("s1"))
+	open := w.publish("p-open", "in", events.Admission, stay("s2"))
+	fall := w.publish("p-open", "fall", events.Fall)
+	w.turn()
+	there := func(st events.Stored) bool {
+		_, err := w.is.Find(t.Context(), st.Record.Event.ID)
+		return err == nil
+	}
+	for _, c := range []struct {
+		after time.Duration
+		want  [4]bool
+	}{{year + year/2, [4]bool{true, true, true, true}}, {year, [4]bool{false, false, true, true}}, {9 * year, [4]bool{false, false, true, true}}} {
+		w.now = w.now.Add(c.after)
+		w.clear()
+		if got := [4]bool{there(in), there(out), there(open), there(fall)}; got != c.want {
+			t.Errorf("%v later: admission, discharge, open admission, fall are there: %v, want %v", c.after, got, c.want)
+		}
+	}
+	w.publish("p-open", "out", events.Discharge, stay("s2"))
+	w.now = w.now.Add(year)
+	w.clear()
+	if there(open) || !there(fall) {
+		t.Error("after the discharge the admission is still there, or the fall is not")
+	}
+}

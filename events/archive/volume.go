@@ -1,0 +1,273 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/bits-and-blooms/bloom/v3"
+
+	"carehub/events"
+)
+
+const (
+	pageSize  = 512 << 10 // bytes of a page before it is compressed, unless one event has more
+	partSize  = 512 << 10 // bytes of one part of a volume
+	falseHits = 0.001     // of look-ups for an event that a volume does not hold, how many read a page in vain
+)
+
+// info is what the archive's record says of a volume. The shape is a promise.
+type info struct {
+	Number int    `json:"n"`
+	Level  int    `json:"level"` // how often its events were merged
+	Events int    `json:"events"`
+	Bytes  int64  `json:"bytes"`
+	Pages  int    `json:"pages"`
+	Index  extent `json:"index"`  // the first shelf and the extent of each page, as compressed JSON
+	Filter extent `json:"filter"` // a Bloom filter of ids, patients and kinds of patients
+	// Oldest is when the oldest event of each kind was recorded; Swept when the volume was last looked through for events
+	// that have had their time.
+	Oldest map[events.Kind]time.Time `json:"oldest"`
+	Swept  time.Time                 `json:"swept,omitzero"`
+}
+
+// extent is where in a volume something is: its first part, counted from 1, and how many there are.
+type extent struct {
+	First uint64 `json:"f"`
+	Parts int    `json:"n"`
+}
+
+// leaf is a page in a volume's index.
+type leaf struct {
+	Shelf string `json:"k"` // of its first event
+	extent
+}
+
+// pages is where volumes are kept.
+type pages interface {
+	CreateVolume(ctx context.Context, v int) error
+	AppendVolume(ctx context.Context, v int, last uint64, parts [][]byte) error
+	ReadVolume(ctx context.Context, v int, first uint64, n int) ([]byte, error)
+	DropVolume(ctx context.Context, v int) error
+	Volumes(ctx context.Context) ([]int, error)
+}
+
+// volume is a part of the archive that does not change, open for reading: its events by shelf, and there in the order of
+// acceptance.
+type volume struct {
+	info
+	in     pages
+	index  []leaf
+	filter *bloom.BloomFilter
+}
+
+func openVolume(ctx context.Context, in pages, about info) (*volume, error) {
+	v := &volume{info: about, in: in, filter: &bloom.BloomFilter{}}
+	index, err := v.read(ctx, about.Index)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(index, &v.index); err != nil || len(v.index) != about.Pages {
+		return nil, unreadable(err)
+	}
+	filter, err := in.ReadVolume(ctx, about.Number, about.Filter.First, about.Filter.Parts)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := v.filter.ReadFrom(bytes.NewReader(filter)); err != nil {
+		return nil, unreadable(err)
+	}
+	return v, nil
+}
+
+// read returns what was compressed at an extent.
+func (v *volume) read(ctx context.Context, at extent) ([]byte, error) {
+	b, err := v.in.ReadVolume(ctx, v.Number, at.First, at.Parts)
+	if err != nil {
+		return nil, err
+	}
+	return expand(b)
+}
+
+func (v *volume) page(ctx context.Context, n int) ([]entry, error) {
+	b, err := v.read(ctx, v.index[n].extent)
+	if err != nil {
+		return nil, err
+	}
+	return split(b)
+}
+
+// mayHold reports whether the volume may hold something under a key: an id, a patient, or a patient's kind of event.
+func (v *volume) mayHold(key string) bool { return v.filter.TestString(key) }
+
+func kindKey(patient string, kind events.Kind) string { return patient + " " + string(kind) }
+
+// backwards calls fn with the events of a shelf, the newest first, until it says no.
+func (v *volume) backwards(ctx context.Context, shelf string, fn func(outline, entry) (more bool, err error)) error {
+	for n := v.lastPage(shelf); n >= 0; n-- {
+		all, err := v.page(ctx, n)
+		if err != nil {
+			return err
+		}
+		for _, e := range slices.Backward(all) {
+			o, err := e.outline()
+			if err != nil {
+				return err
+			}
+			if o.shelf() != shelf {
+				continue
+			}
+			if more, err := fn(o, e); err != nil || !more {
+				return err
+			}
+		}
+		if v.index[n].Shelf < shelf {
+			return nil // what is before this page is of shelves before
+		}
+	}
+	return nil
+}
+
+// lastPage is the last page that may hold something of a shelf, -1 if none does.
+func (v *volume) lastPage(shelf string) int {
+	return sort.Search(len(v.index), func(i int) bool { return v.index[i].Shelf > shelf }) - 1
+}
+
+func (o outline) shelf() string { return shelf(o.Record.Event.Patient, o.Record.Event.ID) }
+
+// writer makes a volume of events that come by shelf and, within it, in the order of acceptance.
+type writer struct {
+	info
+	in     pages
+	last   uint64 // part written or waiting
+	index  []leaf
+	filter *bloom.BloomFilter
+	page   []byte   // the open page
+	queue  [][]byte // parts to write
+	queued int      // bytes
+	sum    uint64   // of the entries
+	paced  func(context.Context) error
+}
+
+// batchSize is how many bytes are written at once.
+const batchSize = 4 << 20
+
+// newWriter begins a volume of at most so many events.
+func newWriter(ctx context.Context, in pages, about info, most int, paced func(context.Context) error) (*writer, error) {
+	about.Oldest = map[events.Kind]time.Time{}
+	keys := uint(most + most/2 + 1) // #nosec G115 -- a positive count; beside its id an event has two keys, which patients share
+	w := &writer{info: about, in: in, filter: bloom.NewWithEstimates(keys, falseHits), paced: paced}
+	return w, in.CreateVolume(ctx, about.Number)
+}
+
+func (w *writer) add(ctx context.Context, o outline, e entry) error {
+	if len(w.page) == 0 {
+		w.index = append(w.index, leaf{Shelf: o.shelf()})
+	}
+	w.page = e.appendTo(w.page)
+	w.Events++
+	w.sum += e.sum()
+	ev := o.Record.Event
+	for _, key := range []string{ev.ID, ev.Patient, kindKey(ev.Patient, ev.Kind)} {
+		w.filter.AddString(key)
+	}
+	if first, ok := w.Oldest[ev.Kind]; !ok || ev.Recorded.Before(first) {
+		w.Oldest[ev.Kind] = ev.Recorded
+	}
+	if len(w.page) < pageSize {
+		return nil
+	}
+	return w.closePage(ctx)
+}
+
+func (w *writer) closePage(ctx context.Context) error {
+	if len(w.page) == 0 {
+		return nil
+	}
+	at, err := w.write(ctx, compress(w.page))
+	w.index[len(w.index)-1].extent = at
+	w.page = w.page[:0]
+	return err
+}
+
+// write queues b as parts, and writes the queue when there is enough of it.
+func (w *writer) write(ctx context.Context, b []byte) (extent, error) {
+	at := extent{First: w.last + 1}
+	for part := range slices.Chunk(b, partSize) {
+		w.queue = append(w.queue, part)
+		w.queued += len(part)
+		w.last++
+		at.Parts++
+	}
+	w.Bytes += int64(len(b))
+	if w.queued < batchSize {
+		return at, nil
+	}
+	return at, w.flush(ctx)
+}
+
+func (w *writer) flush(ctx context.Context) error {
+	err := w.in.AppendVolume(ctx, w.Number, w.last-uint64(len(w.queue)), w.queue)
+	w.queue, w.queued = nil, 0
+	if err != nil {
+		return err
+	}
+	return w.paced(ctx)
+}
+
+// finish writes index and filter, and reads everything again to see that it is all there.
+func (w *writer) finish(ctx context.Context) (*volume, error) {
+	if err := w.closePage(ctx); err != nil {
+		return nil, err
+	}
+	w.Pages = len(w.index)
+	index, err := json.Marshal(w.index)
+	if err != nil {
+		return nil, err
+	}
+	if w.Index, err = w.write(ctx, compress(index)); err != nil {
+		return nil, err
+	}
+	var filter bytes.Buffer
+	if _, err := w.filter.WriteTo(&filter); err != nil {
+		return nil, err
+	}
+	if w.Filter, err = w.write(ctx, filter.Bytes()); err != nil {
+		return nil, err
+	}
+	if err := w.flush(ctx); err != nil {
+		return nil, err
+	}
+	return w.verify(ctx)
+}
+
+func (w *writer) verify(ctx context.Context) (*volume, error) {
+	v, err := openVolume(ctx, w.in, w.info)
+	if err != nil {
+		return nil, err
+	}
+	count, sum := 0, uint64(0)
+	for n := range v.index {
+		all, err := v.page(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range all {
+			count++
+			sum += e.sum()
+		}
+		if n%16 == 15 {
+			if err := w.paced(ctx); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if count != w.Events || sum != w.sum {
+		return nil, unreadable(errors.New("a volume is not as it was written"))
+	}
+	return v, nil
+}
