@@ -24,6 +24,7 @@ const (
 	atHeader      = `","resource":{"resourceType":"MessageHeader","id":"`
 	atDestination = `"destination":[`
 	afterwards    = `],"sender":`
+	nextEntry     = `,{"fullUrl":`
 
 	uuidLength = 36
 )
@@ -38,24 +39,30 @@ type Envelope struct {
 // not write, or one about another event.
 func Open(stored []byte, event string) (Envelope, error) {
 	e := Envelope{event: event}
-	if !bytes.HasPrefix(stored, []byte(atBundle)) || bytes.Count(stored, []byte(eventURN(event))) != 1 {
+	head, _, whole := bytes.Cut(stored, []byte(afterwards)) // the rest is long, and has none of the places
+	if !whole || !bytes.HasPrefix(head, []byte(atBundle)) || bytes.Count(head, []byte(eventUUID(event))) != 1 {
 		return e, unaddressable("not a stored message of this event")
 	}
-	rest := stored
+	rest := head
 	for i, marker := range []string{atBundle, atEntry, atHeader, atDestination} {
-		at := bytes.Index(rest, []byte(marker))
-		n := uuidLength
+		at, n := bytes.Index(rest, []byte(marker))+len(marker), uuidLength
 		if marker == atDestination {
-			n = bytes.Index(rest[max(at, 0):], []byte(afterwards)) - len(marker)
+			n = len(rest) - at
 		}
-		if at += len(marker); bytes.Count(rest, []byte(marker)) != 1 || n < 0 || at+n > len(rest) {
+		if bytes.Count(rest, []byte(marker)) != 1 || at+n > len(rest) {
 			return e, unaddressable("place not found exactly once: " + marker)
 		}
 		e.pieces[i], rest = rest[:at], rest[at+n:]
 	}
-	e.pieces[4] = rest
+	e.pieces[4] = stored[len(head):]
+	if header, _, _ := bytes.Cut(e.pieces[4], []byte(nextEntry)); bytes.Contains(header, []byte(atDestination)) {
+		return e, unaddressable("more than one destination")
+	}
 	return e, nil
 }
+
+// destinations is what goes into the last place; the models always marshal.
+var destinations, _ = newTemplate(r4.MessageHeaderDestination{Name: new(slot(0)), Endpoint: slot(1)})
 
 // To returns the message as it goes to one recipient: a Bundle.id and MessageHeader.id of its own, derived from event and
 // recipient, and the recipient as destination. Every other byte is as stored.
@@ -63,20 +70,18 @@ func (e Envelope) To(to Destination) ([]byte, error) {
 	if to.Endpoint == "" {
 		return nil, unaddressable("the destination has no endpoint")
 	}
-	destination, err := marshal(r4.MessageHeaderDestination{Name: new(clean(to.Name)), Endpoint: to.Endpoint})
-	if err != nil {
-		return nil, err
-	}
-	bundle, message := bundleID(e.event, to.Recipient), messageID(e.event, to.Recipient)
-	size := len(destination) + 3*uuidLength
+	values := [...]string{clean(to.Name), to.Endpoint}
+	var f filling
+	size := 3*uuidLength + destinations.fill(&f, func(i int) string { return values[i] })
 	for _, p := range e.pieces {
 		size += len(p)
 	}
+	bundle, message := bundleID(e.event, to.Recipient), messageID(e.event, to.Recipient)
 	out := make([]byte, 0, size)
 	out = append(append(out, e.pieces[0]...), bundle...)
 	out = append(append(out, e.pieces[1]...), message...)
 	out = append(append(out, e.pieces[2]...), message...)
-	out = append(append(out, e.pieces[3]...), destination...)
+	out = destinations.append(append(out, e.pieces[3]...), &f)
 	return append(out, e.pieces[4]...), nil
 }
 

@@ -24,7 +24,8 @@ func EncodeAlarm(a Alarm) ([]byte, error) {
 	if err := a.check(); err != nil {
 		return nil, err
 	}
-	ids := hubIDs(a.Hub, a.ID)
+	ids := messageIDs(a.Hub, a.ID)
+	ids.ofHub(a.Hub)
 	entries := []entry{
 		{urn(ids.header), a.header(ids)},
 		{urn(ids.communication), a.communication(ids)},
@@ -32,7 +33,7 @@ func EncodeAlarm(a Alarm) ([]byte, error) {
 		{urn(ids.device), device(a.Hub, ids.device)},
 		{urn(ids.provenance), a.provenance(ids)},
 	}
-	return marshal(newBundle(a.ID, a.Recorded, nil, entries))
+	return marshal(newBundle(ids, *instant(a.Recorded), nil, entries))
 }
 
 func (a Alarm) check() error {

@@ -114,6 +114,9 @@ func cleanHub(h events.Sender) events.Sender {
 // and any white space that is not one of those (FHIR R4, 2.24.0.1). A bad byte becomes U+FFFD. The words stay readable,
 // and a carer's event is not refused for a byte that nobody saw.
 func clean(s string) string {
+	if plain(s) {
+		return strings.TrimSpace(s)
+	}
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		switch {
 		case r == '\t', r == '\n', r == '\r':
@@ -123,4 +126,14 @@ func clean(s string) string {
 		}
 		return r
 	}, s))
+}
+
+// plain reports whether s is printable ASCII, as most texts are.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }

@@ -146,7 +146,7 @@ func (c *contents) add(kind, fullURL string, resource []byte) error {
 
 // checkIdentity holds the bundle's identifier against the event id, which is in the communication.
 func (c *contents) checkIdentity(event string) error {
-	if c.bundle.Identifier == nil || text(c.bundle.Identifier.Value) != eventURN(event) {
+	if c.bundle.Identifier == nil || text(c.bundle.Identifier.Value) != urn(eventUUID(event)) {
 		return invalid("the message's identifier is not that of its event")
 	}
 	return nil

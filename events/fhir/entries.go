@@ -2,22 +2,21 @@ package fhir
 
 import (
 	"strings"
-	"time"
 
 	"carehub/events"
 
 	r4 "github.com/samply/golang-fhir-models/fhir-models/fhir"
 )
 
-func newBundle(event string, recorded time.Time, meta *r4.Meta, entries []entry) bundle {
+func newBundle(ids references, recorded string, meta *r4.Meta, entries []entry) bundle {
 	return bundle{
 		ResourceType: "Bundle",
 		OtherBundle: r4.OtherBundle{
-			Id:         new(bundleID(event, "")),
+			Id:         &ids.bundle,
 			Meta:       meta,
-			Identifier: new(identifier("urn:ietf:rfc:3986", eventURN(event))),
+			Identifier: new(identifier("urn:ietf:rfc:3986", urn(ids.event))),
 			Type:       r4.BundleTypeMessage,
-			Timestamp:  instant(recorded),
+			Timestamp:  &recorded,
 		},
 		Entry: entries,
 	}
@@ -47,22 +46,22 @@ func newHeader(h events.Sender, ids references, title string) messageHeader {
 	}}
 }
 
-func (m Message) header(ids references) messageHeader {
+func (m *draft) header() messageHeader {
 	s := shapes[m.Event.Kind]
-	h := newHeader(m.Hub, ids, m.title())
+	h := newHeader(m.Hub, m.ids, m.title())
 	h.Meta = m.meta(headerProfile)
 	h.EventCoding = s.event
 	h.Reason = s.reason
 	if m.Event.Kind == events.Fall {
-		h.Focus = []r4.Reference{named(ids.condition, m.title()), ref(ids.communication)}
+		h.Focus = []r4.Reference{named(m.ids.condition, m.title()), ref(m.ids.communication)}
 	} else {
-		h.Focus = []r4.Reference{named(ids.encounter, m.title())}
+		h.Focus = []r4.Reference{named(m.ids.encounter, m.title())}
 	}
 	return h
 }
 
 // meta carries the event's flags, on a test also HL7's code for test data, on bundle and header alike.
-func (m Message) meta(profile string) *r4.Meta {
+func (m *draft) meta(profile string) *r4.Meta {
 	out := &r4.Meta{Profile: []string{profile}}
 	for _, f := range m.Event.Flags {
 		out.Tag = append(out.Tag, coding(m.Hub.URL+flagCodes, string(f), ""))
@@ -74,15 +73,15 @@ func (m Message) meta(profile string) *r4.Meta {
 }
 
 // encounter is the stay. Its id and identifier are those of the stay, so that the discharge is seen to end the admission.
-func (m Message) encounter(ids references) encounter {
+func (m *draft) encounter() encounter {
 	s := shapes[m.Event.Kind]
 	e := r4.OtherEncounter{
-		Id:      &ids.encounter,
+		Id:      &m.ids.encounter,
 		Text:    narrative(m.title()),
 		Status:  s.status,
 		Class:   s.class,
 		Type:    []r4.CodeableConcept{s.encounter},
-		Subject: new(named(ids.patient, m.Patient.Name)),
+		Subject: new(named(m.ids.patient, m.Patient.Name)),
 	}
 	if m.Event.Ends == events.Attendance {
 		e.Class = shapes[events.Attendance].class
@@ -91,16 +90,16 @@ func (m Message) encounter(ids references) encounter {
 		e.Identifier = []r4.Identifier{identifier(m.Hub.URL+stayIDs, m.Event.Stay)}
 	}
 	if m.Event.Kind == events.Discharge {
-		e.Period = &r4.Period{End: instant(m.Event.Occurred)}
+		e.Period = &r4.Period{End: &m.occurred.instant}
 	} else {
-		e.Period = &r4.Period{Start: instant(m.Event.Occurred)}
+		e.Period = &r4.Period{Start: &m.occurred.instant}
 	}
 	if m.Event.Because == events.Fall {
 		e.ReasonCode = []r4.CodeableConcept{fall}
-		e.ReasonReference = []r4.Reference{ref(ids.condition)}
+		e.ReasonReference = []r4.Reference{ref(m.ids.condition)}
 	}
 	if m.Event.Place != "" {
-		e.Location = []r4.EncounterLocation{{Location: named(ids.location, m.Event.Place)}}
+		e.Location = []r4.EncounterLocation{{Location: named(m.ids.location, m.Event.Place)}}
 	}
 	return encounter{"Encounter", e}
 }
@@ -113,35 +112,35 @@ var (
 )
 
 // condition is the fall. When it led to a stay, nobody has said when it was.
-func (m Message) condition(ids references) condition {
+func (m *draft) condition() condition {
 	c := r4.OtherCondition{
-		Id:                 &ids.condition,
+		Id:                 &m.ids.condition,
 		Text:               narrative(m.mark() + "Fall, not clinically confirmed"),
 		ClinicalStatus:     &active,
 		VerificationStatus: &unconfirmed,
 		Category:           []r4.CodeableConcept{problem},
 		Code:               &fall,
-		Subject:            ref(ids.patient),
-		RecordedDate:       instant(m.Event.Recorded),
+		Subject:            ref(m.ids.patient),
+		RecordedDate:       &m.recorded.instant,
 	}
 	if m.Event.Kind == events.Fall {
-		c.OnsetDateTime = instant(m.Event.Occurred)
+		c.OnsetDateTime = &m.occurred.instant
 	} else {
 		c.Category = []r4.CodeableConcept{diagnosis}
-		c.Encounter = new(ref(ids.encounter))
+		c.Encounter = new(ref(m.ids.encounter))
 	}
 	if m.By.Kind == events.Carer { // R4 lets no organisation assert a condition
-		c.Asserter = new(ref(ids.by))
+		c.Asserter = new(ref(m.ids.by))
 	}
 	return condition{"Condition", c}
 }
 
-func (m Message) patient(ids references) patient {
+func (m *draft) patient() patient {
 	p := r4.OtherPatient{
-		Id:         &ids.patient,
+		Id:         &m.ids.patient,
 		Text:       narrative(m.whom()),
 		Identifier: []r4.Identifier{identifier(m.Hub.URL+patientIDs, m.Patient.ID)},
-		Name:       names(m.Patient.Name),
+		Name:       names(m.Patient.Name, m.patientName),
 		BirthDate:  optional(m.Patient.Born),
 		Gender:     genders[m.Patient.Gender],
 	}
@@ -166,34 +165,32 @@ func nhsIdentifier(number string) r4.Identifier {
 	return id
 }
 
-// names keeps the name as written, and for systems that want parts takes the last word as the family name.
-func names(full string) []r4.HumanName {
-	words := strings.Fields(full)
-	if len(words) == 0 {
+// names keeps the name as written, and beside it its parts.
+func names(full string, parts name) []r4.HumanName {
+	if full == "" {
 		return nil
 	}
-	last := len(words) - 1
-	return []r4.HumanName{{Text: &full, Family: &words[last], Given: words[:last]}}
+	return []r4.HumanName{{Text: &full, Family: &parts.family, Given: parts.given}}
 }
 
 var carerRole = []r4.Coding{coding(personRoles, "Carer", "Carer of patient")}
 
-func (m Message) carer(ids references) relatedPerson {
+func (m *draft) carer() relatedPerson {
 	return relatedPerson{"RelatedPerson", r4.OtherRelatedPerson{
-		Id:           &ids.by,
+		Id:           &m.ids.by,
 		Text:         narrative(m.reporter()),
 		Identifier:   []r4.Identifier{identifier(m.Hub.URL+carerIDs, m.By.ID)},
 		Active:       new(true),
-		Patient:      ref(ids.patient),
+		Patient:      ref(m.ids.patient),
 		Relationship: []r4.CodeableConcept{{Coding: carerRole, Text: optional(m.By.Relationship)}},
-		Name:         names(m.By.Name),
+		Name:         names(m.By.Name, m.byName),
 		Telecom:      contacts(m.By.Phone, ""),
 	}}
 }
 
-func (m Message) system(ids references) organizationResource {
+func (m *draft) system() organizationResource {
 	return organizationResource{"Organization", r4.OtherOrganization{
-		Id:         &ids.by,
+		Id:         &m.ids.by,
 		Text:       narrative(m.reporter()),
 		Identifier: []r4.Identifier{identifier(m.Hub.URL+systemIDs, m.By.ID)},
 		Active:     new(true),
@@ -236,9 +233,9 @@ func contacts(phone, email string) []r4.ContactPoint {
 	return out
 }
 
-func (m Message) location(ids references) location {
+func (m *draft) location() location {
 	return location{"Location", r4.OtherLocation{
-		Id:   &ids.location,
+		Id:   &m.ids.location,
 		Text: narrative(m.Event.Place),
 		Name: &m.Event.Place,
 		Mode: new(r4.LocationModeInstance),
@@ -256,30 +253,30 @@ var (
 )
 
 // communication says it all again in plain words, for a person.
-func (m Message) communication(ids references) communication {
+func (m *draft) communication() communication {
 	lines := m.lines()
 	c := r4.OtherCommunication{
-		Id:         &ids.communication,
+		Id:         &m.ids.communication,
 		Text:       narrative(append(lines, m.quote())...),
 		Identifier: []r4.Identifier{identifier(m.Hub.URL+eventIDs, m.Event.ID)},
 		Status:     r4.EventStatusCompleted,
 		Category:   notification,
 		Priority:   priorities[m.Urgency],
-		Subject:    new(ref(ids.patient)),
-		Sent:       instant(m.Event.Recorded),
-		Sender:     new(named(ids.by, m.By.Name)),
+		Subject:    new(ref(m.ids.patient)),
+		Sent:       &m.recorded.instant,
+		Sender:     new(named(m.ids.by, m.By.Name)),
 	}
 	if m.Event.Kind == events.Fall {
-		c.About = []r4.Reference{ref(ids.condition)}
+		c.About = []r4.Reference{ref(m.ids.condition)}
 		if m.Event.Place != "" {
-			c.About = append(c.About, ref(ids.location))
+			c.About = append(c.About, ref(m.ids.location))
 		}
 	} else {
-		c.About = []r4.Reference{ref(ids.encounter)}
-		c.Encounter = new(ref(ids.encounter))
+		c.About = []r4.Reference{ref(m.ids.encounter)}
+		c.Encounter = new(ref(m.ids.encounter))
 	}
 	if m.Event.Said != nil {
-		c.Extension = []r4.Extension{{Url: m.Hub.URL + saidExtension, ValueDateTime: instant(*m.Event.Said)}}
+		c.Extension = []r4.Extension{{Url: m.Hub.URL + saidExtension, ValueDateTime: &m.said.instant}}
 	}
 	payloads := []payload{{strings.Join(lines, "\n")}}
 	if m.Event.Words != "" {
@@ -294,19 +291,19 @@ var (
 )
 
 // provenance says who said it, and that the hub put it into this form.
-func (m Message) provenance(ids references) provenance {
-	target := ids.encounter
+func (m *draft) provenance() provenance {
+	target := m.ids.encounter
 	if m.Event.Kind == events.Fall {
-		target = ids.condition
+		target = m.ids.condition
 	}
 	return provenance{"Provenance", r4.OtherProvenance{
-		Id:       &ids.provenance,
+		Id:       &m.ids.provenance,
 		Text:     narrative(m.reporter() + " Put into this form by " + m.Hub.Name + "."),
-		Target:   []r4.Reference{ref(ids.communication), ref(target)},
-		Recorded: *instant(m.Event.Recorded),
+		Target:   []r4.Reference{ref(m.ids.communication), ref(target)},
+		Recorded: m.recorded.instant,
 		Agent: []r4.ProvenanceAgent{
-			{Type: &informant, Who: ref(ids.by)},
-			{Type: &assembler, Who: ref(ids.hub)},
+			{Type: &informant, Who: ref(m.ids.by)},
+			{Type: &assembler, Who: ref(m.ids.hub)},
 		},
 	}}
 }

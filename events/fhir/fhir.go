@@ -32,37 +32,7 @@ func Encode(m Message) ([]byte, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	return marshal(m.bundle())
-}
-
-// bundle puts the entries in order: the header, what it is about, then who and where (FHIR R4, 2.4.2).
-func (m Message) bundle() bundle {
-	ids := m.ids()
-	entries := make([]entry, 0, 10)
-	add := func(id string, resource any) {
-		entries = append(entries, entry{FullUrl: urn(id), Resource: resource})
-	}
-	add(ids.header, m.header(ids))
-	if m.Event.Kind != events.Fall {
-		add(ids.encounter, m.encounter(ids))
-	}
-	if m.fell() {
-		add(ids.condition, m.condition(ids))
-	}
-	add(ids.communication, m.communication(ids))
-	add(ids.patient, m.patient(ids))
-	if m.By.Kind == events.Carer {
-		add(ids.by, m.carer(ids))
-	} else {
-		add(ids.by, m.system(ids))
-	}
-	add(ids.hub, organization(m.Hub, ids.hub))
-	add(ids.device, device(m.Hub, ids.device))
-	if m.Event.Place != "" {
-		add(ids.location, m.location(ids))
-	}
-	add(ids.provenance, m.provenance(ids))
-	return newBundle(m.Event.ID, m.Event.Recorded, m.meta(bundleProfile), entries)
+	return m.draft().encode()
 }
 
 // fell reports whether a fall is what happened, or what led to it.
@@ -70,48 +40,11 @@ func (m Message) fell() bool {
 	return m.Event.Kind == events.Fall || m.Event.Because == events.Fall
 }
 
-// references holds the id of every resource that a message may have. Those of people and stays are the same in all
-// messages of one hub; the hub's URL is in each, since another hub may use the same pseudonym for another patient.
-type references struct {
-	header, encounter, condition, communication, patient, by, hub, device, location, provenance string
-}
-
-func (m Message) ids() references {
-	ev, hub := m.Event, m.Hub.URL
-	ids := hubIDs(m.Hub, ev.ID)
-	stay := ev.Stay
-	if stay == "" {
-		stay = ev.ID
-	}
-	ids.encounter = events.UUID("encounter", hub, stay)
-	ids.condition = events.UUID("condition", hub, ev.ID)
-	ids.patient = events.UUID("patient", hub, m.Patient.ID)
-	ids.location = events.UUID("location", hub, ev.ID)
-	if m.By.Kind == events.Carer {
-		// A RelatedPerson is somebody in relation to one patient.
-		ids.by = events.UUID("carer", hub, m.By.ID, m.Patient.ID)
-	} else {
-		ids.by = events.UUID("system", hub, m.By.ID)
-	}
-	return ids
-}
-
-// hubIDs are the ids that every message has, those of alarms too.
-func hubIDs(h events.Sender, event string) references {
-	return references{
-		header:        messageID(event, ""),
-		communication: events.UUID("communication", h.URL, event),
-		hub:           events.UUID("organization", h.URL),
-		device:        events.UUID("device", h.URL),
-		provenance:    events.UUID("provenance", h.URL, event),
-	}
-}
-
 // The three ids of a message (Da Vinci Alerts): the envelope's and the message's own, both per recipient, and that of the
 // care event, which is the same for everyone.
 func bundleID(event, recipient string) string  { return events.UUID("bundle", event, recipient) }
 func messageID(event, recipient string) string { return events.UUID("message", event, recipient) }
-func eventURN(event string) string             { return urn(events.UUID("event", event)) }
+func eventUUID(event string) string            { return events.UUID("event", event) }
 
 // marshal writes compact JSON in which & < > stay as they are.
 func marshal(v any) ([]byte, error) {

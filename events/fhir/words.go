@@ -38,25 +38,25 @@ func (m Message) title() string { return m.mark() + shapes[m.Event.Kind].title }
 
 // lines say what happened, when, where, who says so, and what to beware of. Three times are three things: when it
 // happened, when it was logged, and when the message was sent, which is for the transport to say (hazard: stale event).
-func (m Message) lines() []string {
+func (m *draft) lines() []string {
 	ev := m.Event
 	out := make([]string, 0, 8)
 	what := cmp.Or(m.Patient.Name, "The patient") + " " + shapes[ev.Kind].sentence
 	if ev.Because == events.Fall {
 		what += " because of a fall"
 	}
-	out = append(out, m.mark()+what+".", "When: "+when(ev.Occurred)+".")
+	out = append(out, m.mark()+what+".", "When: "+m.occurred.words+".")
 	if ev.Place != "" {
 		out = append(out, "Where: "+ev.Place)
 	}
-	out = append(out, m.reporter(), "Logged: "+when(ev.Recorded)+".")
+	out = append(out, m.reporter(), "Logged: "+m.recorded.words+".")
 	for _, f := range ev.Flags {
 		if line := cautions[f]; line != "" {
 			out = append(out, line)
 		}
 	}
 	if ev.Said != nil {
-		out = append(out, "The time given was "+when(*ev.Said)+".")
+		out = append(out, "The time given was "+m.said.words+".")
 	}
 	return out
 }
@@ -98,10 +98,10 @@ func (m Message) quoteMark() string {
 }
 
 // whom identifies the patient.
-func (m Message) whom() string {
+func (m *draft) whom() string {
 	out := cmp.Or(m.Patient.Name, "Name not given")
-	if born, err := time.Parse(time.DateOnly, m.Patient.Born); err == nil {
-		out += ", born " + born.Format("2 January 2006")
+	if m.born != "" {
+		out += ", born " + m.born
 	}
 	if m.Patient.NHSNumber != "" {
 		out += ", NHS number " + m.Patient.NHSNumber + " (not traced)"
