@@ -79,7 +79,7 @@ func benchServer(b *testing.B, door http.Handler) net.Conn {
 	}
 	ctx, stop := context.WithCancel(b.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- serveUntil(ctx, l, door) }()
+	go func() { ended <- serveUntil(ctx, l, door, slog.New(slog.DiscardHandler)) }()
 	conn, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		b.Fatal(err)
