@@ -20,7 +20,7 @@ func TestDrainUnderLoad(t *testing.T) {
 	slow.before = func(_ http.ResponseWriter, r *http.Request) bool {
 		begun.Add(1)
 		select {
-		case <-time.After(100 * time.Millisecond): // slow is what it is
+		case <-time.After(20 * time.Millisecond): // slow is what it is
 			return false
 		case <-r.Context().Done():
 			cut.Add(1)

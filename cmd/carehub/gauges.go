@@ -33,6 +33,7 @@ var (
 	parked     = desc("carehub_parked_deliveries", "Deliveries that wait on disk.", "recipient")
 	endpointUp = desc("carehub_endpoint_up", "0 while this channel of the recipient fails again and again.", "recipient", "channel")
 
+	partitions  = desc("carehub_partitions", "Partitions of the store that may have something to tell. Each is one hub's, which alone shows carehub_partition_…")
 	readUpTo    = desc("carehub_partition_read_sequence", "Sequence of the newest event taken in.", "partition")
 	settledUpTo = desc("carehub_partition_settled_sequence", "Sequence up to which every event is settled or parked.", "partition")
 	unsettled   = desc("carehub_partition_unsettled_events", "Events taken in and not settled yet: what a crash would have read again.", "partition")
@@ -51,7 +52,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe sends all of the above.
 func (gauges) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{buildInfo, configInfo, configLoaded, ready, checkOK, unheard, lost, inFlight, pending, oldest, parked,
-		endpointUp, readUpTo, settledUpTo, unsettled, unread, storeUsed, storeLimit, diskFree, diskSize} {
+		endpointUp, partitions, readUpTo, settledUpTo, unsettled, unread, storeUsed, storeLimit, diskFree, diskSize} {
 		to <- d
 	}
 }
@@ -75,6 +76,8 @@ func (g gauges) Collect(to chan<- prometheus.Metric) {
 	counter(unheard, health.Unheard)
 	counter(lost, health.Lost)
 	g.recipients(gauge)
+	live, _ := g.hub.store.Layout()
+	gauge(partitions, float64(len(live)))
 	for _, p := range health.Partitions {
 		number := strconv.Itoa(p.Partition)
 		gauge(readUpTo, float64(p.Read), number)

@@ -193,8 +193,8 @@ func (e *Engine) persist(ctx context.Context, what string, do func(context.Conte
 		bounded, cancel := context.WithTimeout(ctx, e.opt.AttemptTimeout)
 		err := do(bounded)
 		cancel()
-		if err == nil {
-			return nil
+		if err == nil || ctx.Err() != nil { // stopping is no failure
+			return err
 		}
 		e.opt.Slog.Error(what, "error", events.KindOf(err), "attempt", n)
 		select {
