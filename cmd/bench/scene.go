@@ -37,7 +37,7 @@ func prepare(ctx context.Context, s settings) (b *bench, err error) {
 		return nil, err
 	}
 	b.carehub = filepath.Join(b.dir, "carehub")
-	build := exec.CommandContext(ctx, "go", "build", "-o", b.carehub, "./cmd/carehub") // #nosec G204 -- our own program
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", b.carehub, "./cmd/carehub") // #nosec G204 -- our own program
 	if out, err := build.CombinedOutput(); err != nil {
 		return b, fmt.Errorf("build carehub: %w\n%s", err, out)
 	}
