@@ -112,6 +112,7 @@ func (r *receivers) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		select {
 		case <-r.released:
 		case <-req.Context().Done():
+			return
 		}
 	}
 	r.take(&r.all[n], req.Header.Get("Webhook-Id"))

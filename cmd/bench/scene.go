@@ -65,7 +65,8 @@ func (b *bench) takeSample(ctx context.Context) (s sample, err error) {
 	if _, err := sc.run(trial{pace: pace{Loggers: 1, Events: 1}}); err != nil {
 		return s, err
 	}
-	return s, sc.receivers.ask(wish{Do: "sample"}, &s)
+	err = sc.receivers.ask(wish{Do: "sample"}, &s)
+	return s, err
 }
 
 // scene is a hub on an empty store, its receivers and its loggers.
@@ -96,7 +97,8 @@ func openReceivers(ctx context.Context, n int) (c *child, addresses []string, er
 	if c, err = startChild(ctx, "receive"); err != nil {
 		return nil, nil, err
 	}
-	return c, addresses, c.ask(wish{Do: "open", Recipients: n}, &addresses)
+	err = c.ask(wish{Do: "open", Recipients: n}, &addresses)
+	return c, addresses, err
 }
 
 func (sc *scene) end() {
