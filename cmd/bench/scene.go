@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"carehub/events"
 )
@@ -107,6 +108,9 @@ func (sc *scene) end() {
 	sc.receivers.end()
 }
 
+// settled is how long a hub may take, after the last arrival, to write down its last outcomes and its cursor.
+const settled = 1200 * time.Millisecond
+
 // run logs events to the hub, waits until all have arrived, and forgets them.
 func (sc *scene) run(t trial) (o outcome, err error) {
 	if t.patients == nil {
@@ -116,7 +120,11 @@ func (sc *scene) run(t trial) (o outcome, err error) {
 		slices.Sort(t.patients)
 	}
 	job := logJob{Pace: t.pace, Hub: sc.hub.address, Token: sc.hub.token, Patients: t.patients, First: sc.events}
-	m := meter{process: sc.hub.process, worker: sc.loggers, receivers: sc.receivers, recipients: sc.town.receivers, deliveryID: events.DeliveryID}
+	m := meter{process: sc.hub.process, worker: sc.loggers, receivers: sc.receivers, recipients: sc.town.receivers, deliveryID: events.DeliveryID,
+		after: settled}
+	if sc.b.quick {
+		m.after = 0
+	}
 	o, err = m.measure(t, job)
 	sc.events += o.events
 	return o, err

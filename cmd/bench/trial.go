@@ -36,10 +36,8 @@ type meter struct {
 	receivers  *child
 	recipients int
 	deliveryID func(event, recipient string) string // under which a receiver has an event
+	after      time.Duration                        // the last arrival: what is done until then counts too
 }
-
-// settled is how long the hub may take, after the last arrival, to write down its last outcomes: that counts too.
-const settled = 1200 * time.Millisecond
 
 // measure has the worker do a job, waits until all of it has arrived, and says what it took.
 func (m meter) measure(t trial, job any) (o outcome, err error) {
@@ -77,7 +75,7 @@ func (m meter) carryOut(t trial, job any, o *outcome) (last int64, err error) {
 	if err := m.receivers.ask(wish{Do: "await", Of: t.of, Each: o.events}, &last); err != nil {
 		return 0, err
 	}
-	time.Sleep(settled)
+	time.Sleep(m.after)
 	return last, nil
 }
 
