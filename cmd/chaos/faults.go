@@ -69,6 +69,7 @@ func (s *storm) rage(ctx context.Context, broken <-chan error) error {
 		}
 		f := dice[s.rnd.IntN(len(dice))]
 		s.counts[f.name]++
+		fmt.Fprintln(os.Stderr, time.Now().UTC().Format("15:04:05.000"), f.name)
 		if err := f.does(s, ctx); err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
@@ -101,12 +102,12 @@ func (s *storm) pauseHub(ctx context.Context) error { return s.freeze(ctx, &s.so
 func (s *storm) freeze(ctx context.Context, p *process) error {
 	p.signal(syscall.SIGSTOP)
 	defer p.signal(syscall.SIGCONT)
-	return pause(ctx, s.between(time.Second, 4*time.Second))
+	return pause(ctx, s.between(s.w.gap/4, s.w.gap))
 }
 
 func (s *storm) killReceivers(ctx context.Context) error {
 	s.w.receivers.kill()
-	if err := pause(ctx, s.between(0, 3*time.Second)); err != nil {
+	if err := pause(ctx, s.between(0, s.w.gap)); err != nil {
 		return err
 	}
 	return s.w.receivers.start(ctx)
@@ -116,7 +117,7 @@ func (s *storm) killReceivers(ctx context.Context) error {
 func (s *storm) upset(ctx context.Context) error {
 	is := moods[s.rnd.IntN(len(moods))]
 	s.counts["… "+is]++
-	q := url.Values{"is": {is}, "for": {s.between(time.Second, 6*time.Second).String()}}
+	q := url.Values{"is": {is}, "for": {s.between(s.w.gap/4, 3*s.w.gap/2).String()}}
 	to := "http://" + s.w.door + "/" + s.w.recipient(s.rnd.IntN(s.w.recipients)) + "?" + q.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to, nil)
 	if err != nil {
@@ -142,7 +143,7 @@ func (s *storm) damage(ctx context.Context, wires []*wire) error {
 	default:
 		w.slow(s.between(10*time.Millisecond, 500*time.Millisecond))
 	}
-	return pause(ctx, s.between(time.Second, 4*time.Second))
+	return pause(ctx, s.between(s.w.gap/4, s.w.gap))
 }
 
 func (s *storm) killNATS(ctx context.Context) error {
@@ -159,7 +160,7 @@ func (s *storm) fillDisk(ctx context.Context) error {
 	if err := s.w.disk.fill(); err != nil {
 		return err
 	}
-	err := pause(ctx, s.between(time.Second, 5*time.Second))
+	err := pause(ctx, s.between(s.w.gap/4, s.w.gap))
 	return errors.Join(err, s.w.disk.empty())
 }
 

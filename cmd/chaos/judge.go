@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"runtime"
@@ -37,8 +38,9 @@ type findings struct {
 	Deliveries int            `json:"deliveries"` // different ones that were taken
 	Refused    int            `json:"refused"`    // for good, by the picky one
 	Repeats    int            `json:"repeats"`
-	Worst      repeats        `json:"worst"` // kill, by repeats
-	Oldest     time.Duration  `json:"oldest"`
+	Worst      repeats        `json:"worst"`  // kill, by repeats
+	Oldest     time.Duration  `json:"oldest"` // delivery that a kill made repeat: its age at the kill
+	Pause      time.Duration  `json:"pause"`  // the longest in which one patient's events reached nobody, restarts included
 	Machine    string         `json:"machine"`
 
 	details []string
@@ -85,21 +87,12 @@ func (f *findings) print(out io.Writer, asJSON bool) error {
 	row("repeats", f.Repeats)
 	row("repeats of the worst kill", fmt.Sprintf("%d; in flight or younger than the ledger's interval were %d", f.Worst.Repeats, f.Worst.Exposed))
 	row("oldest delivery repeated after a kill", f.Oldest.Round(time.Millisecond))
-	for _, name := range slices.Sorted(mapKeys(f.Faults)) {
+	row("longest pause", f.Pause.Round(time.Millisecond))
+	for _, name := range slices.Sorted(maps.Keys(f.Faults)) {
 		row(name, f.Faults[name])
 	}
 	row("seed, machine", fmt.Sprintf("%d, %s", f.Seed, f.Machine))
 	return t.Flush()
-}
-
-func mapKeys(m map[string]int) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 // record is the receivers' file, read.
@@ -142,6 +135,18 @@ func (r *record) add(a arrival) {
 	if a.Did == takes || a.Did == crawls {
 		r.took[k] = append(r.took[k], a)
 	}
+}
+
+// pause is the longest time between deliveries of one patient's events, whose partition it speaks for.
+func (r *record) pause() (longest time.Duration) {
+	last := map[string]int64{}
+	for _, a := range r.all {
+		if before, ok := last[a.Patient]; ok {
+			longest = max(longest, time.Duration(a.At-before))
+		}
+		last[a.Patient] = a.At
+	}
+	return longest
 }
 
 // quiet waits until every recipient has dealt with everything acknowledged. Whoever is missing then is for the judge.
@@ -201,6 +206,7 @@ func (w *world) judge(ctx context.Context, l *loggers, s *storm, logged time.Dur
 		}
 	}
 	f.repeated(r, s.kills, w.interval)
+	f.Pause = r.pause()
 	if w.faults != "kill" { // who cuts a connection after taking asks for a repeat: only kills alone have a bound
 		f.Excess = 0
 	}

@@ -42,7 +42,7 @@ func runStrace(ctx context.Context, set settings) error {
 		return err
 	}
 	defer f.Close()
-	t := &trace{written: map[string]write{}, synced: map[string][]call{}, begun: map[string]call{}}
+	t := &trace{written: map[string]written{}, synced: map[string][]call{}, begun: map[string]call{}}
 	if err := t.read(f); err != nil {
 		return err
 	}
@@ -81,9 +81,9 @@ func traceCalls(ctx context.Context, h *hub, file string) (stop func() error, er
 
 // trace is what strace has written. Lines are in the order of what they tell.
 type trace struct {
-	written map[string]write  // by event: the write to a block file
-	synced  map[string][]call // by file: fsyncs that have returned 0
-	begun   map[string]call   // by thread: not ended yet
+	written map[string]written // by event: the write to a block file
+	synced  map[string][]call  // by file: fsyncs that have returned 0
+	begun   map[string]call    // by thread: not ended yet
 	answers int
 	example string
 }
@@ -94,7 +94,7 @@ type call struct {
 	from, to         int
 }
 
-type write struct {
+type written struct {
 	call
 	line string
 }
@@ -154,7 +154,7 @@ func (t *trace) ended(c call, line string) error {
 		t.synced[c.file] = append(t.synced[c.file], c)
 	default:
 		if id := eventID.FindString(c.text); id != "" && strings.Contains(c.file, "EVENTS-") {
-			t.written[id] = write{c, line}
+			t.written[id] = written{c, line}
 		}
 	}
 	return nil

@@ -143,7 +143,7 @@ func (w *world) natsNode(program string, n int, client string, routes []string) 
 	conf := fmt.Sprintf("server_name: %s\nlisten: %q\nhttp: %q\nmax_payload: 2MB\njetstream {store_dir: %q, sync_interval: always}\n",
 		name, client, monitor, filepath.Join(w.dir, name))
 	if len(routes) > 1 {
-		conf += fmt.Sprintf("cluster {name: care, listen: %q, routes: [%s]}\n", strings.TrimPrefix(routes[n], "nats://"), strings.Join(routes, ", "))
+		conf += fmt.Sprintf("cluster {name: care, listen: %q, routes: [%s], no_advertise: true}\n", strings.TrimPrefix(routes[n], "nats://"), strings.Join(routes, ", "))
 	}
 	file := filepath.Join(w.dir, name+".conf")
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
@@ -197,7 +197,7 @@ func (w *world) configure(h *hub, address string) error {
 		for _, wire := range w.natsWires {
 			urls = append(urls, "nats://"+wire.address())
 		}
-		store = "nats: {url: \"" + strings.Join(urls, ",") + "\"}\n"
+		store = fmt.Sprintf("nats: {url: %q, replicas: %d}\n", strings.Join(urls, ","), len(urls))
 	}
 	files := map[string]string{
 		"hub.yaml": "name: Chaos\ncontact: {phone: \"+44 7700 900123\", email: help@hub.example}\nalarms: {notify: [r0]}\n" +

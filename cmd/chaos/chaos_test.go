@@ -1,0 +1,126 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain also is the receivers' process, as main is.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 3 && os.Args[1] == "receive" {
+		exit(receive(os.Args[2], os.Args[3]))
+	}
+	os.Exit(m.Run())
+}
+
+// short is a run that a test suite has the time for.
+func short(t *testing.T, command string, args ...string) settings {
+	t.Helper()
+	t.Cleanup(func() {
+		goleak.VerifyNone(t, goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"))
+	})
+	var s settings
+	if err := s.flags(command).Parse(append([]string{"-patients", "16", "-rate", "100", "-dir", t.TempDir()}, args...)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.check(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestKills(t *testing.T) {
+	kept(t, short(t, "", "-kills", "4", "-gap", "700ms"))
+}
+
+func TestEverythingBreaks(t *testing.T) {
+	kept(t, short(t, "", "-kills", "3", "-gap", "300ms", "-faults", "all"))
+}
+
+// kept runs faults and wants every promise kept.
+func kept(t *testing.T, s settings) {
+	t.Helper()
+	found, err := batter(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := found.broken(); err != nil {
+		t.Error(err)
+	}
+	if found.Events < 50 || found.Deliveries < 4*found.Events-found.Refused {
+		t.Errorf("%d events and %d deliveries prove little", found.Events, found.Deliveries)
+	}
+	t.Logf("%d kills, %d events, %d repeats", found.Kills, found.Events, found.Repeats)
+}
+
+func TestBacklog(t *testing.T) {
+	found, err := park(t.Context(), short(t, "parked", "-n", "1000", "-rest", "100ms"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found.Lost+found.OutOfOrder > 0 {
+		t.Errorf("%d lost, %d out of order", found.Lost, found.OutOfOrder)
+	}
+}
+
+func TestCopies(t *testing.T) {
+	if err := runCopies(t.Context(), short(t, "copy", "-n", "2", "-gap", "1s")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnswerFollowsSync(t *testing.T) {
+	if err := runStrace(t.Context(), short(t, "strace", "-n", "50")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestJudge: whoever judges must be able to say no.
+func TestJudge(t *testing.T) {
+	at := func(ms int) int64 { return time.Unix(1000, 0).Add(time.Duration(ms) * time.Millisecond).UnixNano() }
+	r := &record{first: map[string]arrival{}, took: map[string][]arrival{}, order: map[string][]string{}}
+	for _, a := range []arrival{
+		{At: at(0), To: "r0", Event: "ev-2", Patient: "p-1", Did: takes},
+		{At: at(10), To: "r0", Event: "ev-1", Patient: "p-1", Did: takes},
+		{At: at(20), To: "r0", Event: "ev-3", Patient: "p-1", Did: fails},
+		{At: at(990), To: "r0", Event: "ev-4", Patient: "p-1", Did: takes},
+		{At: at(2000), To: "r0", Event: "ev-1", Patient: "p-1", Did: takes},
+		{At: at(2010), To: "r0", Event: "ev-4", Patient: "p-1", Did: takes},
+	} {
+		r.add(a)
+	}
+	f := &findings{}
+	f.arrivals(r, "r0", "p-1", []ack{{Event: "ev-1"}, {Event: "ev-2"}, {Event: "ev-3"}, {Event: "ev-4"}, {Event: "ev-5"}})
+	killed := time.Unix(1001, 0)
+	f.repeated(r, []kill{{killed, killed.Add(time.Millisecond)}}, 100*time.Millisecond)
+	if f.Lost != 2 || f.OutOfOrder != 1 || f.Excess != 1 || f.Worst != (repeats{2, 1}) || f.broken() == nil {
+		t.Errorf("found %+v", f)
+	}
+}
+
+// TestTrace: an answer before its fsync is found out.
+func TestTrace(t *testing.T) {
+	const id = "ev-0001-abcdefghijklmnopqrstuvwxyz"
+	write := `7 1.0 pwrite64(9</d/EVENTS-0/msgs/1.blk>, "care.0.p-0001.` + id + `.fall", 99, 0) = 99`
+	begun := `7 1.1 fsync(9</d/EVENTS-0/msgs/1.blk> <unfinished ...>`
+	ended := `7 1.3 <... fsync resumed>)         = 0`
+	answer := `8 1.2 write(5<socket:[1]>, "HTTP/1.1 201 Created\r\n\r\n{\"id\":\"` + id + `\"", 99) = 99`
+	for name, c := range map[string]struct {
+		lines []string
+		ok    bool
+	}{
+		"in order":          {[]string{write, begun, ended, answer}, true},
+		"before its end":    {[]string{write, begun, answer, ended}, false},
+		"of the one before": {[]string{begun, write, ended, answer}, false},
+		"never written":     {[]string{begun, ended, answer}, false},
+	} {
+		tr := &trace{written: map[string]written{}, synced: map[string][]call{}, begun: map[string]call{}}
+		if err := tr.read(strings.NewReader(strings.Join(c.lines, "\n"))); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
