@@ -59,7 +59,7 @@ type Server struct {
 }
 
 // MaxConnections is how many connections a channel may open to one endpoint.
-const MaxConnections = 16
+const MaxConnections = 32
 
 // MaxReply is how much of a reply without end a server may get rid of before the channel hangs up. The channel reads far
 // less; the rest is what the kernel's socket buffers hold.

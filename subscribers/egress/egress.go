@@ -29,8 +29,12 @@ const (
 	writeBuffer   = 32 << 10         // bytes; a whole message in one write
 )
 
-// MaxConnections is how many connections are open to one host at a time. Idle ones are kept.
-const MaxConnections = 16
+// MaxConnections is how many connections are open to one host at a time: four recipients with as many attempts in flight as
+// the engine makes to one, so that one of them who hangs leaves the others room. Idle ones are kept, maxIdle in all.
+const (
+	MaxConnections = 32
+	maxIdle        = 1024
+)
 
 var errPrivate = errors.New("neither public nor in egress.allow")
 
@@ -104,6 +108,7 @@ func (g *Guard) client(roots *x509.CertPool, resolver *net.Resolver) *http.Clien
 			HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter},
 			MaxConnsPerHost:        MaxConnections,
 			MaxIdleConnsPerHost:    MaxConnections,
+			MaxIdleConns:           maxIdle,
 			IdleConnTimeout:        idleTimeout,
 			ResponseHeaderTimeout:  answerTimeout,
 			MaxResponseHeaderBytes: maxHeader,
