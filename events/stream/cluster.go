@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 // What a cluster asks for that a server in this process does not: to find out soon that a node is silent, and to try again
 // while it elects another leader, which takes some seconds.
 const (
-	tryFor     = 3 * time.Second // one try
+	tryFor     = 2 * time.Second // one try: what was sent to a leader that is no more is never answered
 	reachFor   = 2 * time.Second // that no node can be reached before a caller hears of it
 	pingEvery  = 2 * time.Second // twice unanswered, the connection moves to another node
 	heartbeats = 2 * time.Second // of a reader's consumer; twice missing, it is made anew
@@ -52,6 +53,25 @@ func (s *Store) persevere(ctx context.Context, do func(context.Context) error) e
 			return err
 		}
 	}
+}
+
+// lastMsg reads the newest message of a subject from the stream's leader. Errors: jetstream.ErrMsgNotFound, Unavailable.
+func (s *Store) lastMsg(ctx context.Context, from jetstream.Stream, subject string) (*jetstream.RawStreamMsg, error) {
+	return s.message(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return from.GetLastMsgForSubject(ctx, subject)
+	})
+}
+
+// message reads one message, again and again while it cannot be read.
+func (s *Store) message(ctx context.Context, read func(context.Context) (*jetstream.RawStreamMsg, error)) (msg *jetstream.RawStreamMsg, err error) {
+	err = s.persevere(ctx, func(ctx context.Context) error {
+		msg, err = read(ctx)
+		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return away(err)
+		}
+		return err
+	})
+	return msg, err
 }
 
 // prepareSoon is prepare, again and again while the cluster is not complete yet, or other hubs make the same streams.

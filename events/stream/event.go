@@ -214,13 +214,9 @@ func (s *Store) last(ctx context.Context, patient, event string, kind events.Kin
 	return events.Stored{}, false, nil
 }
 
-func (s *Store) lastIn(ctx context.Context, l *layout, p int, subject string) (found events.Stored, ok bool, err error) {
-	err = s.persevere(ctx, func(ctx context.Context) error {
-		msg, err := l.events[p].GetLastMsgForSubject(ctx, subject)
-		found, ok, err = s.stored(ctx, p, msg, err)
-		return err
-	})
-	return found, ok, err
+func (s *Store) lastIn(ctx context.Context, l *layout, p int, subject string) (events.Stored, bool, error) {
+	msg, err := s.lastMsg(ctx, l.events[p], subject)
+	return s.stored(ctx, p, msg, err)
 }
 
 // At returns the event at a sequence of a partition; false if there is none: part of a plan, erased, not yet written.
@@ -231,7 +227,7 @@ func (s *Store) At(ctx context.Context, p int, seq uint64) (events.Stored, bool,
 	if seq == 0 || err != nil {
 		return events.Stored{}, false, err
 	}
-	msg, err := from.GetMsg(ctx, seq)
+	msg, err := s.message(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return from.GetMsg(ctx, seq) })
 	return s.stored(ctx, p, msg, err)
 }
 
@@ -256,7 +252,7 @@ func (s *Store) chunk(ctx context.Context, p int) func(string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		msg, err := from.GetLastMsgForSubject(ctx, subject)
+		msg, err := s.lastMsg(ctx, from, subject)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return nil, &events.Error{Kind: events.Internal, Message: "Part of a stored plan is missing.", Err: err}
 		}
@@ -268,16 +264,20 @@ func (s *Store) chunk(ctx context.Context, p int) func(string) ([]byte, error) {
 }
 
 // Last is the newest sequence of a partition, 0 when nothing was ever written to it.
-func (s *Store) Last(ctx context.Context, p int) (uint64, error) {
+func (s *Store) Last(ctx context.Context, p int) (last uint64, err error) {
 	ctx, cancel := bound(ctx, patience)
 	defer cancel()
 	from, err := s.eventsOf(p)
 	if err != nil {
 		return 0, err
 	}
-	info, err := from.Info(ctx)
-	if err != nil {
-		return 0, away(err)
-	}
-	return info.State.LastSeq, nil
+	err = s.persevere(ctx, func(ctx context.Context) error {
+		info, err := from.Info(ctx)
+		if err != nil {
+			return away(err)
+		}
+		last = info.State.LastSeq
+		return nil
+	})
+	return last, err
 }

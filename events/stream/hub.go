@@ -86,12 +86,12 @@ func (s *Store) HubGet(ctx context.Context, key string) (value []byte, revision 
 
 // hubGet is HubGet, except that it gives the revision of a deleted key too.
 func (s *Store) hubGet(ctx context.Context, key string) (value []byte, revision uint64, ok bool, err error) {
-	msg, err := s.hub.GetLastMsgForSubject(ctx, key)
+	msg, err := s.lastMsg(ctx, s.hub, key)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, 0, false, nil
 	}
 	if err != nil {
-		return nil, 0, false, away(err)
+		return nil, 0, false, err
 	}
 	return msg.Data, msg.Sequence, len(msg.Data) > 0, nil
 }
@@ -100,7 +100,7 @@ func (s *Store) hubGet(ctx context.Context, key string) (value []byte, revision 
 // fn with each change as it comes; a deleted key has no value. It returns when ctx ends or the store closes, and before
 // ready also when the store cannot be read.
 func (s *Store) HubWatch(ctx context.Context, prefix string, ready func(), fn func(key string, value []byte)) error {
-	seen, err := list(ctx, s.hub, prefix, func(msg *jetstream.RawStreamMsg) {
+	seen, err := s.list(ctx, s.hub, prefix, func(msg *jetstream.RawStreamMsg) {
 		if len(msg.Data) > 0 {
 			fn(msg.Subject, msg.Data)
 		}

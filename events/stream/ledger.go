@@ -105,12 +105,12 @@ func (s *Store) Get(ctx context.Context, p int, key string) ([]byte, bool, error
 	if err != nil {
 		return nil, false, err
 	}
-	msg, err := from.GetLastMsgForSubject(ctx, key)
+	msg, err := s.lastMsg(ctx, from, key)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, false, nil
 	}
 	if err != nil {
-		return nil, false, away(err)
+		return nil, false, err
 	}
 	return msg.Data, len(msg.Data) > 0, nil
 }
@@ -123,7 +123,7 @@ func (s *Store) List(ctx context.Context, p int, prefix string) ([]events.Entry,
 	if err != nil {
 		return nil, err
 	}
-	_, err = list(ctx, from, prefix, func(msg *jetstream.RawStreamMsg) {
+	_, err = s.list(ctx, from, prefix, func(msg *jetstream.RawStreamMsg) {
 		if len(msg.Data) > 0 { // else its key was deleted
 			found[msg.Subject] = msg.Data
 		}
@@ -146,20 +146,22 @@ func sorted(found map[string][]byte) []events.Entry {
 // list calls fn with the newest message of every subject under prefix, and returns the sequence it has seen all up to.
 // A subject written meanwhile may come again, newer. Messages are asked for one by one because such reads are answered
 // by the stream's leader; a consumer may sit on a replica that is behind.
-func list(ctx context.Context, from jetstream.Stream, prefix string, fn func(*jetstream.RawStreamMsg)) (uint64, error) {
+func (s *Store) list(ctx context.Context, from jetstream.Stream, prefix string, fn func(*jetstream.RawStreamMsg)) (uint64, error) {
 	if !strings.HasSuffix(prefix, ".") {
 		return 0, invalid("A prefix ends with a dot.")
 	}
 	var seen uint64
 	for {
 		bounded, cancel := bound(ctx, patience)
-		msg, err := from.GetMsg(bounded, seen+1, jetstream.WithGetMsgSubject(prefix+">"))
+		msg, err := s.message(bounded, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+			return from.GetMsg(ctx, seen+1, jetstream.WithGetMsgSubject(prefix+">"))
+		})
 		cancel()
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return seen, nil
 		}
 		if err != nil {
-			return seen, away(err)
+			return seen, err
 		}
 		fn(msg)
 		seen = msg.Sequence

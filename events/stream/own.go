@@ -32,18 +32,18 @@ func (l *Leases) record(hub string) []byte {
 
 // ownerOf reads whom a partition belongs to, from the leader of its ledger.
 func (l *Leases) ownerOf(ctx context.Context, p int) (hub string, seq uint64, err error) {
-	ctx, cancel := bound(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	from, err := l.store.ledgerOf(p)
 	if err != nil {
 		return "", 0, err
 	}
-	msg, err := from.GetLastMsgForSubject(ctx, events.OwnSubject(p))
+	msg, err := l.store.lastMsg(ctx, from, events.OwnSubject(p))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return "", 0, nil
 	}
 	if err != nil {
-		return "", 0, away(err)
+		return "", 0, err
 	}
 	var o owner
 	if err := json.Unmarshal(msg.Data, &o); err != nil || o.V != 1 {
@@ -124,27 +124,26 @@ func (l *Leases) put(ctx context.Context, p int, entries []events.Entry) error {
 	return nil
 }
 
-// putSome writes one batch. While another write to the same record is under way the server refuses it for now.
+// putSome writes one batch. One that is not answered is sent again: if it was stored after all, the record's sequence says
+// so, and if it still comes later, it is refused.
 func (l *Leases) putSome(ctx context.Context, p int, h *holding, entries []events.Entry) error {
 	for {
 		if h.gone {
 			return l.fenced(p)
 		}
-		last, err := l.batch(ctx, p, h.seq, entries)
-		switch {
-		case err == nil:
+		try, cancel := context.WithTimeout(ctx, 2*tryFor)
+		last, err := l.batch(try, p, h.seq, entries)
+		cancel()
+		if err == nil {
 			h.seq = last - uint64(len(entries))
 			l.bury(p, h.seq+1, entries)
 			return nil
-		case refused(err):
-			if err := l.resume(ctx, p, h); err != nil {
-				return err
-			}
-		case !hasCode(err, jetstream.JSErrCodeStreamWrongLastSequenceConstant):
+		}
+		if !refused(err) && !electing(err) || pause(ctx) != nil {
 			return err
 		}
-		if err := pause(ctx); err != nil {
-			return unwritten(err)
+		if err := l.resume(ctx, p, h); err != nil {
+			return err
 		}
 	}
 }
@@ -261,6 +260,7 @@ func (l *Leases) free(ctx context.Context, p int, h *holding) error {
 	}
 	h.gone = true
 	l.lose(p, h)
+	l.log.Info("partition released", "partition", p)
 	return nil
 }
 
@@ -286,5 +286,6 @@ func (l *Leases) take(ctx context.Context, p int, now time.Time) bool {
 	defer l.mu.Unlock()
 	l.held[p] = &holding{epoch: epoch, seq: seq}
 	l.wake()
+	l.log.Info("partition taken", "partition", p)
 	return true
 }

@@ -89,7 +89,9 @@ func (l *Leases) observe(ctx context.Context, now time.Time) bool {
 	late := l.late(now)
 	l.mu.Unlock()
 	found := map[string]bool{}
-	_, err := list(ctx, l.store.hub, beatPrefix, func(msg *jetstream.RawStreamMsg) {
+	bounded, cancel := context.WithTimeout(ctx, 2*l.times.Beat)
+	defer cancel()
+	_, err := l.store.list(bounded, l.store.hub, beatPrefix, func(msg *jetstream.RawStreamMsg) {
 		var b beat
 		if json.Unmarshal(msg.Data, &b) == nil {
 			id := msg.Subject[len(beatPrefix):]

@@ -100,6 +100,10 @@ func (s *shard) makeRoom(ctx context.Context) error {
 func (s *shard) take(st events.Stored, sh *sheet) {
 	s.e.mu.Lock()
 	defer s.e.mu.Unlock()
+	if s.stage >= stopping {
+		s.dropSheet(sh)
+		return
+	}
 	ev := s.remember(st, sh)
 	s.order = append(s.order, ev)
 	s.taken = st.Seq

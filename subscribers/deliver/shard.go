@@ -47,6 +47,8 @@ type shard struct {
 	quit chan struct{} // the flush loop is to write everything and end
 	seal chan struct{} // closed when sealed
 
+	background sync.WaitGroup // readers, who may be held up by the store for a while after they were to stop
+
 	attempts sync.WaitGroup  // and alarms
 	life     context.Context // ends when nothing is to be written any more
 	kill     context.CancelFunc

@@ -127,6 +127,7 @@ func (e *Engine) tend(s *shard, fail context.CancelCauseFunc) {
 	if e.opt.Owner != nil {
 		e.opt.Owner.Released(s.p)
 	}
+	s.background.Wait() // nobody else has to
 	switch {
 	case errors.Is(err, events.ErrFenced):
 		e.opt.Slog.Warn("a partition has been taken over by another process", "partition", s.p)
@@ -151,33 +152,29 @@ func (s *shard) run() error {
 	if err := s.start(); err != nil {
 		return err
 	}
-	var failed, fenced error
-	var work sync.WaitGroup
-	work.Go(func() {
-		if failed = s.read(s.reading); failed != nil {
-			s.stopNow(false)
+	failed := make(chan error, 1)
+	s.background.Go(func() {
+		if err := s.read(s.reading); err != nil {
+			failed <- err
 		}
 	})
-	work.Go(func() { s.sweepLoop(s.reading) })
-	work.Go(func() { s.awaitEnd(s.reading) })
-	flushed := make(chan struct{})
-	go func() {
-		defer close(flushed)
-		if fenced = s.flushLoop(); fenced != nil {
-			s.stopNow(true)
-		}
-	}()
-	work.Wait()
+	s.background.Go(func() { s.sweepLoop(s.reading) })
+	s.background.Go(func() { s.awaitEnd(s.reading) })
+	flushed := make(chan error, 1)
+	go func() { flushed <- s.flushLoop() }()
+	var err error
+	select {
+	case <-s.reading.Done():
+	case err = <-failed:
+	case err = <-flushed: // it is another's
+		flushed <- nil
+	}
+	s.e.mu.Lock()
+	s.stop(errors.Is(err, events.ErrFenced))
+	s.e.mu.Unlock()
 	s.drain()
 	close(s.quit)
-	<-flushed
-	return errors.Join(failed, fenced)
-}
-
-func (s *shard) stopNow(lost bool) {
-	s.e.mu.Lock()
-	defer s.e.mu.Unlock()
-	s.stop(lost)
+	return errors.Join(err, <-flushed)
 }
 
 // start loads the shard, however long the store is away.
