@@ -12,9 +12,10 @@ import (
 
 // neighbour is a hub as this one sees it.
 type neighbour struct {
-	seq  uint64    // of its newest beat
-	seen time.Time // when that was new here
-	beat beat
+	seq    uint64    // of its newest beat
+	seen   time.Time // when that was new here
+	stored time.Time // when the server stored it, by the server's clock
+	beat   beat
 }
 
 // forgetAfter is how long the beat of a hub that is gone stays in the store.
@@ -96,7 +97,7 @@ func (l *Leases) observe(ctx context.Context, now time.Time) bool {
 		if json.Unmarshal(msg.Data, &b) == nil {
 			id := msg.Subject[len(beatPrefix):]
 			found[id] = true
-			l.saw(id, msg.Sequence, b)
+			l.saw(id, &neighbour{seq: msg.Sequence, stored: msg.Time, beat: b})
 		}
 	})
 	if err != nil || late {
@@ -112,9 +113,10 @@ func (l *Leases) observe(ctx context.Context, now time.Time) bool {
 	return true
 }
 
-func (l *Leases) saw(id string, seq uint64, b beat) {
-	if n := l.hubs[id]; n == nil || n.seq != seq {
-		l.hubs[id] = &neighbour{seq: seq, seen: time.Now(), beat: b}
+func (l *Leases) saw(id string, n *neighbour) {
+	if known := l.hubs[id]; known == nil || known.seq != n.seq {
+		n.seen = time.Now()
+		l.hubs[id] = n
 	}
 }
 
@@ -147,6 +149,13 @@ func (l *Leases) takeable(hub string, now time.Time) bool {
 }
 
 func (l *Leases) alive(n *neighbour, now time.Time) bool { return now.Sub(n.seen) < l.times.Lease }
+
+// counts reports whether a hub is one of those that the work is shared among: it is alive, and its beat is about as new as
+// ours. A hub that has just started would else wait for all who died before.
+func (l *Leases) counts(n *neighbour, now time.Time) bool {
+	mine := l.hubs[l.id]
+	return n.seq > 0 && l.alive(n, now) && (mine == nil || mine.stored.Sub(n.stored) < l.times.Lease)
+}
 
 // share works towards an equal part for each hub. Partitions that follow one another go together, because only who has
 // read the earlier one to its end may begin with the later one.
@@ -204,7 +213,7 @@ func (l *Leases) claimed(now time.Time) map[int]bool {
 	claimed := map[int]bool{}
 	for id, n := range l.hubs {
 		for _, p := range n.beat.Holds {
-			if id != l.id && l.alive(n, now) {
+			if id != l.id && l.counts(n, now) {
 				claimed[p] = true
 			}
 		}
@@ -216,7 +225,7 @@ func (l *Leases) claimed(now time.Time) map[int]bool {
 func (l *Leases) part(n int, now time.Time) int {
 	hubs := []string{l.id}
 	for id, h := range l.hubs {
-		if id != l.id && h.seq > 0 && !h.beat.Leaving && l.alive(h, now) {
+		if id != l.id && !h.beat.Leaving && l.counts(h, now) {
 			hubs = append(hubs, id)
 		}
 	}
