@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"strconv"
 	"time"
 
 	"carehub/config/strict"
@@ -12,8 +14,30 @@ type Kind struct {
 	Urgency       events.Urgency `yaml:"urgency"`
 	FallbackAfter time.Duration  `yaml:"fallback_after"` // until the next channel is tried as well
 	AlarmAfter    time.Duration  `yaml:"alarm_after"`    // until the alarm recipients hear that somebody is not told
+	Retention     Term           `yaml:"retention"`      // how long the event is kept; 0, the default, is for ever
 
 	_ struct{} `yaml:"code,later"` // of a kind of the hub's own
+}
+
+// Term is a long time, as hub.yaml writes it: 90d or 8y.
+type Term time.Duration
+
+// year is the average one.
+const year = 8766 * time.Hour
+
+// UnmarshalText reads days (d) or years (y), from 30 days to 200 years.
+func (t *Term) UnmarshalText(text []byte) error {
+	unit := map[byte]time.Duration{'d': 24 * time.Hour, 'y': year}
+	if len(text) > 1 {
+		n, err := strconv.Atoi(string(text[:len(text)-1]))
+		if err == nil && n > 0 && n <= 200*366 {
+			*t = Term(time.Duration(n) * unit[text[len(text)-1]])
+		}
+		if *t >= Term(30*24*time.Hour) && *t <= Term(200*year) {
+			return nil
+		}
+	}
+	return errors.New("must be a number of days or years, such as 90d or 8y, and at least 30d")
 }
 
 // maxWait bounds fallback_after and alarm_after: after three days a delivery is given up, and a longer wait would be

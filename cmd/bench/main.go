@@ -72,6 +72,9 @@ func start(args []string) error {
 			return role(ctx)
 		}
 	}
+	if len(args) > 0 && args[0] == "fill" {
+		return fill(ctx, args[1:])
+	}
 	s, chosen, err := parse(args)
 	if err != nil {
 		return err

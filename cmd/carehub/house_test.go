@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"subscribers/channeltest":   {"subscribers"},
 	"subscribers/deliver":       {"subscribers"},
 	"deploy":                    {},
-	"cmd/bench":                 {},
+	"cmd/bench":                 {"events/archive", "events/stream"},
 	"cmd/chaos":                 {"events/receipts"},
 }
 

@@ -16,9 +16,9 @@ import (
 // routes is every URL of the hub. draining is closed when the doors close.
 func (h *hub) routes(draining <-chan struct{}) http.Handler {
 	d := desk{h.folder}
-	viewer := receipts.Viewer{Source: source{h.store, h.engine}, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
+	viewer := receipts.Viewer{Source: source{h.archive, h.engine}, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
 	read := &receipts.Handler{Viewer: viewer, Authenticate: h.tokens.authenticate, MaySee: d.maySee, Draining: draining, Log: h.log}
-	in := intake.New(timedStore{h.store, h.meter}, func() intake.Desk { return d }, time.Now)
+	in := intake.New(h.archive, func() intake.Desk { return d }, time.Now)
 	write := &intake.Handler{Intake: in, Authenticate: h.tokens.authenticate, Log: h.log, Answered: h.meter.answered,
 		View: func(ctx context.Context, st events.Stored) (any, error) {
 			view, err := viewer.View(ctx, st)
@@ -46,6 +46,7 @@ func (h *hub) routes(draining <-chan struct{}) http.Handler {
 type source struct {
 	store interface {
 		Find(ctx context.Context, id string) (events.Stored, error)
+		Timeline(ctx context.Context, patient string, before events.Place, limit int) ([]events.Stored, error)
 	}
 	engine interface {
 		Receipts(ctx context.Context, st events.Stored) ([]events.Receipt, error)
@@ -56,14 +57,38 @@ type source struct {
 func (s source) Find(ctx context.Context, id string) (events.Stored, error) {
 	return s.store.Find(ctx, id)
 }
+
+// Receipts are the engine's, or of an event in the archive what it was put there with.
 func (s source) Receipts(ctx context.Context, st events.Stored) ([]events.Receipt, error) {
-	return s.engine.Receipts(ctx, st)
+	if st.Outcomes == nil {
+		receipts, err := s.engine.Receipts(ctx, st)
+		if err == nil {
+			return receipts, nil
+		}
+		var failed error // it may have moved to the archive since it was found
+		if st, failed = s.store.Find(ctx, st.Record.Event.ID); failed != nil || st.Outcomes == nil {
+			return nil, err
+		}
+	}
+	receipts := make([]events.Receipt, len(st.Record.Plan.Recipients))
+	for i := range receipts {
+		receipts[i].Recipient = st.Record.Plan.Recipients[i]
+		if i < len(st.Outcomes) {
+			receipts[i].Outcome = st.Outcomes[i]
+		}
+	}
+	return receipts, nil
 }
+
+func (s source) Timeline(ctx context.Context, patient string, before events.Place, limit int) ([]events.Stored, error) {
+	return s.store.Timeline(ctx, patient, before, limit)
+}
+
 func (s source) Watch(id string) (<-chan struct{}, func()) { return s.engine.Watch(id) }
 
 // letter returns the message that a recipient's link opens, as long as the recipient is registered.
 func (h *hub) letter(ctx context.Context, event, recipient string) (fhir.Message, error) {
-	st, err := h.store.Find(ctx, event)
+	st, err := h.archive.Find(ctx, event)
 	if err != nil {
 		return fhir.Message{}, err
 	}

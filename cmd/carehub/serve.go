@@ -15,6 +15,7 @@ import (
 
 	"carehub/config"
 	"carehub/events"
+	"carehub/events/archive"
 	"carehub/events/receipts"
 	"carehub/events/stream"
 	"carehub/subscribers"
@@ -78,7 +79,8 @@ type hub struct {
 	folder  *folder
 	log     *slog.Logger
 	store   *stream.Store
-	leases  *stream.Leases // nil with the embedded store: all of it is this hub's
+	archive *archive.Archive // the store and what has left it
+	leases  *stream.Leases   // nil with the embedded store: all of it is this hub's
 	tokens  *tokens
 	links   receipts.Links
 	engine  *deliver.Engine
@@ -115,6 +117,9 @@ func (h *hub) open(ctx context.Context) (err error) {
 	if h.store, err = openStore(ctx, h.folder, h.log); err != nil {
 		return err
 	}
+	if err := h.openArchive(ctx); err != nil {
+		return err
+	}
 	key, err := secretKey(ctx, h.store, "links")
 	if err != nil {
 		return fmt.Errorf("key of the links: %w", err)
@@ -126,7 +131,7 @@ func (h *hub) open(ctx context.Context) (err error) {
 		Allowed: desk{h.folder}.mayBeTold,
 		Slog:    h.log, Attempted: h.meter.attempted, Ended: h.meter.ended,
 		Alarm: func(ctx context.Context, about events.About, of events.Stored) error {
-			err := raiseAlarm(ctx, h.folder, store, about, of)
+			err := raiseAlarm(ctx, h.folder, h.archive, about, of)
 			if err == nil {
 				h.meter.alarmed(about)
 			}
@@ -171,7 +176,7 @@ func (h *hub) run(ctx context.Context) error {
 	engineOn, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopEngine()
 	defer shutDoors()
-	failures := make(chan error, 5)
+	failures := make(chan error, 6)
 	start := func(part string, on context.Context, run func(context.Context) error) (ended chan struct{}) {
 		ended = make(chan struct{})
 		go func() {
@@ -199,6 +204,7 @@ func (h *hub) run(ctx context.Context) error {
 	})
 	engine := start("engine", engineOn, h.engine.Run)
 	pulse := start("pulse", engineOn, h.pulse.run)
+	keeper := start("archive", engineOn, h.archive.Run)
 	select {
 	case <-known:
 	case <-doorsOpen.Done():
@@ -216,6 +222,7 @@ func (h *hub) run(ctx context.Context) error {
 	h.log.Info("doors are shut; finishing what is in flight")
 	stopEngine()
 	<-engine
+	<-keeper
 	<-leases
 	<-following
 	<-pulse

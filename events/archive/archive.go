@@ -44,8 +44,9 @@ type Store interface {
 // Options are what the archive needs from outside. Drained and Outcomes are required to fold.
 type Options struct {
 	Store Store
-	// Drained reports whether everybody who was to be told of a sealed partition's events has been, as far as they can be.
-	Drained func(ctx context.Context, p int) (bool, error)
+	// Drained reports whether everybody who was to be told of a sealed partition's events, up to the last one, has been, as
+	// far as they can be.
+	Drained func(ctx context.Context, p int, last uint64) (bool, error)
 	// Outcomes are how telling the recipients of an event of a drained partition ended.
 	Outcomes func(ctx context.Context, st events.Stored) ([]events.Outcome, error)
 	// Retention is how long events of a kind are kept once they are in the archive; 0 or absent: for ever. See expired.

@@ -42,7 +42,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, dir: t.TempDir(), now: time.Date(2026, 11, 3, 15, 0, 0, 0, time.UTC), busy: map[int]bool{}}
 	w.opt = archive.Options{Share: 1, Clock: func() time.Time { return w.now },
-		Drained:  func(_ context.Context, p int) (bool, error) { return !w.busy[p], nil },
+		Drained:  func(_ context.Context, p int, _ uint64) (bool, error) { return !w.busy[p], nil },
 		Outcomes: func(_ context.Context, st events.Stored) ([]events.Outcome, error) { return outcomes(st), nil }}
 	w.open()
 	return w

@@ -17,12 +17,9 @@ const (
 	foldBytes  = 64 << 20
 )
 
-// fold moves a drained partition into volumes and retires it. After a crash it goes on where the record says.
-func (a *Archive) fold(ctx context.Context, p int) error {
-	last, err := a.lastEvent(ctx, p)
-	if err != nil {
-		return err
-	}
+// fold moves a drained partition, whose last event is given, into volumes and retires it. After a crash it goes on where
+// the record says.
+func (a *Archive) fold(ctx context.Context, p int, last uint64) error {
 	rec, _, err := a.record(ctx)
 	if err != nil {
 		return err

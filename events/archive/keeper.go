@@ -99,14 +99,18 @@ func (a *Archive) foldDrained(ctx context.Context) error {
 		if !p.Sealed || p.After >= 0 {
 			continue
 		}
-		drained, err := a.opt.Drained(ctx, p.Number)
+		last, err := a.lastEvent(ctx, p.Number)
+		if err != nil {
+			return err
+		}
+		drained, err := a.opt.Drained(ctx, p.Number, last)
 		if err != nil {
 			return err
 		}
 		if !drained {
 			continue
 		}
-		if err := a.fold(ctx, p.Number); err != nil {
+		if err := a.fold(ctx, p.Number, last); err != nil {
 			return fmt.Errorf("partition %d: %w", p.Number, err)
 		}
 	}
