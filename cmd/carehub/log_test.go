@@ -72,6 +72,10 @@ func (h *apiHub) Receipts(_ context.Context, s events.Stored) ([]events.Receipt,
 }
 
 // Watch ticks all the time.
+func (h *apiHub) Timeline(context.Context, string, events.Place, int) ([]events.Stored, error) {
+	return nil, nil
+}
+
 func (h *apiHub) Watch(string) (<-chan struct{}, func()) {
 	tick := make(chan struct{})
 	close(tick)

@@ -17,7 +17,7 @@ import (
 func (h *hub) routes(draining <-chan struct{}) http.Handler {
 	d := desk{h.folder}
 	viewer := receipts.Viewer{Source: source{h.archive, h.engine}, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
-	read := &receipts.Handler{Viewer: viewer, Authenticate: h.tokens.authenticate, MaySee: d.maySee, Draining: draining, Log: h.log}
+	read := &receipts.Handler{Viewer: viewer, Authenticate: h.tokens.authenticate, MaySee: d.maySee, Resolve: d.Resolve, Draining: draining, Log: h.log}
 	in := intake.New(h.archive, func() intake.Desk { return d }, time.Now)
 	write := &intake.Handler{Intake: in, Authenticate: h.tokens.authenticate, Log: h.log, Answered: h.meter.answered,
 		View: func(ctx context.Context, st events.Stored) (any, error) {
@@ -32,6 +32,7 @@ func (h *hub) routes(draining <-chan struct{}) http.Handler {
 
 	mux := http.NewServeMux()
 	mux.Handle("POST /events", write)
+	mux.HandleFunc("GET /events", read.List)
 	mux.HandleFunc("GET /events/{id}", read.Get)
 	mux.HandleFunc("GET /events/{id}/stream", read.Stream)
 	mux.Handle("/m/{token}", page)

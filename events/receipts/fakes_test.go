@@ -74,6 +74,10 @@ func (s *source) Receipts(context.Context, events.Stored) ([]events.Receipt, err
 	return slices.Clone(s.receipts), nil
 }
 
+func (s *source) Timeline(context.Context, string, events.Place, int) ([]events.Stored, error) {
+	return []events.Stored{s.stored}, nil
+}
+
 func (s *source) Watch(string) (<-chan struct{}, func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

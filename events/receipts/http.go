@@ -16,7 +16,7 @@ import (
 // readTimeout is how long the store may take to say how things stand.
 const readTimeout = 10 * time.Second
 
-// Handler is GET /events/{id} and GET /events/{id}/stream. Errors are answered as
+// Handler is GET /events, GET /events/{id} and GET /events/{id}/stream. Errors are answered as
 //
 //	{"error": kind, "message": words}
 //
@@ -25,6 +25,8 @@ type Handler struct {
 	Viewer
 	Authenticate func(*http.Request) (events.Actor, error)
 	MaySee       func(by events.Actor, e events.Record) bool
+	// Resolve returns the patient that somebody means by an id or one of their own aliases; an error where there is none.
+	Resolve func(by events.Actor, who string) (patient string, err error)
 	// Draining is closed when the server stops: streams then end.
 	Draining <-chan struct{}
 	Log      *slog.Logger
@@ -100,6 +102,7 @@ func unreadable(err error) error {
 
 // statuses are the HTTP statuses of the kinds of errors that reading has (RFC 9110, 15).
 var statuses = map[events.ErrorKind]int{
+	events.Invalid:         http.StatusBadRequest,
 	events.Unauthenticated: http.StatusUnauthorized, events.Forbidden: http.StatusForbidden,
 	events.NotFound: http.StatusNotFound, events.Unavailable: http.StatusServiceUnavailable,
 }

@@ -13,6 +13,8 @@ type Source interface {
 	Find(ctx context.Context, id string) (events.Stored, error)
 	// Receipts are the states of all recipients of s as they are now.
 	Receipts(ctx context.Context, s events.Stored) ([]events.Receipt, error)
+	// Timeline are the newest events of a patient before a place, newest first; the zero Place is after everything.
+	Timeline(ctx context.Context, patient string, before events.Place, limit int) ([]events.Stored, error)
 	// Watch ticks after each change of this event until stop is called.
 	Watch(id string) (changed <-chan struct{}, stop func())
 }
