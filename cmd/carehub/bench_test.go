@@ -124,6 +124,10 @@ func (nowhere) Latest(context.Context, string, events.Kind) (events.Stored, bool
 	return events.Stored{}, false, nil
 }
 
+func (nowhere) Timeline(context.Context, string, events.Place, int) ([]events.Stored, error) {
+	return nil, nil
+}
+
 func (nowhere) Receipts(_ context.Context, st events.Stored) ([]events.Receipt, error) {
 	out := make([]events.Receipt, len(st.Record.Plan.Recipients))
 	for i, r := range st.Record.Plan.Recipients {

@@ -48,6 +48,10 @@ func (h *apiHub) Latest(context.Context, string, events.Kind) (events.Stored, bo
 	return events.Stored{}, false, nil
 }
 
+func (h *apiHub) Timeline(context.Context, string, events.Place, int) ([]events.Stored, error) {
+	return nil, nil
+}
+
 func (h *apiHub) Find(_ context.Context, id string) (events.Stored, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -72,10 +76,6 @@ func (h *apiHub) Receipts(_ context.Context, s events.Stored) ([]events.Receipt,
 }
 
 // Watch ticks all the time.
-func (h *apiHub) Timeline(context.Context, string, events.Place, int) ([]events.Stored, error) {
-	return nil, nil
-}
-
 func (h *apiHub) Watch(string) (<-chan struct{}, func()) {
 	tick := make(chan struct{})
 	close(tick)

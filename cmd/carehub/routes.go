@@ -19,6 +19,7 @@ func (h *hub) routes(draining <-chan struct{}) http.Handler {
 	viewer := receipts.Viewer{Source: source{h.archive, h.engine}, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
 	read := &receipts.Handler{Viewer: viewer, Authenticate: h.tokens.authenticate, MaySee: d.maySee, Resolve: d.Resolve, Draining: draining, Log: h.log}
 	in := intake.New(h.archive, func() intake.Desk { return d }, time.Now)
+	in.Shared = h.folder.hub.NATS != nil
 	write := &intake.Handler{Intake: in, Authenticate: h.tokens.authenticate, Log: h.log, Answered: h.meter.answered,
 		View: func(ctx context.Context, st events.Stored) (any, error) {
 			view, err := viewer.View(ctx, st)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +46,18 @@ func (m *memory) Latest(_ context.Context, patient string, kind events.Kind) (fo
 		}
 	}
 	return found, ok, nil
+}
+
+func (m *memory) Timeline(_ context.Context, patient string, _ events.Place, limit int) (found []events.Stored, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reads++
+	for _, s := range slices.Backward(m.stored) {
+		if s.Record.Event.Patient == patient && len(found) < limit {
+			found = append(found, s)
+		}
+	}
+	return found, nil
 }
 
 // desk knows ruth, her dad p-7f3k and mum p-2b9c (of whom nobody is told); tom, whose authority has ended; and the

@@ -17,8 +17,10 @@ type Store interface {
 	Publish(ctx context.Context, rec events.Record, message []byte) (stored events.Stored, created bool, err error)
 	// Find is the event with this id, an *events.Error of kind NotFound if there is none.
 	Find(ctx context.Context, id string) (events.Stored, error)
-	// Latest is the newest event of a kind about a patient, if there is one.
+	// Latest is the event of a kind about a patient that was stored last, if there is one.
 	Latest(ctx context.Context, patient string, kind events.Kind) (events.Stored, bool, error)
+	// Timeline is a patient's events before a place in the order of acceptance, newest first, at most limit of them.
+	Timeline(ctx context.Context, patient string, before events.Place, limit int) ([]events.Stored, error)
 }
 
 // Desk is what the configuration in force says. One Desk does not change.
@@ -45,8 +47,12 @@ const (
 	Allowed                  // in force
 )
 
-// Intake takes events in. It is safe for concurrent use. It expects to be the only writer of its store.
+// Intake takes events in. It is safe for concurrent use.
 type Intake struct {
+	// Shared says that other processes store events too, so that what came before is read again for each event. Two events
+	// of one patient that two hubs take in at the same moment may then not know of each other.
+	Shared bool
+
 	store   Store
 	desk    func() Desk
 	clock   func() time.Time
@@ -203,7 +209,7 @@ func (n *entry) store(ctx context.Context) (Result, error) {
 		return Result{}, unsaved(ctx, err)
 	}
 	defer s.unlock()
-	past := s.past(n.event.Patient)
+	past := s.past(n.event.Patient, n.in.Shared)
 	if err := n.link(ctx, past); err != nil { // nothing has been sent to the store yet
 		return Result{}, &events.Error{Kind: events.Unavailable, Message: "Nothing was saved. Please try again, or phone.", Err: err}
 	}
@@ -220,7 +226,7 @@ func (n *entry) store(ctx context.Context) (Result, error) {
 		s.forget(n.event.Patient) // it may be there nonetheless
 		return Result{}, unsaved(ctx, err)
 	case created:
-		past[n.event.Kind] = reported(rec.Event)
+		past.note(rec.Event)
 	case stored.Record.Plan.Request != rec.Plan.Request:
 		return Result{}, &events.Error{
 			Kind: events.Conflict, Event: stored.Record.Event.ID,

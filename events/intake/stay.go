@@ -16,15 +16,10 @@ const (
 // link gives the event its stay and marks a possible repeat. Test events and real ones do not touch each other.
 func (n *entry) link(ctx context.Context, past past) error {
 	e := &n.event
-	if err := past.read(ctx, n.in.store, e.Patient, related(e.Kind)); err != nil {
+	if err := past.read(ctx, n.in.store, e.Patient, related(e.Kind), e.Test); err != nil {
 		return err
 	}
-	newest := func(kind events.Kind) *report {
-		if found := past[kind]; found != nil && found.test == e.Test {
-			return found
-		}
-		return nil
-	}
+	newest := func(kind events.Kind) *report { return past[variety{kind, e.Test}] }
 	if same := newest(e.Kind); same != nil && n.now.Sub(same.recorded) < sameReport {
 		n.flag(events.FlagRepeat)
 	}
@@ -86,38 +81,76 @@ func endedBy(e events.Event, open, before *report) string {
 	return e.ID
 }
 
-// report is what is remembered of an event to judge the next one by.
+// report is what is remembered of events of one variety to judge the next one by.
 type report struct {
-	kind               events.Kind
-	stay               string
-	occurred, recorded time.Time
-	test               bool
+	kind     events.Kind
+	stay     string
+	occurred time.Time
+	recorded time.Time // of the newest that was logged, which may be another than the newest that happened
 }
 
-func reported(e events.Event) *report {
-	return &report{kind: e.Kind, stay: e.Stay, occurred: e.Occurred, recorded: e.Recorded, test: e.Test}
+// variety is a kind of events, tests apart from real ones.
+type variety struct {
+	kind events.Kind
+	test bool
 }
 
-// past is the newest event of each kind about one patient; nil where there is none, absent where it was not read yet.
-type past map[events.Kind]*report
+// past is, of one patient, the newest event to have happened of each variety; nil where there is none, absent where it was
+// not read yet.
+type past map[variety]*report
 
-// read fills in what is absent.
-func (p past) read(ctx context.Context, store Store, patient string, kinds []events.Kind) error {
+// note takes in an event. One that is told late does not take the place of what happened after it.
+func (p past) note(e events.Event) {
+	key, fresh := variety{e.Kind, e.Test}, &report{kind: e.Kind, stay: e.Stay, occurred: e.Occurred, recorded: e.Recorded}
+	if known := p[key]; known != nil {
+		if known.recorded.After(fresh.recorded) {
+			fresh.recorded = known.recorded
+		}
+		if known.occurred.After(e.Occurred) {
+			fresh.stay, fresh.occurred = known.stay, known.occurred
+		}
+	}
+	p[key] = fresh
+}
+
+// lookBack is how many events of a patient are read where the one that was logged last does not say enough.
+const lookBack = 32
+
+// read fills in what is absent. What was logged last also happened last, unless it was told late or is of the other variety.
+func (p past) read(ctx context.Context, store Store, patient string, kinds []events.Kind, test bool) error {
 	for _, kind := range kinds {
-		if _, ok := p[kind]; ok {
+		key := variety{kind, test}
+		if _, known := p[key]; known {
 			continue
 		}
 		stored, found, err := store.Latest(ctx, patient, kind)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case found:
-			p[kind] = reported(stored.Record.Event)
-		default:
-			p[kind] = nil
+		}
+		p[key] = nil
+		e := stored.Record.Event
+		if found && e.Test == test {
+			p.note(e)
+		}
+		if found && (e.Test != test || e.Has(events.FlagLate)) {
+			if err := p.readBack(ctx, store, patient, key); err != nil {
+				delete(p, key)
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// readBack notes all events of one variety among the patient's newest.
+func (p past) readBack(ctx context.Context, store Store, patient string, of variety) error {
+	all, err := store.Timeline(ctx, patient, events.Place{}, lookBack)
+	for _, stored := range all {
+		if e := stored.Record.Event; e.Kind == of.kind && e.Test == of.test {
+			p.note(e)
+		}
+	}
+	return err
 }
 
 const (
@@ -150,7 +183,11 @@ func (s *stripe) lock(ctx context.Context) error {
 
 func (s *stripe) unlock() { <-s.held }
 
-func (s *stripe) past(patient string) past {
+// past is what is remembered of a patient: nothing where other processes log events too.
+func (s *stripe) past(patient string, shared bool) past {
+	if shared {
+		return past{}
+	}
 	if known, ok := s.pasts[patient]; ok {
 		return known
 	}

@@ -2,7 +2,6 @@ package intake
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -38,20 +37,31 @@ func TestStays(t *testing.T) {
 		"tests keep to themselves":    "a=admission@0 t=admission!@1 d=discharge!@2^t",
 		"tests end no real stay":      "a=admission@0 t=discharge!@1 d=discharge@2^a",
 		"tests keep apart from a day": "t=admission!@0 a=admission@1",
+		"a test in between":           "a=admission@0 t=admission!@1 d=discharge@2^a",
+		"a test of going out":         "a=admission@0 d=discharge@2^a t=discharge!@3 b=admission@1",
+		"many tests in between":       "a=admission@0 t=fall!@1^- u=fall!@2^- v=admission!@3 d=discharge@4^a w=discharge!@5^v",
+		"an old stay, told late":      "a=admission@500 b=admission@10 d=discharge@520^a",
+		"an old end, told late":       "a=admission@500 d=discharge@520^a e=discharge@10 b=admission@510",
 	} {
-		for _, cached := range []bool{true, false} {
-			t.Run(fmt.Sprint(name, ", cached ", cached), func(t *testing.T) { tell(t, story, cached) })
+		for _, how := range []string{"one process", "restarted", "shared store"} {
+			t.Run(name+", "+how, func(t *testing.T) { tell(t, story, how) })
 		}
 	}
 }
 
-func tell(t *testing.T, story string, cached bool) {
+func tell(t *testing.T, story, how string) {
 	in, store, now := opened()
 	*now = friday.Add(1000 * time.Hour)
+	another := func() *Intake { return New(store, func() Desk { return desk{} }, func() time.Time { return *now }) }
+	other := another()
+	in.Shared, other.Shared = how == "shared store", how == "shared store"
 	ids := map[string]string{"-": ""}
 	for n, sentence := range strings.Fields(story) {
-		if !cached { // as after a restart
-			in = New(store, func() Desk { return desk{} }, func() time.Time { return *now })
+		switch how {
+		case "restarted":
+			in = another()
+		case "shared store":
+			in, other = other, in
 		}
 		name, rest, _ := strings.Cut(sentence, "=")
 		rest, want, linked := strings.Cut(rest, "^")
@@ -70,6 +80,26 @@ func tell(t *testing.T, story string, cached bool) {
 		if e.Stay != ids[want] {
 			t.Errorf("%s: its stay is not that of %q", sentence, want)
 		}
+	}
+}
+
+// TestAfterARestart logs, minute by minute, what the newest event of a kind says too little about.
+func TestAfterARestart(t *testing.T) {
+	in, store, now := opened()
+	log := func(minute int, r Request) events.Event {
+		*now, r.Patient, r.Kind, r.Key = friday.Add(time.Duration(minute)*time.Minute), "dad", events.Admission, strconv.Itoa(minute)
+		return mustLog(t, in, ruth, r)
+	}
+	first := log(0, Request{})
+	log(10, Request{Test: true})
+	in = New(store, func() Desk { return desk{} }, func() time.Time { return *now })
+	if e := log(12, Request{}); e.Stay != first.Stay || !e.Has(events.FlagRepeat) {
+		t.Errorf("a test hides the event before it: %+v", e)
+	}
+	log(20, Request{Occurred: friday.Add(-100 * time.Hour).Format(time.RFC3339)})
+	in = New(store, func() Desk { return desk{} }, func() time.Time { return *now })
+	if e := log(30, Request{}); e.Stay != first.Stay || !e.Has(events.FlagRepeat) {
+		t.Errorf("an old event told late hides the one before it, or is hidden by it: %+v", e)
 	}
 }
 
