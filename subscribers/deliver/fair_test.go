@@ -86,9 +86,9 @@ func TestRetriesNeverStorm(t *testing.T) {
 			}
 			pass(time.Second)
 		}
-		pass(40 * time.Minute)
+		pass(10 * time.Minute)
 		healed.Store(true)
-		pass(time.Hour)
+		pass(20 * time.Minute)
 		bySecond := map[time.Duration]int{}
 		for _, a := range w.tries[len(crowd):] {
 			bySecond[a.after.Truncate(time.Second)]++
@@ -185,13 +185,13 @@ func TestLedgerAwayForLong(t *testing.T) {
 			patient := fmt.Sprintf("p-%04d", n%20)
 			want[patient] = append(want[patient], w.log(events.Fall, patient, "gp", "nurses").Record.Event.ID)
 		}
-		pass(10 * time.Minute)
+		pass(2 * time.Minute)
 		if got := len(w.told("gp/webhook")); got > 4*16 {
 			t.Errorf("%d told without an outcome on disk, want no more than are kept in memory", got)
 		}
 		ledger.broken.Store(false)
 		w.behaves("nurses/webhook", nil)
-		pass(time.Hour)
+		pass(10 * time.Minute)
 		w.checkArrivals(t, []string{"gp", "nurses"}, want)
 		if got := len(w.told("gp/webhook")); got != 500 {
 			t.Errorf("told %d times of 500 events", got)
