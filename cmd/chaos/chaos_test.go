@@ -96,7 +96,7 @@ func TestJudge(t *testing.T) {
 	f := &findings{}
 	f.arrivals(r, "r0", "p-1", []ack{{Event: "ev-1"}, {Event: "ev-2"}, {Event: "ev-3"}, {Event: "ev-4"}, {Event: "ev-5"}})
 	killed := time.Unix(1001, 0)
-	f.repeated(r, []kill{{killed, killed.Add(time.Millisecond)}}, 100*time.Millisecond)
+	f.repeated(r, []kill{{killed, killed.Add(time.Millisecond)}}, 100*time.Millisecond, true)
 	if f.Lost != 2 || f.OutOfOrder != 1 || f.Excess != 1 || f.Worst != (repeats{2, 1}) || f.broken() == nil {
 		t.Errorf("found %+v", f)
 	}

@@ -43,7 +43,8 @@ func mountDisk(image, at string) (*disk, error) {
 }
 
 func command(args ...string) error {
-	if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil { // #nosec G204 -- fixed programs
+	cmd := exec.Command(args[0], args[1:]...) // #nosec G204 -- fixed programs
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("a disk for the store (%s; needs root): %w: %s", args[0], err, out)
 	}
 	return nil

@@ -53,7 +53,7 @@ func (p *process) signal(s syscall.Signal) {
 // kill ends the process as a crash would.
 func (p *process) kill() {
 	p.signal(syscall.SIGKILL)
-	p.wait()
+	_ = p.wait() // that it was killed
 }
 
 // stop ends the process in order.
@@ -116,7 +116,8 @@ func build(ctx context.Context, dir, pkg string) (string, error) {
 	if pkg == natsServer {
 		program = filepath.Join(dir, "nats-server")
 	}
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, pkg).CombinedOutput(); err != nil { // #nosec G204 -- our own
+	compiler := exec.CommandContext(ctx, "go", "build", "-o", program, pkg) // #nosec G204 -- our own programs
+	if out, err := compiler.CombinedOutput(); err != nil {
 		return "", errors.Join(fmt.Errorf("build %s: %s", pkg, out), err)
 	}
 	return program, nil

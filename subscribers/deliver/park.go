@@ -41,7 +41,7 @@ func (p *page) remove(d *delivery) {
 
 // find returns the delivery of an event to a recipient of its plan, nil if it does not wait.
 func (p *page) find(seq uint64, index int) *delivery {
-	if i, found := slices.BinarySearchFunc(p.waits, &delivery{seq: seq, index: int32(index)}, byPlace); found { // #nosec G115 -- of a plan
+	if i, found := slices.BinarySearchFunc(p.waits, &delivery{seq: seq, index: small(index)}, byPlace); found {
 		return p.waits[i]
 	}
 	return nil

@@ -43,7 +43,7 @@ func (s *shard) load(ctx context.Context) error {
 
 // resume puts a parked delivery back into its lane.
 func (s *shard) resume(w wait) {
-	d := &delivery{shard: s, seq: w.Seq, index: int32(w.Index), terms: s.e.recipient(w.recipient).terms(w.Channels, w.Due), // #nosec G115 -- of a plan
+	d := &delivery{shard: s, seq: w.Seq, index: small(w.Index), terms: s.e.recipient(w.recipient).terms(w.Channels, w.Due),
 		accepted: s.e.acceptedAt(time.Unix(w.Recorded, 0)), alarmed: w.Alarmed, open: 1, parked: true}
 	s.page(w.recipient, d.seq).add(d)
 	s.onDisk(w.recipient, 1)
@@ -142,7 +142,7 @@ func (s *shard) takeOne(ev *event, i int) {
 	for _, c := range to.Channels {
 		channels = append(channels, c.Key)
 	}
-	d := &delivery{shard: s, seq: ev.stored.Seq, index: int32(i), accepted: s.e.acceptedAt(rec.Event.Recorded), open: 1, alarmed: ev.out[i].Alarmed, // #nosec G115 -- of a plan
+	d := &delivery{shard: s, seq: ev.stored.Seq, index: small(i), accepted: s.e.acceptedAt(rec.Event.Recorded), open: 1, alarmed: ev.out[i].Alarmed,
 		terms: s.e.recipient(to.ID).terms(channels, dues{Fallback: rec.Plan.FallbackAfter, Alarm: rec.Plan.AlarmAfter, GiveUp: rec.Plan.GiveUpAfter})}
 	s.hold(d, ev)
 	known := ev.out[i]
@@ -280,7 +280,7 @@ func (s *shard) parkStragglers(ev *event, now time.Time, patience time.Duration,
 			continue
 		}
 		if l := r.lanes[ev.lane()]; l != nil && (slow[r.id] || l.stuck(now, patience)) {
-			if at, found := l.find(&delivery{shard: s, seq: ev.stored.Seq, index: int32(i)}); found && l.queue[at].event == ev { // #nosec G115 -- of a plan
+			if at, found := l.find(&delivery{shard: s, seq: ev.stored.Seq, index: small(i)}); found && l.queue[at].event == ev {
 				s.park(l.queue[at])
 			}
 		}
