@@ -31,7 +31,7 @@ func (t town) with(n int) town {
 	return t
 }
 
-func patient(n int) string { return fmt.Sprintf("p-%05d", n) }
+func patient(n int) string { return fmt.Sprintf("p-%06d", n) }
 
 // hub is a running hub.
 type hub struct {
@@ -40,24 +40,14 @@ type hub struct {
 	startup             time.Duration // until it was ready
 }
 
-// newHub starts a hub on an empty store.
-func (b *bench) newHub(ctx context.Context, t town, addresses []string) (*hub, error) {
-	h, err := b.folder(t, addresses...)
+// open makes a token and starts the hub.
+func (h *hub) open(ctx context.Context, carehub string) error {
+	token, err := exec.CommandContext(ctx, carehub, "token", "create", "ruth", "--dir", h.dir).Output() // #nosec G204 -- our own program
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("make a token: %w", err)
 	}
-	token, err := exec.CommandContext(ctx, b.carehub, "token", "create", "ruth", "--dir", h.dir).Output() // #nosec G204 -- our own program
-	if err != nil {
-		err = fmt.Errorf("make a token: %w", err)
-	} else {
-		h.token = strings.TrimSpace(string(token))
-		err = h.serve(ctx, b.carehub)
-	}
-	if err != nil {
-		h.end()
-		return nil, err
-	}
-	return h, nil
+	h.token = strings.TrimSpace(string(token))
+	return h.serve(ctx, carehub)
 }
 
 // folder writes the configuration of a hub for t. Without addresses nobody is there.
@@ -102,8 +92,7 @@ func (h *hub) serve(ctx context.Context, carehub string) error {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	_ = h.Process.Kill()
-	_ = h.Wait()
+	h.kill()
 	said, _ := os.ReadFile(log.Name())
 	return fmt.Errorf("the hub did not become ready: %s", said[max(0, len(said)-1000):])
 }
@@ -118,6 +107,12 @@ func (h *hub) runs() bool {
 func (h *hub) stop() error {
 	_ = h.Process.Signal(syscall.SIGTERM)
 	return h.Wait()
+}
+
+// kill ends it as a power cut would.
+func (h *hub) kill() {
+	_ = h.Process.Kill()
+	_ = h.Wait()
 }
 
 // end stops it and leaves nothing behind.

@@ -22,7 +22,7 @@ type logJob struct {
 }
 
 // logEvents is the loggers' process: it posts events to a hub, each under a key of its own.
-func logEvents(ctx context.Context) error {
+func logEvents(ctx context.Context, _ []string) error {
 	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
 	defer client.CloseIdleConnections()
 	var d diary

@@ -37,7 +37,7 @@ type measurement struct {
 }
 
 // measurements are in the order of the page.
-var measurements = []measurement{throughput, latency, fanout, cost, hung, parked, kills, cluster, idle}
+var measurements = []measurement{throughput, latency, fanout, cost, hung, history, parked, kills, cluster, idle}
 
 // settings of a run.
 type settings struct {
@@ -67,9 +67,9 @@ func main() {
 func start(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if len(args) == 1 {
+	if len(args) > 0 {
 		if role, ok := roles[args[0]]; ok {
-			return role(ctx)
+			return role(ctx, args[1:])
 		}
 	}
 	if len(args) > 0 && args[0] == "fill" {

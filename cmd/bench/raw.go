@@ -29,7 +29,7 @@ type rawJob struct {
 
 // raw is the process of the raw limit: the least that the promise needs, as fast as plain Go can. Each event is fsynced
 // together with those that come at the same time, then posted to its receivers over kept connections.
-func raw(ctx context.Context) error {
+func raw(ctx context.Context, _ []string) error {
 	var d diary
 	return answer(func(job rawJob) (any, error) {
 		if job.Tell {

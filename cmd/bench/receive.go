@@ -31,7 +31,7 @@ type sample struct {
 }
 
 // receive is the receivers' process. A receiver reads the message, notes its id and when, and answers 204.
-func receive(ctx context.Context) error {
+func receive(ctx context.Context, _ []string) error {
 	r := &receivers{released: make(chan struct{})}
 	defer r.close()
 	return answer(func(w wish) (any, error) {

@@ -80,18 +80,32 @@ type scene struct {
 	events    int // logged so far
 }
 
-func (b *bench) stage(ctx context.Context, t town) (sc *scene, err error) {
+func (b *bench) stage(ctx context.Context, t town) (*scene, error) {
+	return b.stageOn(ctx, t, func(string) error { return nil })
+}
+
+// stageOn is stage on a store that fill has made in the hub's folder.
+func (b *bench) stageOn(ctx context.Context, t town, fill func(dir string) error) (sc *scene, err error) {
 	sc = &scene{b: b, town: t}
-	var addresses []string
-	if sc.receivers, addresses, err = openReceivers(ctx, t.receivers); err == nil {
-		if sc.loggers, err = startChild(ctx, "log"); err == nil {
-			sc.hub, err = b.newHub(ctx, t, addresses)
+	defer func() {
+		if err != nil {
+			sc.end()
 		}
+	}()
+	var addresses []string
+	if sc.receivers, addresses, err = openReceivers(ctx, t.receivers); err != nil {
+		return sc, err
 	}
-	if err != nil {
-		sc.end()
+	if sc.loggers, err = startChild(ctx, "log"); err != nil {
+		return sc, err
 	}
-	return sc, err
+	if sc.hub, err = b.folder(t, addresses...); err != nil {
+		return sc, err
+	}
+	if err := fill(sc.hub.dir); err != nil {
+		return sc, err
+	}
+	return sc, sc.hub.open(ctx, b.carehub)
 }
 
 func openReceivers(ctx context.Context, n int) (c *child, addresses []string, err error) {
