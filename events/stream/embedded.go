@@ -31,12 +31,17 @@ type embedded struct {
 	done chan struct{}
 }
 
-func embed(dir string, maxBytes int64, log *slog.Logger) (*embedded, error) {
+func embed(o Options, log *slog.Logger) (*embedded, error) {
+	dir, maxBytes := o.Dir, o.MaxBytes
 	if dir == "" {
 		return nil, errors.New("the store needs a directory or the URL of a NATS server")
 	}
 	lock, err := Lock(dir)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkKeyOf(dir, o.Key); err != nil {
+		_ = lock.Close()
 		return nil, err
 	}
 	e := &embedded{dir: dir, lock: lock, stop: make(chan struct{}), done: make(chan struct{})}
@@ -48,7 +53,10 @@ func embed(dir string, maxBytes int64, log *slog.Logger) (*embedded, error) {
 		ServerName: "carehub", DontListen: true, NoSigs: true, NoSystemAccount: true,
 		JetStream: true, StoreDir: dir, SyncAlways: true,
 		JetStreamMaxStore: maxBytes, JetStreamMaxMemory: 64 << 20, MaxPayload: maxPayload,
-		DisableJetStreamBanner: true,
+		DisableJetStreamBanner: true, JetStreamKey: o.Key,
+	}
+	if o.Key != "" {
+		e.options.JetStreamCipher = server.ChaCha
 	}
 	if err := e.start(); err != nil {
 		_ = lock.Close()

@@ -45,6 +45,8 @@ func (s *Store) HubDelete(ctx context.Context, key string) error {
 }
 
 func (s *Store) hubPut(ctx context.Context, key string, value []byte, options ...jetstream.PublishOpt) (uint64, error) {
+	s.still.RLock()
+	defer s.still.RUnlock()
 	if err := s.embedded.full(ledgerReserve); err != nil {
 		return 0, err
 	}

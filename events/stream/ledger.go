@@ -30,6 +30,8 @@ func (s *Store) Put(ctx context.Context, p int, entries []events.Entry) error {
 	if s.leases != nil {
 		return s.leases.put(ctx, p, entries)
 	}
+	s.still.RLock()
+	defer s.still.RUnlock()
 	if err := s.embedded.full(ledgerReserve); err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ const patience = 5 * time.Second
 type Options struct {
 	Dir      string // of the embedded store; created with mode 0700; on ext4 or xfs
 	MaxBytes int64  // embedded: the most it may hold on disk; 0: as much as the disk has
+	Key      string // embedded: what it is encrypted with, at least MinKey bytes; empty: not encrypted
 	URL      string // of an external server or cluster, nats-server 2.12 or newer, with sync_interval: always; several with commas
 	Creds    string // file with the credentials for URL, or with the seed of an NKey; may be empty
 	CA       string // file with the PEM certificates to trust for URL; empty: the system's
@@ -52,8 +53,9 @@ type Store struct {
 	layout        atomic.Pointer[layout]
 	growing       sync.Mutex // held while a layout takes the place of another
 	filters       filters
-	leases        *Leases  // nil: every partition is this process's
-	volumes       sync.Map // streams of the archive, by number
+	still         sync.RWMutex // held against writes of newest values while they are copied
+	leases        *Leases      // nil: every partition is this process's
+	volumes       sync.Map     // streams of the archive, by number
 
 	life    context.Context // ends at Close
 	end     context.CancelFunc
@@ -83,7 +85,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 func (s *Store) open(ctx context.Context, o Options) error {
 	if o.URL == "" {
-		e, err := embed(o.Dir, o.MaxBytes, s.log)
+		e, err := embed(o, s.log)
 		if err != nil {
 			return err
 		}
