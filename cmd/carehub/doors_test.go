@@ -71,7 +71,7 @@ func TestRefusals(t *testing.T) {
 func (w *town) wrongMethods(token, id string) {
 	w.t.Helper()
 	for path, methods := range map[string][]string{
-		"/events": {"GET", "PUT", "DELETE"}, "/events/" + id: {"POST", "PUT", "DELETE", "PATCH"}, "/fhir/metadata": {"POST"},
+		"/events": {"PUT", "DELETE"}, "/events/" + id: {"POST", "PUT", "DELETE", "PATCH"}, "/fhir/metadata": {"POST"},
 	} {
 		for _, method := range methods {
 			if status, _ := w.ask(method, path, token, `{"text": "dad fell"}`, "Idempotency-Key", "k", "Content-Type", "application/json"); status != http.StatusMethodNotAllowed {
