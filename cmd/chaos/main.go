@@ -65,7 +65,7 @@ func (s *settings) flags(command string) *flag.FlagSet {
 	f.IntVar(&s.nats, "nats", 0, "external NATS servers to keep the store on: 1, or 3 in a cluster")
 	f.IntVar(&s.hubs, "hubs", 1, "hub processes; more than one needs -nats")
 	f.BoolVar(&s.disk, "disk", false, "with -faults all: fill the disk too; needs root, for a disk of its own")
-	f.DurationVar(&s.interval, "interval", 250*time.Millisecond, "ledger interval: outcomes are gathered for 100 to 200 ms, and written")
+	f.DurationVar(&s.interval, "interval", 500*time.Millisecond, "ledger interval: 100 ms of gathering, and the write before and the write after it on a busy disk")
 	return f
 }
 

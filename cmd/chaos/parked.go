@@ -24,6 +24,7 @@ type backlogFindings struct {
 	DrainMB      float64 `json:"drain_mb"`     // the most while draining
 	Lost         int     `json:"lost"`         // must be 0
 	OutOfOrder   int     `json:"out_of_order"` // must be 0
+	ToldMB       float64 `json:"told_mb"`      // the same events in the store, all told, after a restart: the store keeps an index of them too
 	LoadSeconds  float64 `json:"load_s"`
 }
 
@@ -56,6 +57,7 @@ func (f *backlogFindings) print() error {
 	row("start to telling others, after a stop", "%.1f s", f.Stopped)
 	row("start to telling others, after kill -9", "%.1f s", f.Killed)
 	row("drained", "in %.0f s, %.0f a second, at most %.0f MB", f.DrainSeconds, float64(f.Parked)/f.DrainSeconds, f.DrainMB)
+	row("memory when all have been told", "%.0f MB: the backlog had %.0f MB above that", f.ToldMB, f.RestartedMB-f.ToldMB)
 	row("lost, out of order", "%d, %d", f.Lost, f.OutOfOrder)
 	return t.Flush()
 }
@@ -113,7 +115,15 @@ func (b *backlog) examine(ctx context.Context, l *loggers) (err error) {
 	if b.RestartedMB, err = b.memory(ctx); err != nil {
 		return err
 	}
-	return b.drain(ctx, l)
+	if err := b.drain(ctx, l); err != nil {
+		return err
+	}
+	hub.kill()
+	if _, err := b.starts(ctx, l); err != nil {
+		return err
+	}
+	b.ToldMB, err = b.memory(ctx)
+	return err
 }
 
 // starts starts the hub and returns how long it takes until somebody is told of something new.
