@@ -146,7 +146,8 @@ func (b *budget) next(now time.Time) (at time.Time) {
 		switch {
 		case len(b.queue[c]) == 0:
 		case b.flights[c].Len() >= b.limit[c]:
-			at = sooner(at, b.flights[c].Front().Value.(*flight).since.Add(promptFor))
+			oldest := b.flights[c].Front().Value.(*flight)
+			at = sooner(at, later(now.Add(time.Millisecond), oldest.since.Add(promptFor)))
 		case c == again && b.retries.TokensAt(now) < 1:
 			at = sooner(at, now.Add(time.Second/retriesPerSecond))
 		default: // something that was cut off has yet to end
