@@ -64,8 +64,8 @@ func (p process) memory() (int64, error) {
 
 func (p process) proc(file string) string { return fmt.Sprintf("/proc/%d/%s", p.Process.Pid, file) }
 
-// roles are what this program does when it is its own child.
-var roles = map[string]func(ctx context.Context, args []string) error{"receive": receive, "raw": raw, "log": logEvents}
+// roles are what this program does when it is its own child. A person may fill a store, too.
+var roles = map[string]func(ctx context.Context, args []string) error{"receive": receive, "raw": raw, "log": logEvents, "fill": fill}
 
 // child is this program in one of its roles. It reads requests as JSON on its standard input, answers each on its standard
 // output, and ends with its standard input.

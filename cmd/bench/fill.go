@@ -117,8 +117,8 @@ func (f *filler) volume(n int, seq *uint64) iter.Seq[events.Stored] {
 		defer close(made)
 		var some []events.Stored
 		for i := range n {
-			k := i * f.patients / n // patient of the i-th
-			some = append(some, f.event(f.names[k], first+uint64(i)+1))
+			k := i * f.patients / n                                     // patient of the i-th
+			some = append(some, f.event(f.names[k], first+uint64(i)+1)) // #nosec G115 -- a count
 			if len(some) == 256 || i == n-1 {
 				made <- some
 				some = nil

@@ -7,6 +7,7 @@
 //	go run ./cmd/bench -write docs/figures.md      and renew the page
 //	go run ./cmd/bench -long -write docs/figures.md
 //	go run ./cmd/bench -quick                      does it work at all
+//	go run ./cmd/bench fill DIR                    a store of years of events, to look at (fill.go)
 //
 // Hub, raw limit, receivers and loggers are processes of their own on this machine, sharing its cores. It needs Go and
 // Linux, and a minute of a quiet machine for each round.
@@ -71,9 +72,6 @@ func start(args []string) error {
 		if role, ok := roles[args[0]]; ok {
 			return role(ctx, args[1:])
 		}
-	}
-	if len(args) > 0 && args[0] == "fill" {
-		return fill(ctx, args[1:])
 	}
 	s, chosen, err := parse(args)
 	if err != nil {
