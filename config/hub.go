@@ -27,6 +27,7 @@ type Hub struct {
 	URL      string               `yaml:"url,required"` // without a trailing slash
 	Listen   string               `yaml:"listen"`       // default 127.0.0.1:8080
 	Store    string               `yaml:"store"`        // folder of the embedded store, default data; empty with NATS
+	StoreKey strict.Secret        `yaml:"store_key"`    // what the embedded store is encrypted with; none: not encrypted
 	NATS     *NATS                `yaml:"nats"`         // nil with the embedded store
 	Timezone string               `yaml:"timezone"`     // IANA name, default Europe/London
 	Location *time.Location       // of Timezone
@@ -114,6 +115,9 @@ func (h *Hub) checkDoors(top strict.Node) {
 }
 
 func (h *Hub) checkStore(folder *strict.Folder, top strict.Node) {
+	if key := h.StoreKey.Reveal(); !h.StoreKey.IsZero() && key != "" && len(key) < minStoreKey {
+		top.Report("store_key", "must have at least %d characters", minStoreKey)
+	}
 	if h.NATS == nil {
 		h.Store = folder.Path(or(h.Store, defaultStore))
 		return
@@ -121,9 +125,15 @@ func (h *Hub) checkStore(folder *strict.Folder, top strict.Node) {
 	if h.Store != "" {
 		top.Report("store", "and nats exclude each other: the store is either embedded or on a NATS server")
 	}
+	if !h.StoreKey.IsZero() {
+		top.Report("store_key", "is for the embedded store; a NATS server has a key of its own")
+	}
 	h.Store = ""
 	h.NATS.check(folder, top)
 }
+
+// minStoreKey is the least length of a store's key in bytes: 32 random ones, however they are written.
+const minStoreKey = 32
 
 func (n *NATS) check(folder *strict.Folder, top strict.Node) {
 	for address := range strings.SplitSeq(n.URL, ",") {

@@ -91,6 +91,7 @@ const (
 	ReasonGaveUp      Reason = "gave-up"      // tried for days
 	ReasonOverdue     Reason = "overdue"      // not told in time; still trying
 	ReasonLost        Reason = "lost"         // the store no longer has it
+	ReasonDisk        Reason = "disk"         // of an alarm: the store is nearly full
 	ReasonInternal    Reason = "internal"     // the hub's own fault
 )
 

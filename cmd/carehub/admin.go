@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"carehub/events"
+	"carehub/events/archive"
+	"carehub/events/stream"
 )
 
 // The admin socket lies in the store's folder and belongs to who runs the hub: whoever can open it may do what the CLI
@@ -56,8 +58,9 @@ func listenAdmin(dir string) (net.Listener, error) {
 }
 
 // adminRoutes is what the socket answers.
-func adminRoutes(t *tokens) http.Handler {
+func adminRoutes(t *tokens, a *archive.Archive, s *stream.Store) http.Handler {
 	mux := http.NewServeMux()
+	storeRoutes(mux, a, s)
 	mux.HandleFunc("POST /tokens", func(w http.ResponseWriter, r *http.Request) {
 		var holder events.Actor
 		if err := json.NewDecoder(io.LimitReader(r.Body, 1<<10)).Decode(&holder); err != nil {
@@ -88,6 +91,24 @@ func adminAnswer(w http.ResponseWriter, v any, err error) {
 func askAdmin(ctx context.Context, dir, method, path string, body, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
+	payload, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	return doAdmin(ctx, dir, method, path, bytes.NewReader(payload), func(answer io.Reader) error {
+		return json.NewDecoder(answer).Decode(into)
+	})
+}
+
+// copyFromAdmin copies what a running hub answers on its admin socket.
+func copyFromAdmin(ctx context.Context, dir, path string, w io.Writer) error {
+	return doAdmin(ctx, dir, http.MethodGet, path, nil, func(answer io.Reader) error {
+		_, err := io.Copy(w, answer)
+		return err
+	})
+}
+
+func doAdmin(ctx context.Context, dir, method, path string, body io.Reader, take func(io.Reader) error) error {
 	socket, folder, err := socketPath(dir)
 	if err != nil {
 		return err
@@ -96,11 +117,7 @@ func askAdmin(ctx context.Context, dir, method, path string, body, into any) err
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}}
-	payload, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://hub"+path, bytes.NewReader(payload))
+	req, err := http.NewRequestWithContext(ctx, method, "http://hub"+path, body)
 	if err != nil {
 		return err
 	}
@@ -113,5 +130,5 @@ func askAdmin(ctx context.Context, dir, method, path string, body, into any) err
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 		return fmt.Errorf("the hub said: %s", bytes.TrimSpace(text))
 	}
-	return json.NewDecoder(resp.Body).Decode(into)
+	return take(resp.Body)
 }

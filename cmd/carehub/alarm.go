@@ -75,6 +75,10 @@ func alarmWords(f *folder, about events.About, of events.Stored) string {
 		return fmt.Sprintf("An event was logged (reference %s, %s) and no rule names anyone to tell. Nobody has been told. "+
 			"Please phone the people who should know, and set up routing for %s.", ref, about.Event, of.Record.Event.Patient)
 	}
+	if about.Reason == events.ReasonDisk {
+		return "The store of this hub is more than 80 % full. Nothing is lost, but when it is full no event can be saved. " +
+			"Please give it more room."
+	}
 	if about.Recipient == "" {
 		return fmt.Sprintf("A stored event (reference %s, %s) cannot be read any more, so nobody can be told of it. "+
 			"Please ask whoever logged it.", ref, about.Event)

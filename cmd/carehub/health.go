@@ -22,6 +22,10 @@ func (h *hub) readyz(w http.ResponseWriter, r *http.Request) {
 	}
 	body := map[string]any{"ready": found.ready(), "checks": checks, "parked": found.health.Parked,
 		"oldest_seconds": int(found.health.Oldest.Seconds()), "alarms_unheard": found.health.Unheard, "lost": found.health.Lost}
+	if h.leases != nil { // a hub that delivers nothing takes events all the same
+		held, _ := h.leases.Owned()
+		body["partitions"] = len(held)
+	}
 	status := http.StatusOK
 	if !found.ready() {
 		status = http.StatusServiceUnavailable

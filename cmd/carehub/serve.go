@@ -67,11 +67,15 @@ func loadForUse(dir string) (*folder, error) {
 }
 
 func openStore(ctx context.Context, f *folder, log *slog.Logger) (*stream.Store, error) {
-	o := stream.Options{Dir: f.hub.Store, Logger: log}
+	return stream.Open(ctx, storeOptions(f, log))
+}
+
+func storeOptions(f *folder, log *slog.Logger) stream.Options {
+	o := stream.Options{Dir: f.hub.Store, Key: f.hub.StoreKey.Reveal(), Logger: log}
 	if f.hub.NATS != nil {
 		o.Dir, o.URL, o.Creds, o.CA, o.Replicas = "", f.hub.NATS.URL, f.hub.NATS.Creds, f.hub.NATS.CA, f.hub.NATS.Replicas
 	}
-	return stream.Open(ctx, o)
+	return o
 }
 
 // hub is the parts of a running hub, in the order in which an event meets them.
@@ -176,7 +180,7 @@ func (h *hub) run(ctx context.Context) error {
 	engineOn, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopEngine()
 	defer shutDoors()
-	failures := make(chan error, 6)
+	failures := make(chan error, 7)
 	start := func(part string, on context.Context, run func(context.Context) error) (ended chan struct{}) {
 		ended = make(chan struct{})
 		go func() {
@@ -205,6 +209,7 @@ func (h *hub) run(ctx context.Context) error {
 	engine := start("engine", engineOn, h.engine.Run)
 	pulse := start("pulse", engineOn, h.pulse.run)
 	keeper := start("archive", engineOn, h.archive.Run)
+	disk := start("disk", engineOn, h.watchDisk)
 	select {
 	case <-known:
 	case <-doorsOpen.Done():
@@ -215,7 +220,7 @@ func (h *hub) run(ctx context.Context) error {
 			<-ctx.Done()
 			return nil
 		}
-		return serveUntil(ctx, h.admin, adminRoutes(h.tokens), h.log)
+		return serveUntil(ctx, h.admin, adminRoutes(h.tokens, h.archive, h.store), h.log)
 	})
 	<-doors
 	<-admin
@@ -223,6 +228,7 @@ func (h *hub) run(ctx context.Context) error {
 	stopEngine()
 	<-engine
 	<-keeper
+	<-disk
 	<-leases
 	<-following
 	<-pulse

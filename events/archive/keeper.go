@@ -94,27 +94,33 @@ func (a *Archive) shortest() (least time.Duration) {
 
 // foldDrained folds every sealed partition that is drained, unless one with earlier events of its patients is not yet.
 func (a *Archive) foldDrained(ctx context.Context) error {
-	live, _ := a.opt.Store.Layout()
-	for _, p := range live {
-		if !p.Sealed || p.After >= 0 {
-			continue
-		}
-		last, err := a.lastEvent(ctx, p.Number)
-		if err != nil {
-			return err
-		}
-		drained, err := a.opt.Drained(ctx, p.Number, last)
-		if err != nil {
-			return err
-		}
-		if !drained {
-			continue
-		}
-		if err := a.fold(ctx, p.Number, last); err != nil {
-			return fmt.Errorf("partition %d: %w", p.Number, err)
+	for folded := true; folded; {
+		folded = false
+		live, _ := a.opt.Store.Layout()
+		for _, p := range live {
+			if !p.Sealed || p.After >= 0 {
+				continue
+			}
+			done, err := a.foldIfDrained(ctx, p.Number)
+			if err != nil {
+				return fmt.Errorf("partition %d: %w", p.Number, err)
+			}
+			folded = folded || done
 		}
 	}
 	return nil
+}
+
+func (a *Archive) foldIfDrained(ctx context.Context, p int) (bool, error) {
+	last, err := a.lastEvent(ctx, p)
+	if err != nil {
+		return false, err
+	}
+	drained, err := a.opt.Drained(ctx, p, last)
+	if err != nil || !drained {
+		return false, err
+	}
+	return true, a.fold(ctx, p, last)
 }
 
 func (a *Archive) mergeDue(ctx context.Context) error {
@@ -182,7 +188,9 @@ func (a *Archive) leftovers(ctx context.Context, rec record) ([]int, error) {
 	return a.seenFor("leftover", there, max(time.Hour, a.opt.Rest)), nil
 }
 
-func (a *Archive) rested(what string, numbers []int) []int { return a.seenFor(what, numbers, a.opt.Rest) }
+func (a *Archive) rested(what string, numbers []int) []int {
+	return a.seenFor(what, numbers, a.opt.Rest)
+}
 
 // seenFor returns those of some things that were there for a while already.
 func (a *Archive) seenFor(what string, numbers []int, while time.Duration) []int {

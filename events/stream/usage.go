@@ -22,6 +22,20 @@ func (s *Store) Usage(ctx context.Context) (Usage, error) {
 	if s.embedded == nil {
 		return u, nil
 	}
+	u.Limit = s.embedded.options.JetStreamMaxStore
 	u.Free, u.Size, err = disk(s.embedded.dir)
 	return u, err
+}
+
+// Share is the part that is taken of what may be, from 0 to 1: of the limit, or of what the streams have and what is free
+// on their disk, whichever is less; 0 if nobody sets a bound.
+func (u Usage) Share() float64 {
+	used, bound := float64(u.Used), float64(u.Limit)
+	if rest := used + float64(u.Free); u.Size > 0 && (bound == 0 || rest < bound) {
+		bound = rest
+	}
+	if bound == 0 {
+		return 0
+	}
+	return used / bound
 }
