@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +22,36 @@ func TestPlainLog(t *testing.T) {
 		contains(t, out.String(), want)
 		lacks(t, out.String(), "Quillfeather", "192.0.2.17", "5512")
 	}
+}
+
+// TestUnsolicitedBytes: what a receiver sends unasked, on a connection that idles, is noticed and not repeated.
+func TestUnsolicitedBytes(t *testing.T) {
+	journal := &journal{}
+	writer, flags := log.Writer(), log.Flags()
+	t.Cleanup(func() { log.SetOutput(writer); log.SetFlags(flags) })
+	plainLog{slog.New(slog.NewJSONHandler(journal, nil))}.takeOver()
+	answered := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = conn.Write([]byte("HTTP/1.1 204 No Content\r\n\r\n"))
+		<-answered
+		_, _ = conn.Write([]byte("Quillfeather"))
+		waitUntil(t, "it is logged", func() bool { return strings.Contains(journal.String(), "Unsolicited response") })
+	}))
+	defer s.Close()
+	resp, err := s.Client().Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	close(answered)
+	waitUntil(t, "it is logged", func() bool { return strings.Contains(journal.String(), "Unsolicited response") })
+	lacks(t, journal.String(), "Quillfeather")
 }
 
 // TestPanicIsLogged: a request that panics is logged with the place, without the value or who asked.
