@@ -18,7 +18,7 @@ const (
 	tryFor     = 2 * time.Second // one try: what was sent to a leader that is no more is never answered
 	reachFor   = 2 * time.Second // that no node can be reached before a caller hears of it
 	pingEvery  = 2 * time.Second // twice unanswered, the connection moves to another node
-	heartbeats = 2 * time.Second // of a reader's consumer; twice missing, it is made anew
+	heartbeats = 2 * time.Second // of a reader's consumer; twice missing, it is replaced
 )
 
 // checkServer refuses a server that could not take the largest event.

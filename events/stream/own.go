@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -116,12 +115,25 @@ func (l *Leases) put(ctx context.Context, p int, entries []events.Entry) error {
 	}
 	h.writing.Lock()
 	defer h.writing.Unlock()
-	for some := range slices.Chunk(entries, window) {
-		if err := l.putSome(ctx, p, h, some); err != nil {
+	for len(entries) > 0 {
+		n := handful(entries)
+		if err := l.putSome(ctx, p, h, entries[:n]); err != nil {
 			return err
 		}
+		entries = entries[n:]
 	}
 	return nil
+}
+
+// handful is how many entries go into one batch: not more than a server holds together without effort.
+func handful(entries []events.Entry) int {
+	size := 0
+	for n, e := range entries {
+		if size += len(e.Value); n == window || n > 0 && size > maxPayload {
+			return n
+		}
+	}
+	return len(entries)
 }
 
 // putSome writes one batch. One that is not answered is sent again: if it was stored after all, the record's sequence says

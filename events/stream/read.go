@@ -113,15 +113,10 @@ func (s *Store) follow(ctx context.Context, from jetstream.Stream, filter string
 	}
 }
 
-// consume reads with an ordered consumer until fn says no or the consumer fails. A consumer that idles costs two small
-// messages a minute.
+// consume reads with a consumer of its own until fn says no or the consumer fails, which a message that is missing counts
+// as. A consumer that idles costs two small messages a minute, on an external server in ten seconds.
 func (s *Store) consume(ctx context.Context, from jetstream.Stream, filter string, after uint64, fn func(jetstream.Msg, uint64) bool) error {
-	consumer, err := from.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		FilterSubjects:   []string{filter},
-		DeliverPolicy:    jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:      after + 1,
-		MaxResetAttempts: 1,
-	})
+	consumer, err := s.consumer(ctx, from, filter, after)
 	if err != nil {
 		return err
 	}
@@ -134,7 +129,7 @@ func (s *Store) consume(ctx context.Context, from jetstream.Stream, filter strin
 		return err
 	}
 	defer messages.Stop()
-	for {
+	for n := uint64(1); ; n++ {
 		msg, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return err
@@ -143,10 +138,39 @@ func (s *Store) consume(ctx context.Context, from jetstream.Stream, filter strin
 		if err != nil {
 			return err
 		}
+		if s.embedded == nil && meta.Sequence.Consumer != n {
+			return errMissed
+		}
 		if !fn(msg, meta.Sequence.Stream) {
 			return nil
 		}
 	}
+}
+
+var errMissed = errors.New("a message was lost on its way")
+
+// consumer makes a consumer that begins after a sequence. In this process it is an ordered one, which mends itself. On
+// its own way to mend itself that one would wait ten seconds for what a lost leader never answers, so that elsewhere it is
+// one that follow replaces.
+func (s *Store) consumer(ctx context.Context, from jetstream.Stream, filter string, after uint64) (jetstream.Consumer, error) {
+	if s.embedded != nil {
+		return from.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+			FilterSubjects:   []string{filter},
+			DeliverPolicy:    jetstream.DeliverByStartSequencePolicy,
+			OptStartSeq:      after + 1,
+			MaxResetAttempts: 1,
+		})
+	}
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
+	return from.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		FilterSubject: filter,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:   after + 1,
+		AckPolicy:     jetstream.AckNonePolicy,
+		MemoryStorage: true, Replicas: 1,
+		InactiveThreshold: time.Minute, // then the server forgets it
+	})
 }
 
 // pause waits a little before the next try.
