@@ -22,14 +22,14 @@ func (w *world) crowd(n int, behave func(events.Delivery) error) (names []string
 	return names
 }
 
-// TestThousandHangAndOneIsWell: however many recipients hang, attempts in flight stay bounded, and whoever is well is told
+// TestHundredsHangAndOneIsWell: however many recipients hang, attempts in flight stay bounded, and whoever is well is told
 // as soon as if they were alone; of all that hang, none is forgotten.
-func TestThousandHangAndOneIsWell(t *testing.T) {
+func TestHundredsHangAndOneIsWell(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		const inflight = 128
+		const inflight = 64
 		w := newWorld(t, "gp")
 		var healed atomic.Bool
-		crowd := w.crowd(1000, func(events.Delivery) error {
+		crowd := w.crowd(500, func(events.Delivery) error {
 			if healed.Load() {
 				return nil
 			}
@@ -38,7 +38,7 @@ func TestThousandHangAndOneIsWell(t *testing.T) {
 		w.run(func(o *deliver.Options) { o.InFlight = inflight })
 		first := w.log(events.Admission, "p-7f3k", append(crowd, "gp")...)
 		pass(20 * time.Second) // the crowd comes first, and nobody knows yet what it is like
-		same(t, "told in spite of a thousand before", w.told("gp/webhook"), []string{first.Record.Event.ID})
+		same(t, "told in spite of hundreds before", w.told("gp/webhook"), []string{first.Record.Event.ID})
 		for n := range 30 {
 			st := w.log(events.Fall, fmt.Sprintf("p-%04d", n), append(crowd[:50], "gp")...)
 			pass(2 * time.Second)
@@ -66,7 +66,7 @@ func TestRetriesNeverStorm(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, "gp")
 		var healed atomic.Bool
-		crowd := w.crowd(600, func(d events.Delivery) error {
+		crowd := w.crowd(450, func(d events.Delivery) error {
 			if healed.Load() {
 				return nil
 			}
@@ -86,9 +86,9 @@ func TestRetriesNeverStorm(t *testing.T) {
 			}
 			pass(time.Second)
 		}
-		pass(10 * time.Minute)
+		pass(3 * time.Minute)
 		healed.Store(true)
-		pass(20 * time.Minute)
+		pass(10 * time.Minute)
 		bySecond := map[time.Duration]int{}
 		for _, a := range w.tries[len(crowd):] {
 			bySecond[a.after.Truncate(time.Second)]++
