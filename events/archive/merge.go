@@ -63,7 +63,6 @@ type merging struct {
 	now     time.Time
 	most    int
 	dropped int
-	last    outline
 	fronts  fronts
 }
 

@@ -15,9 +15,6 @@ import (
 
 const volumePrefix = "ARCHIVE-"
 
-// maxPart is the most bytes of one part of a volume.
-const maxPart = maxMessage
-
 func volumeConfig(v, replicas int) jetstream.StreamConfig {
 	c := settings(volumePrefix+strconv.Itoa(v), replicas, fmt.Sprintf("arch.%d.*", v))
 	c.MaxMsgsPerSubject = 1 // each part has a subject of its own; JetStream then uses smaller blocks, which are quicker to read from
