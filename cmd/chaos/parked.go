@@ -1,15 +1,19 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"carehub/events"
 )
 
 // backlogFindings are what a run with a dead recipient has found.
@@ -163,39 +167,79 @@ func (b *backlog) told(ctx context.Context, l *loggers) error {
 	}
 }
 
-// drain lets the dead recipient come back and waits until it has everything.
+// drain lets the dead recipient come back and waits until it has everything, or nothing has come for a quarter of an hour
+// and more: so long may be the pause between two attempts.
 func (b *backlog) drain(ctx context.Context, l *loggers) error {
-	before, err := os.Stat(b.seen)
-	if err != nil {
-		return err
-	}
+	var began, last time.Time // of what it has been told
+	lines, mended := &tally{to: b.recipient(1), of: b.seen}, time.Now()
 	b.wires[1].mend()
-	began, size := time.Time{}, before.Size()
-	for last := time.Now(); time.Since(last) < 20*time.Minute; { // its pause may be a quarter of an hour by now
-		if err := pause(ctx, time.Second); err != nil {
+	for had := 0; had < int(l.total.Load())+b.news; {
+		now, err := lines.count()
+		if err != nil {
 			return err
+		}
+		if now > had && began.IsZero() {
+			began = time.Now()
+		}
+		if now > had {
+			had, last = now, time.Now()
 		}
 		mb, err := rss(b.hubs[0])
 		if err != nil {
 			return err
 		}
 		b.DrainMB = max(b.DrainMB, mb)
-		now, err := os.Stat(b.seen)
-		if err != nil {
+		if time.Since(later(mended, last)) > 20*time.Minute {
+			break // what is missing is for the judge
+		}
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
 			return err
 		}
-		if began.IsZero() && now.Size() > size {
-			began = time.Now()
+	}
+	b.DrainSeconds = last.Sub(began).Seconds()
+	return b.judgeBacklog(l)
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// tally counts the different events that a recipient has taken, reading on in the receivers' file.
+type tally struct {
+	to, of string
+	from   int64
+	taken  map[string]bool
+}
+
+func (t *tally) count() (int, error) {
+	f, err := os.Open(t.of)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	if _, err := f.Seek(t.from, io.SeekStart); err != nil {
+		return 0, err
+	}
+	if t.taken == nil {
+		t.taken = map[string]bool{}
+	}
+	for lines := bufio.NewReader(f); ; {
+		line, err := lines.ReadBytes('\n')
+		if err != nil { // its end, or of what is written of a line so far
+			return len(t.taken), nil
 		}
-		if !began.IsZero() && now.Size() == size {
-			break
+		t.from += int64(len(line))
+		var a arrival
+		if err := json.Unmarshal(line, &a); err != nil {
+			return 0, err
 		}
-		if !began.IsZero() {
-			size = now.Size()
+		if a.To == t.to && a.Did == takes && a.Kind != events.Alarm {
+			t.taken[a.Event] = true
 		}
 	}
-	b.DrainSeconds = time.Since(began).Seconds()
-	return b.judgeBacklog(l)
 }
 
 func (b *backlog) judgeBacklog(l *loggers) error {
