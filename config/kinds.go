@@ -30,10 +30,9 @@ func (t *Term) UnmarshalText(text []byte) error {
 	unit := map[byte]time.Duration{'d': 24 * time.Hour, 'y': year}
 	if len(text) > 1 {
 		n, err := strconv.Atoi(string(text[:len(text)-1]))
-		if err == nil && n > 0 && n <= 200*366 {
-			*t = Term(time.Duration(n) * unit[text[len(text)-1]])
-		}
-		if *t >= Term(30*24*time.Hour) && *t <= Term(200*year) {
+		long := time.Duration(min(n, 200*366)) * unit[text[len(text)-1]]
+		if err == nil && long >= 30*24*time.Hour && long <= 200*year {
+			*t = Term(long)
 			return nil
 		}
 	}

@@ -15,6 +15,7 @@ import (
 //	park.<p>.<recipient>.<page>                LEDGER  which of 256 neighbouring events this recipient still waits for
 //	cur.<p>                                    LEDGER  every event up to this sequence is settled or parked
 //	own.<p>                                    LEDGER  which hub the partition belongs to, on an external server
+//	arch.<v>.<n>                               ARCHIVE part n of volume v of the archive
 //	hub.<what>.<name>                          HUB     tokens, secrets, the format of the store, beats: signs of life of hubs
 //
 // Reserved for what is to come: hold, due, ack, told (by patient and event), beat (by partition), in LEDGER.

@@ -96,10 +96,13 @@ func (e entry) sum() uint64 {
 func split(page []byte) ([]entry, error) {
 	var all []entry
 	next := func() ([]byte, bool) {
-		if len(page) < 4 || uint64(len(page)-4) < uint64(binary.BigEndian.Uint32(page)) {
+		if len(page) < 4 {
 			return nil, false
 		}
-		n := 4 + int(binary.BigEndian.Uint32(page))
+		n := 4 + int(binary.BigEndian.Uint32(page)) // #nosec G115 -- compared with what there is
+		if n > len(page) {
+			return nil, false
+		}
 		part := page[4:n:n]
 		page = page[n:]
 		return part, true

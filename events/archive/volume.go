@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	pageSize  = 512 << 10 // bytes of a page before it is compressed, unless one event has more
+	pageSize  = 128 << 10 // bytes of a page before it is compressed, unless one event has more
 	partSize  = 512 << 10 // bytes of one part of a volume
 	falseHits = 0.001     // of look-ups for an event that a volume does not hold, how many read a page in vain
 )

@@ -48,7 +48,8 @@ func (s *Store) newest(ctx context.Context, l *layout, p int, patient string, en
 		end = last.Sequence + 1
 	}
 	var found []events.Stored
-	for window := uint64(4 * limit); end > 1 && len(found) < limit; window *= 4 { // #nosec G115 -- a small positive count
+	window := uint64(4 * limit) // #nosec G115 -- a small positive count
+	for ; end > 1 && len(found) < limit; window *= 4 {
 		begin := max(end, window+1) - window
 		some, err := s.between(ctx, l, p, subject, begin, end)
 		if err != nil {

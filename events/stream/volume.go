@@ -72,7 +72,8 @@ func (s *Store) ReadVolume(ctx context.Context, v int, first uint64, n int) ([]b
 		return nil, err
 	}
 	var all []byte
-	for number := first; number < first+uint64(n); number++ { // #nosec G115 -- a small positive count
+	for i := range n {
+		number := first + uint64(i) // #nosec G115 -- an index
 		msg, err := from.GetMsg(ctx, number)
 		if err != nil {
 			return nil, away(fmt.Errorf("part %d of volume %d: %w", number, v, err))
