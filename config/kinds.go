@@ -22,17 +22,14 @@ type Kind struct {
 // Term is a long time, as hub.yaml writes it: 90d or 8y.
 type Term time.Duration
 
-// year is the average one.
-const year = 8766 * time.Hour
-
 // UnmarshalText reads days (d) or years (y), from 30 days to 200 years.
 func (t *Term) UnmarshalText(text []byte) error {
-	unit := map[byte]time.Duration{'d': 24 * time.Hour, 'y': year}
+	hours := map[byte]int{'d': 24, 'y': 8766} // a year is the average one
 	if len(text) > 1 {
 		n, err := strconv.Atoi(string(text[:len(text)-1]))
-		long := time.Duration(min(n, 200*366)) * unit[text[len(text)-1]]
-		if err == nil && long >= 30*24*time.Hour && long <= 200*year {
-			*t = Term(long)
+		long := min(n, 1e6) * hours[text[len(text)-1]]
+		if err == nil && long >= 30*24 && long <= 200*8766 {
+			*t = Term(time.Duration(long) * time.Hour)
 			return nil
 		}
 	}
