@@ -9,7 +9,7 @@ import (
 )
 
 // tailSize is how many of a partition's newest events stay at hand.
-const tailSize = 256
+const tailSize = 1024
 
 // tail holds the newest events of a partition as they were published, so that its reader need not fetch each of them
 // back from the store. That is right only where all events are written by this process: nil for an external server.

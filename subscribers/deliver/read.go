@@ -199,7 +199,7 @@ func (s *shard) nobody(ev *event) {
 // Merely having much to do is no trouble: parking would only add to it.
 const (
 	sweepEvery     = 250 * time.Millisecond
-	sweepFull      = 50 * time.Millisecond // while memory is full
+	sweepFull      = 100 * time.Millisecond // while memory is full
 	parkAfter      = time.Second
 	parkWhenFull   = 250 * time.Millisecond
 	ledgerEvery    = 100 * time.Millisecond // between writes to the ledger
