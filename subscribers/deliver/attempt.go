@@ -165,13 +165,26 @@ func (ev *event) address(to *events.Recipient) ([]byte, error) {
 	return ev.envelope.To(fhir.Destination{Recipient: to.ID, Name: to.Name, Endpoint: rec.Plan.Hub + "/id/subscriber/" + to.ID})
 }
 
-// finish takes in what an attempt came to.
+// finish takes in what an attempt came to, and says so when the lock is free again.
 func (e *Engine) finish(f *flight, ev *event, err error, took time.Duration) {
+	failure := asFailure(err)
+	if made := e.conclude(f, ev, err, failure); made.number > 0 {
+		e.logAttempt(f, ev, made, failure, took)
+	}
+}
+
+// made is what the log says of an attempt that was made.
+type made struct {
+	number int // 0 if nothing was sent
+	state  events.State
+}
+
+func (e *Engine) conclude(f *flight, ev *event, err error, failure *events.Failure) (m made) {
 	d, ch, ep := f.d, f.ch, f.ep
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.landed(f)
-	failure, tried := asFailure(err), true
+	tried := true
 	switch {
 	case errors.Is(err, errSettled):
 		e.resettle(d)
@@ -186,11 +199,15 @@ func (e *Engine) finish(f *flight, ev *event, err error, took time.Duration) {
 		e.failed(d, ch, ep, f.round, ev, failure)
 	}
 	if tried {
-		e.logAttempt(d, ch, ev, failure, took)
+		m.number = d.attempts()
+	}
+	if tried && ev != nil {
+		m.state = ev.out[d.index].State
 	}
 	e.release(ep) // others first: a lane with much to send must not starve the rest
 	e.advance(d.lane)
 	e.spend(time.Now())
+	return m
 }
 
 func asFailure(err error) *events.Failure {
@@ -313,7 +330,8 @@ func later(a, b time.Time) time.Time {
 }
 
 // logAttempt writes one wide line per attempt: ids and fixed words, never content.
-func (e *Engine) logAttempt(d *delivery, ch int, ev *event, f *events.Failure, took time.Duration) {
+func (e *Engine) logAttempt(fl *flight, ev *event, made made, f *events.Failure, took time.Duration) {
+	d, ch := fl.d, fl.ch
 	if ev == nil {
 		e.opt.Slog.Error("event not readable", "recipient", d.lane.recipient.id, "partition", d.shard.p, "seq", d.seq, "reason", string(f.Reason))
 		return
@@ -327,8 +345,8 @@ func (e *Engine) logAttempt(d *delivery, ch int, ev *event, f *events.Failure, t
 	level, attrs := slog.LevelInfo, []slog.Attr{
 		slog.String("event", rec.Event.ID), slog.String("kind", string(rec.Event.Kind)), slog.String("recipient", d.lane.recipient.id),
 		slog.String("delivery", events.DeliveryID(rec.Event.ID, d.lane.recipient.id)), slog.Int("partition", d.shard.p), slog.Uint64("seq", d.seq),
-		slog.String("channel", d.channels[ch]), slog.String("type", by), slog.Int("attempt", d.attempts()),
-		slog.String("state", string(ev.out[d.index].State)), slog.Int64("ms", took.Milliseconds()),
+		slog.String("channel", d.channels[ch]), slog.String("type", by), slog.Int("attempt", made.number),
+		slog.String("state", string(made.state)), slog.Int64("ms", took.Milliseconds()),
 		slog.Int64("age_ms", time.Since(d.recorded()).Milliseconds()),
 	}
 	if f != nil {
