@@ -180,7 +180,7 @@ func (h *hub) run(ctx context.Context) error {
 	engineOn, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopEngine()
 	defer shutDoors()
-	failures := make(chan error, 7)
+	failures := make(chan error, 8)
 	start := func(part string, on context.Context, run func(context.Context) error) (ended chan struct{}) {
 		ended = make(chan struct{})
 		go func() {
@@ -210,6 +210,7 @@ func (h *hub) run(ctx context.Context) error {
 	pulse := start("pulse", engineOn, h.pulse.run)
 	keeper := start("archive", engineOn, h.archive.Run)
 	disk := start("disk", engineOn, h.watchDisk)
+	memory := start("memory", engineOn, saveMemory)
 	select {
 	case <-known:
 	case <-doorsOpen.Done():
@@ -229,6 +230,7 @@ func (h *hub) run(ctx context.Context) error {
 	<-engine
 	<-keeper
 	<-disk
+	<-memory
 	<-leases
 	<-following
 	<-pulse

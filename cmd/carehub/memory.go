@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// Go keeps about as much memory again as is in use, for as long as it runs. A hub that has been busy, or has just read its
+// backlog, holds on to what nobody needs any more, the store's caches above all; once it is quiet it gives that back.
+const (
+	thriftEvery = 30 * time.Second // longer than the store keeps a cache that nobody uses
+	thriftQuiet = 8 << 20          // bytes allocated since the last look at the most: the hub is quiet
+	thriftWorth = 32 << 20         // bytes allocated since memory was given back at the least: it is worth a collection
+)
+
+// thrift decides when memory is given back.
+type thrift struct {
+	seen  uint64 // bytes allocated by the last look
+	given uint64 // bytes allocated when memory was last given back
+}
+
+// due takes the bytes allocated since the start, and reports whether memory is to be given back now.
+func (t *thrift) due(allocated uint64) bool {
+	quiet := allocated-t.seen <= thriftQuiet
+	t.seen = allocated
+	if !quiet || allocated-t.given < thriftWorth {
+		return false
+	}
+	t.given = allocated
+	return true
+}
+
+// saveMemory gives memory back to the system whenever there is something to give back and the hub is quiet, until ctx ends.
+func saveMemory(ctx context.Context) error {
+	allocated := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	for t := (thrift{}); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(thriftEvery):
+		}
+		if metrics.Read(allocated); t.due(allocated[0].Value.Uint64()) {
+			runtime.GC() // what lies in pools goes with the second collection
+			debug.FreeOSMemory()
+		}
+	}
+}
