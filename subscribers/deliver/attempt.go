@@ -104,7 +104,9 @@ func (e *Engine) trying(ev *event, d *delivery, ch int) (events.State, int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	out := &ev.out[d.index]
-	d.before += int32(max(0, out.Attempts-d.attempts())) // #nosec G115 -- days of retrying are a few hundred
+	if unknown := out.Attempts - d.attempts(); unknown > 0 {
+		d.history().before += unknown
+	}
 	if out.State == "" {
 		out.State, out.Channel, out.At = events.Trying, d.channels[ch], time.Now().UTC().Truncate(time.Millisecond)
 		e.notify(ev)
@@ -233,7 +235,7 @@ func (e *Engine) delivered(d *delivery, ch int, ep *endpoint) {
 			continue
 		}
 		if i := slices.Index(h.channels, d.channels[ch]); i >= 0 {
-			h.tries[i].next = time.Time{}
+			h.try(i).next = time.Time{}
 		}
 		e.advance(h.lane)
 	}

@@ -68,7 +68,7 @@ var errCut = errors.New("cut off: it took long, and too many others did")
 // classOf says what an attempt of d by ch at ep is.
 func classOf(d *delivery, ch int, ep *endpoint) class {
 	switch {
-	case ep.fails > 0, d.tries != nil && d.tries[ch].attempts > 0:
+	case ep.fails > 0, d.tries() != nil && d.try(ch).attempts > 0:
 		return again
 	case d.parked:
 		return resumed

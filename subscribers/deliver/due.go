@@ -33,7 +33,7 @@ func (d *delivery) nextDue() time.Time {
 	if int(d.open) < len(d.channels) && d.due.Fallback > 0 {
 		at = accepted.Add(d.due.Fallback * time.Duration(d.open))
 	}
-	if !d.alarmed && !d.raised && d.due.Alarm > 0 {
+	if d.alarm == unalarmed && d.due.Alarm > 0 {
 		at = sooner(at, accepted.Add(d.due.Alarm))
 	}
 	if d.due.GiveUp > 0 {
@@ -55,8 +55,8 @@ func (e *Engine) keep(d *delivery, now time.Time) {
 	for int(d.open) < len(d.channels) && passed(d.due.Fallback*time.Duration(d.open)) {
 		e.openTo(d, int(d.open)+1)
 	}
-	if !d.alarmed && !d.raised && passed(d.due.Alarm) {
-		d.raised = true
+	if d.alarm == unalarmed && passed(d.due.Alarm) {
+		d.alarm = raising
 		e.raise(d, events.ReasonOverdue)
 	}
 	at := d.nextDue()
@@ -207,7 +207,7 @@ func (e *Engine) persist(ctx context.Context, what string, do func(context.Conte
 
 // alarmRaised notes that a person has been told about d. A delivery that was only waiting for that is settled by it.
 func (e *Engine) alarmRaised(d *delivery) {
-	d.alarmed = true
+	d.alarm = alarmed
 	ev := d.event
 	if ev == nil {
 		if d.parked && !d.done {

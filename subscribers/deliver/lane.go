@@ -9,23 +9,45 @@ import (
 )
 
 // delivery is one event for one recipient, from the moment it is read until its outcome is final and written. There may
-// be hundreds of thousands of them, parked: what many have in common they share, and the rest is kept small.
+// be hundreds of thousands of them, parked: what many have in common they share, what few have is apart, and the rest is
+// kept small, 64 bytes.
 type delivery struct {
 	*terms
 	shard    *shard
 	seq      uint64
 	accepted time.Duration // when, on the engine's clock
 
-	lane    *lane
-	event   *event // nil once parked and settled: read back for the next attempt
-	tries   []try  // per channel; nil until the first failure
-	index   int32  // of the recipient in the plan
-	before  int32  // attempts of an earlier process, as far as the ledger knows
-	open    uint8  // how many of the channels may be used by now
-	done    bool
-	parked  bool // it stands in a park page, written or about to be
-	alarmed bool // durably
-	raised  bool // its alarm is under way
+	lane   *lane
+	event  *event   // nil once parked and settled: read back for the next attempt
+	past   *history // nil until the first attempt
+	index  int32    // of the recipient in the plan
+	open   uint8    // how many of the channels may be used by now
+	done   bool
+	parked bool // it stands in a park page, written or about to be
+	alarm  alarm
+}
+
+// alarm is how far telling a person that a delivery is overdue or has failed has come.
+type alarm uint8
+
+const (
+	unalarmed alarm = iota
+	raising         // under way
+	alarmed         // durably
+)
+
+// alarmSo is the state of an alarm of which the ledger knows, or does not.
+func alarmSo(durably bool) alarm {
+	if durably {
+		return alarmed
+	}
+	return unalarmed
+}
+
+// history is how the attempts of a delivery have gone.
+type history struct {
+	before int   // attempts of an earlier process, as far as the ledger knows
+	tries  []try // per channel; nil until the first end of an attempt
 }
 
 // terms are what the deliveries of one recipient have in common.
@@ -53,16 +75,34 @@ type try struct {
 	refused  bool
 }
 
-func (d *delivery) try(ch int) *try {
-	if d.tries == nil {
-		d.tries = make([]try, len(d.channels))
+func (d *delivery) history() *history {
+	if d.past == nil {
+		d.past = &history{}
 	}
-	return &d.tries[ch]
+	return d.past
 }
 
-func (d *delivery) attempts() int {
-	n := int(d.before)
-	for _, t := range d.tries {
+// tries is nil until the first end of an attempt.
+func (d *delivery) tries() []try {
+	if d.past == nil {
+		return nil
+	}
+	return d.past.tries
+}
+
+func (d *delivery) try(ch int) *try {
+	h := d.history()
+	if h.tries == nil {
+		h.tries = make([]try, len(d.channels))
+	}
+	return &h.tries[ch]
+}
+
+func (d *delivery) attempts() (n int) {
+	if d.past != nil {
+		n = d.past.before
+	}
+	for _, t := range d.tries() {
 		n += t.attempts
 	}
 	return n
@@ -70,10 +110,10 @@ func (d *delivery) attempts() int {
 
 // hopeless reports whether every channel has refused for good.
 func (d *delivery) hopeless() bool {
-	if d.tries == nil {
+	if d.tries() == nil {
 		return len(d.channels) == 0
 	}
-	return !slices.ContainsFunc(d.tries, func(t try) bool { return !t.refused })
+	return !slices.ContainsFunc(d.tries(), func(t try) bool { return !t.refused })
 }
 
 // lane is the queue of one patient's events for one recipient, in the order of acceptance, one attempt in flight.
@@ -177,10 +217,11 @@ func (e *Engine) advance(l *lane) {
 		return
 	}
 	var earliest time.Time
+	tries := d.tries()
 	for ch := range min(int(d.open), len(d.channels)) {
 		var t try
-		if d.tries != nil {
-			t = d.tries[ch]
+		if tries != nil {
+			t = tries[ch]
 		}
 		if t.refused {
 			continue
@@ -229,7 +270,7 @@ func (l *lane) stuck(now time.Time, patience time.Duration) bool {
 	if l.busy {
 		return now.Sub(l.since) >= patience
 	}
-	if len(l.queue) > 0 && l.queue[0].tries != nil {
+	if len(l.queue) > 0 && l.queue[0].tries() != nil {
 		return true
 	}
 	for _, ep := range l.blocked {
@@ -242,7 +283,7 @@ func (l *lane) stuck(now time.Time, patience time.Duration) bool {
 
 // dammed reports whether d, which has just joined the lane, waits for something that has been broken for a while.
 func (l *lane) dammed(d *delivery, now time.Time) bool {
-	if l.queue[0] != d && (l.busy && now.Sub(l.since) >= parkAfter || l.queue[0].tries != nil) {
+	if l.queue[0] != d && (l.busy && now.Sub(l.since) >= parkAfter || l.queue[0].tries() != nil) {
 		return true
 	}
 	return slices.ContainsFunc(l.blocked, func(ep *endpoint) bool { return ep.down() || ep.hanging(now, parkAfter) })

@@ -117,7 +117,7 @@ func (p *page) encode() []byte {
 	w := waits{V: 1}
 	for _, d := range p.waits {
 		w.Wait = append(w.Wait, wait{Seq: d.seq, Patient: d.lane.patient, Index: int(d.index), Channels: d.channels,
-			Recorded: d.recorded().Unix(), Due: d.due, Alarmed: d.alarmed})
+			Recorded: d.recorded().Unix(), Due: d.due, Alarmed: d.alarm == alarmed})
 	}
 	b, err := json.Marshal(w)
 	if err != nil {

@@ -44,7 +44,7 @@ func (s *shard) load(ctx context.Context) error {
 // resume puts a parked delivery back into its lane.
 func (s *shard) resume(w wait) {
 	d := &delivery{shard: s, seq: w.Seq, index: small(w.Index), terms: s.e.recipient(w.recipient).terms(w.Channels, w.Due),
-		accepted: s.e.acceptedAt(time.Unix(w.Recorded, 0)), alarmed: w.Alarmed, open: 1, parked: true}
+		accepted: s.e.acceptedAt(time.Unix(w.Recorded, 0)), alarm: alarmSo(w.Alarmed), open: 1, parked: true}
 	s.page(w.recipient, d.seq).add(d)
 	s.onDisk(w.recipient, 1)
 	s.e.enqueue(d, w.recipient, w.Patient)
@@ -142,7 +142,7 @@ func (s *shard) takeOne(ev *event, i int) {
 	for _, c := range to.Channels {
 		channels = append(channels, c.Key)
 	}
-	d := &delivery{shard: s, seq: ev.stored.Seq, index: small(i), accepted: s.e.acceptedAt(rec.Event.Recorded), open: 1, alarmed: ev.out[i].Alarmed,
+	d := &delivery{shard: s, seq: ev.stored.Seq, index: small(i), accepted: s.e.acceptedAt(rec.Event.Recorded), open: 1, alarm: alarmSo(ev.out[i].Alarmed),
 		terms: s.e.recipient(to.ID).terms(channels, dues{Fallback: rec.Plan.FallbackAfter, Alarm: rec.Plan.AlarmAfter, GiveUp: rec.Plan.GiveUpAfter})}
 	s.hold(d, ev)
 	known := ev.out[i]
