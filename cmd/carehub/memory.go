@@ -12,7 +12,7 @@ import (
 // backlog, holds on to what nobody needs any more, the store's caches above all; once it is quiet it gives that back.
 const (
 	thriftEvery = 30 * time.Second // longer than the store keeps a cache that nobody uses
-	thriftQuiet = 8 << 20          // bytes allocated since the last look at the most: the hub is quiet
+	thriftQuiet = 32 << 20         // bytes allocated since the last look at the most, some ten events a second: it is quiet
 	thriftWorth = 32 << 20         // bytes allocated since memory was given back at the least: it is worth a collection
 )
 

@@ -36,21 +36,45 @@ type Progress struct {
 	Full      time.Duration // for how long no event could be taken in for want of room; 0 if one can
 }
 
-// Health reports how far behind the engine is. It takes next to no time, whatever waits.
+// Health reports how far behind the engine is. It takes time by the number of recipients who wait for anything, not by what
+// they wait for, and takes the engine's lock for a thousand of them at a time.
 func (e *Engine) Health() Health {
+	now := time.Now()
+	h := e.health(now)
+	for s, ids := range e.waiting() {
+		e.visit(ids, func(id string) {
+			if b := s.backlogs[id]; b != nil {
+				h.Oldest = max(h.Oldest, b.oldest(now))
+			}
+		})
+	}
+	return h
+}
+
+// health is all of it but the oldest.
+func (e *Engine) health(now time.Time) Health {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	now := time.Now()
 	h := Health{Unheard: e.unheard, Lost: e.lost}
 	for _, s := range e.shards {
 		if s.failure != nil {
 			h.Ledger = s.failure
 		}
 		h.Partitions = append(h.Partitions, s.progress(now))
-		h.Parked += s.all.parked
-		h.Oldest = max(h.Oldest, s.all.oldest(now))
+		h.Parked += s.parked
 	}
 	return h
+}
+
+// waiting returns the recipients who wait for anything of each shard.
+func (e *Engine) waiting() map[*shard][]string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	waiting := map[*shard][]string{}
+	for _, s := range e.shards {
+		waiting[s] = slices.Collect(maps.Keys(s.backlogs))
+	}
+	return waiting
 }
 
 // Recipients reports on everybody who has been sent anything since the start, by id. It takes time by their number, not by
@@ -59,13 +83,9 @@ func (e *Engine) Recipients() map[string]Standing {
 	now, all := time.Now(), map[string]Standing{}
 	e.mu.Lock()
 	ids := slices.Collect(maps.Keys(e.recipients))
-	waiting := map[*shard][]string{}
-	for _, s := range e.shards {
-		waiting[s] = slices.Collect(maps.Keys(s.backlogs))
-	}
 	e.mu.Unlock()
 	e.visit(ids, func(id string) { all[id] = e.recipients[id].standing() })
-	for s, ids := range waiting {
+	for s, ids := range e.waiting() {
 		e.visit(ids, func(id string) {
 			b, r := s.backlogs[id], all[id]
 			if b == nil {
@@ -107,12 +127,12 @@ func (r *recipient) standing() (st Standing) {
 
 // standing is what a shard keeps so that its health can be told without looking at everything that waits.
 type standing struct {
-	all      backlog
+	parked   int                 // deliveries in pages
 	backlogs map[string]*backlog // by recipient: those who wait for anything
 	full     time.Time           // since when no event could be taken in; zero if one can
 }
 
-// backlog is what waits of one partition, in the order of acceptance: for one recipient, or for all.
+// backlog is what waits of one partition for one recipient, in the order of acceptance.
 type backlog struct {
 	queue  []*delivery
 	done   int // of queue
@@ -121,20 +141,19 @@ type backlog struct {
 
 // queued takes note that somebody waits for d.
 func (s *standing) queued(recipient string, d *delivery) {
-	s.all.add(d)
-	s.of(recipient).add(d)
+	b := s.of(recipient)
+	b.queue = append(b.queue, d)
 }
 
 // unqueued takes note that one of the recipient's is done.
 func (s *standing) unqueued(recipient string) {
-	s.all.finished()
 	s.of(recipient).finished()
 	s.tidy(recipient)
 }
 
 // onDisk takes note that n more of the recipient's are parked.
 func (s *standing) onDisk(recipient string, n int) {
-	s.all.parked += n
+	s.parked += n
 	s.of(recipient).parked += n
 	s.tidy(recipient)
 }
@@ -156,8 +175,6 @@ func (s *standing) tidy(recipient string) {
 		delete(s.backlogs, recipient)
 	}
 }
-
-func (b *backlog) add(d *delivery) { b.queue = append(b.queue, d) }
 
 // finished takes note that one of the queue is done. The done ones before all others leave at once; those in between when
 // they are the most of it, so that one message that nobody takes does not keep all that came after it in memory.
