@@ -102,10 +102,11 @@ func (s *Store) hubGet(ctx context.Context, key string) (value []byte, revision 
 // fn with each change as it comes; a deleted key has no value. It returns when ctx ends or the store closes, and before
 // ready also when the store cannot be read.
 func (s *Store) HubWatch(ctx context.Context, prefix string, ready func(), fn func(key string, value []byte)) error {
-	seen, err := s.list(ctx, s.hub, prefix, func(msg *jetstream.RawStreamMsg) {
+	seen, err := s.list(ctx, s.hub, prefix, func(msg *jetstream.RawStreamMsg) bool {
 		if len(msg.Data) > 0 {
 			fn(msg.Subject, msg.Data)
 		}
+		return true
 	})
 	if err != nil {
 		return err

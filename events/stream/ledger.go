@@ -125,15 +125,30 @@ func (s *Store) List(ctx context.Context, p int, prefix string) ([]events.Entry,
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.list(ctx, from, prefix, func(msg *jetstream.RawStreamMsg) {
+	_, err = s.list(ctx, from, prefix, func(msg *jetstream.RawStreamMsg) bool {
 		if len(msg.Data) > 0 { // else its key was deleted
 			found[msg.Subject] = msg.Data
 		}
+		return true
 	})
 	if err != nil {
 		return nil, err
 	}
 	return sorted(found), nil
+}
+
+// Has reports whether a partition's ledger has any key that begins with prefix, which ends with a dot. It sees every Put
+// that has returned, and reads no more than it must.
+func (s *Store) Has(ctx context.Context, p int, prefix string) (has bool, err error) {
+	from, err := s.ledgerOf(p)
+	if err != nil {
+		return false, err
+	}
+	_, err = s.list(ctx, from, prefix, func(msg *jetstream.RawStreamMsg) bool {
+		has = len(msg.Data) > 0
+		return !has
+	})
+	return has && err == nil, err
 }
 
 func sorted(found map[string][]byte) []events.Entry {
@@ -145,10 +160,11 @@ func sorted(found map[string][]byte) []events.Entry {
 	return out
 }
 
-// list calls fn with the newest message of every subject under prefix, and returns the sequence it has seen all up to.
+// list calls fn with the newest message of every subject under prefix until it says no, and returns the sequence it has seen
+// all up to.
 // A subject written meanwhile may come again, newer. Messages are asked for one by one because such reads are answered
 // by the stream's leader; a consumer may sit on a replica that is behind.
-func (s *Store) list(ctx context.Context, from jetstream.Stream, prefix string, fn func(*jetstream.RawStreamMsg)) (uint64, error) {
+func (s *Store) list(ctx context.Context, from jetstream.Stream, prefix string, fn func(*jetstream.RawStreamMsg) (more bool)) (uint64, error) {
 	if !strings.HasSuffix(prefix, ".") {
 		return 0, invalid("A prefix ends with a dot.")
 	}
@@ -165,7 +181,9 @@ func (s *Store) list(ctx context.Context, from jetstream.Stream, prefix string, 
 		if err != nil {
 			return seen, err
 		}
-		fn(msg)
 		seen = msg.Sequence
+		if !fn(msg) {
+			return seen, nil
+		}
 	}
 }

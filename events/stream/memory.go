@@ -263,6 +263,12 @@ func (m *Memory) List(ctx context.Context, p int, prefix string) ([]events.Entry
 	return sorted(found), m.check(p)
 }
 
+// Has is as in Store.
+func (m *Memory) Has(ctx context.Context, p int, prefix string) (bool, error) {
+	found, err := m.List(ctx, p, prefix)
+	return len(found) > 0, err
+}
+
 // HubPut is as in Store.
 func (m *Memory) HubPut(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
 	if err := checkHub(key, value); err != nil {

@@ -92,13 +92,14 @@ func (l *Leases) observe(ctx context.Context, now time.Time) bool {
 	found := map[string]bool{}
 	bounded, cancel := context.WithTimeout(ctx, 2*l.times.Beat)
 	defer cancel()
-	_, err := l.store.list(bounded, l.store.hub, beatPrefix, func(msg *jetstream.RawStreamMsg) {
+	_, err := l.store.list(bounded, l.store.hub, beatPrefix, func(msg *jetstream.RawStreamMsg) bool {
 		var b beat
 		if json.Unmarshal(msg.Data, &b) == nil {
 			id := msg.Subject[len(beatPrefix):]
 			found[id] = true
 			l.saw(id, &neighbour{seq: msg.Sequence, stored: msg.Time, beat: b})
 		}
+		return true
 	})
 	if err != nil || late {
 		return false

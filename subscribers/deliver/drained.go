@@ -23,8 +23,8 @@ func Drained(ctx context.Context, ledger Ledger, p int, last uint64) (bool, erro
 	if cursor < last {
 		return false, nil
 	}
-	pages, err := ledger.List(ctx, p, fmt.Sprintf("park.%d.", p))
-	return len(pages) == 0, err
+	parked, err := ledger.Has(ctx, p, fmt.Sprintf("park.%d.", p))
+	return !parked && err == nil, err
 }
 
 // Outcomes reads how telling people of settled events ended, without an engine. Neighbours share a record of the ledger,

@@ -39,6 +39,7 @@ type Ledger interface {
 	Put(ctx context.Context, p int, entries []events.Entry) error
 	Get(ctx context.Context, p int, key string) ([]byte, bool, error)
 	List(ctx context.Context, p int, prefix string) ([]events.Entry, error)
+	Has(ctx context.Context, p int, prefix string) (bool, error) // whether List would return anything
 }
 
 // Owner says which partitions this process may deliver, and until when.

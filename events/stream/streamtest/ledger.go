@@ -69,6 +69,17 @@ func ledgerList(t *testing.T, s Store) {
 	}
 	_, err = s.List(t.Context(), 0, "park.0.team")
 	wantKind(t, err, events.Invalid)
+	for i := range one {
+		one[i].Value = nil
+	}
+	must(t, s.Put(t.Context(), 0, one))
+	for prefix, want := range map[string]bool{"park.0.": true, "park.0.team-099.": true, "park.0.team-003.": false, "park.0.team-100.": false} {
+		if has, err := s.Has(t.Context(), 0, prefix); err != nil || has != want {
+			t.Errorf("has %s: %v %v", prefix, has, err)
+		}
+	}
+	_, err = s.Has(t.Context(), 0, "park.0.team")
+	wantKind(t, err, events.Invalid)
 }
 
 func ledgerKeys(t *testing.T, s Store) {

@@ -30,6 +30,7 @@ type Store interface {
 	Put(ctx context.Context, p int, entries []events.Entry) error
 	Get(ctx context.Context, p int, key string) ([]byte, bool, error)
 	List(ctx context.Context, p int, prefix string) ([]events.Entry, error)
+	Has(ctx context.Context, p int, prefix string) (bool, error)
 	HubPut(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
 	HubGet(ctx context.Context, key string) ([]byte, uint64, bool, error)
 	HubDelete(ctx context.Context, key string) error
