@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"iter"
@@ -84,42 +85,69 @@ func (f *filler) run(ctx context.Context) error {
 	if err := store.Clear(ctx, store.Retired()); err != nil {
 		return err
 	}
-	seq := uint64(0)
-	for left := f.events - f.hot; left > 0; {
-		n, level := volumeOf(left)
-		began := time.Now()
-		if err := old.Load(ctx, level, n, f.volume(n, &seq)); err != nil {
-			return err
-		}
-		left -= n
-		fmt.Printf("%d events in the archive, %.0f/s\n", f.events-f.hot-left, float64(n)/time.Since(began).Seconds())
+	if err := f.fillArchive(ctx, old); err != nil {
+		return err
 	}
 	return f.fillStreams(ctx, store)
 }
 
-// volumeOf is the size of the next volume of the archive, as merging would have left it.
-func volumeOf(left int) (events, level int) {
-	for level := 2; level >= 0; level-- {
-		if size := 1 << (16 + 3*level); left >= size {
-			return size, level
+// fillArchive writes the volumes side by side, and enters them in order.
+func (f *filler) fillArchive(ctx context.Context, old *archive.Archive) error {
+	began := time.Now()
+	var group sync.WaitGroup
+	volumes := f.volumes()
+	enter, failed := make([]func() error, len(volumes)), make([]error, len(volumes))
+	for i, v := range volumes {
+		group.Go(func() { enter[i], failed[i] = old.Load(ctx, v.level, v.events, f.volume(v)) })
+	}
+	group.Wait()
+	if err := errors.Join(failed...); err != nil {
+		return err
+	}
+	for _, enter := range enter {
+		if err := enter(); err != nil {
+			return err
 		}
 	}
-	return left, 0
+	fmt.Printf("%d events in the archive, %.0f/s\n", f.events-f.hot, float64(f.events-f.hot)/time.Since(began).Seconds())
+	return nil
 }
 
-// volume makes n events, by patient, each patient's spread over the time of the volume; a goroutine ahead of who takes
-// them. All must be taken.
-func (f *filler) volume(n int, seq *uint64) iter.Seq[events.Stored] {
-	first := *seq
-	*seq += uint64(n) // #nosec G115 -- positive
+// shape is what a volume of the archive is to hold.
+type shape struct {
+	first  int // events in the volumes before
+	events int
+	level  int
+}
+
+// volumes are those of the archive, as merging would have left them.
+func (f *filler) volumes() (all []shape) {
+	for done, level := 0, 2; done < f.events-f.hot; {
+		left := f.events - f.hot - done
+		size := 1 << (16 + 3*level)
+		if left < size && level > 0 {
+			level--
+			continue
+		}
+		all = append(all, shape{first: done, events: min(size, left), level: level})
+		done += min(size, left)
+	}
+	return all
+}
+
+// volume makes the events of one, by patient, each patient's spread over the time of the volume; a goroutine ahead of who
+// takes them. All must be taken.
+func (f *filler) volume(v shape) iter.Seq[events.Stored] {
+	mine := *f
+	mine.random = rand.New(rand.NewPCG(uint64(v.first), 2)) // #nosec G115 G404 -- positive; made-up data
 	made := make(chan []events.Stored, 8)
 	go func() {
 		defer close(made)
 		var some []events.Stored
-		for i := range n {
-			k := i * f.patients / n                                     // patient of the i-th
-			some = append(some, f.event(f.names[k], first+uint64(i)+1)) // #nosec G115 -- a count
-			if len(some) == 256 || i == n-1 {
+		for i := range v.events {
+			k := i * f.patients / v.events                                   // patient of the i-th
+			some = append(some, mine.event(f.names[k], uint64(v.first+i)+1)) // #nosec G115 -- a count
+			if len(some) == 256 || i == v.events-1 {
 				made <- some
 				some = nil
 			}

@@ -120,8 +120,8 @@ func (nowhere) Find(context.Context, string) (events.Stored, error) {
 	return events.Stored{}, &events.Error{Kind: events.NotFound}
 }
 
-func (nowhere) Latest(context.Context, string, events.Kind) (events.Stored, bool, error) {
-	return events.Stored{}, false, nil
+func (nowhere) Latest(context.Context, string, events.Kind) (events.Event, bool, error) {
+	return events.Event{}, false, nil
 }
 
 func (nowhere) Timeline(context.Context, string, events.Place, int) ([]events.Stored, error) {

@@ -44,8 +44,8 @@ func (h *apiHub) Publish(_ context.Context, rec events.Record, message []byte) (
 	return h.stored[len(h.stored)-1], true, nil
 }
 
-func (h *apiHub) Latest(context.Context, string, events.Kind) (events.Stored, bool, error) {
-	return events.Stored{}, false, nil
+func (h *apiHub) Latest(context.Context, string, events.Kind) (events.Event, bool, error) {
+	return events.Event{}, false, nil
 }
 
 func (h *apiHub) Timeline(context.Context, string, events.Place, int) ([]events.Stored, error) {

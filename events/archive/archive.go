@@ -90,6 +90,7 @@ func (o *Options) defaults() {
 type Archive struct {
 	opt     Options
 	volumes atomic.Pointer[[]*volume] // oldest first: of one patient, earlier events are in earlier volumes
+	heads   atomic.Pointer[heads]     // of all volumes
 	loading sync.Mutex
 	working sync.Mutex           // held by the work in the background; see Pause
 	seen    map[string]time.Time // when the keeper first saw something that is about to go
@@ -101,6 +102,7 @@ func Open(ctx context.Context, o Options) (*Archive, error) {
 	o.defaults()
 	a := &Archive{opt: o, seen: map[string]time.Time{}}
 	a.volumes.Store(&[]*volume{})
+	a.heads.Store(newHeads())
 	return a, a.load(ctx)
 }
 
@@ -127,7 +129,30 @@ func (a *Archive) load(ctx context.Context) error {
 		}
 		next = append(next, v)
 	}
+	if err := a.loadHeads(ctx, old, next); err != nil {
+		return err
+	}
 	a.volumes.Store(&next)
+	return nil
+}
+
+// loadHeads adds the heads of the volumes that are behind the old ones. If some of those are gone it reads all of them,
+// since a merge leaves out what has had its time.
+func (a *Archive) loadHeads(ctx context.Context, old, next []*volume) error {
+	known := a.heads.Load()
+	if len(next) < len(old) || !slices.EqualFunc(old, next[:len(old)], func(x, y *volume) bool { return x.Number == y.Number }) {
+		known, old = newHeads(), nil
+	}
+	for _, v := range next[len(old):] {
+		some, err := v.readHeads(ctx)
+		if err != nil {
+			return err
+		}
+		if err := known.add(some); err != nil {
+			return err
+		}
+	}
+	a.heads.Store(known)
 	return nil
 }
 
@@ -186,21 +211,15 @@ func (a *Archive) backwards(ctx context.Context, shelf, key string, fn func(outl
 	return nil
 }
 
-// Latest returns the newest event of a kind about a patient, if there is one.
-func (a *Archive) Latest(ctx context.Context, patient string, kind events.Kind) (events.Stored, bool, error) {
+// Latest returns the newest event of a kind about a patient, if there is one; from the archive only what the next event is
+// judged by: when it occurred and was recorded, its stay, and whether it was a test or told late.
+func (a *Archive) Latest(ctx context.Context, patient string, kind events.Kind) (events.Event, bool, error) {
 	stored, found, err := a.opt.Store.Latest(ctx, patient, kind)
 	if found || err != nil {
-		return stored, found, err
+		return stored.Record.Event, found, err
 	}
-	err = a.backwards(ctx, patient, kindKey(patient, kind), func(o outline, e entry) (bool, error) {
-		if o.Record.Event.Kind != kind {
-			return true, nil
-		}
-		found = true
-		stored, err = e.stored()
-		return false, err
-	})
-	return stored, found, err
+	e, found := a.heads.Load().get(patient, kind)
+	return e, found, nil
 }
 
 // Timeline returns the newest events of a patient, newest first, at most limit of them and only those before a place in

@@ -7,37 +7,36 @@ import (
 	"carehub/events"
 )
 
-// Load puts events that are in no stream into the archive, as one volume of this level: to fill a store that is to be
-// measured. They come by patient, and of each patient in the order of acceptance, after all that the archive holds of
-// them and before all that the streams do; most is how many there are at the most. Each has its Outcomes.
-func (a *Archive) Load(ctx context.Context, level, most int, all iter.Seq[events.Stored]) error {
+// Load writes events that are in no stream as one volume of this level: to fill a store that is to be measured. enter takes
+// the volume into the archive, after those entered before. The events come by patient, and of each patient in the order of
+// acceptance, after all that the archive will hold of them by then and before all that the streams do; most is how many
+// there are at the most. Each has its Outcomes. They are not read again to see that they are there.
+func (a *Archive) Load(ctx context.Context, level, most int, all iter.Seq[events.Stored]) (enter func() error, err error) {
 	number, err := a.number(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w, err := newWriter(ctx, a.opt.Store, info{Number: number, Level: level}, most, func(context.Context) error { return nil })
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for st := range all {
-		e, err := newEntry(st, st.Outcomes)
-		if err != nil {
-			return err
-		}
-		o := outline{Partition: st.Partition, Seq: st.Seq}
-		ev := &o.Record.Event
-		ev.ID, ev.Patient, ev.Kind, ev.Stay = st.Record.Event.ID, st.Record.Event.Patient, st.Record.Event.Kind, st.Record.Event.Stay
-		ev.Occurred, ev.Recorded = st.Record.Event.Occurred, st.Record.Event.Recorded
-		if err := w.add(ctx, o, e); err != nil {
-			return err
+		if err := w.load(ctx, st); err != nil {
+			return nil, err
 		}
 	}
-	v, err := w.finish(ctx)
+	if err := w.close(ctx); err != nil {
+		return nil, err
+	}
+	return func() error {
+		return a.update(ctx, func(r *record) error { r.Volumes = append(r.Volumes, w.info); return nil })
+	}, nil
+}
+
+func (w *writer) load(ctx context.Context, st events.Stored) error {
+	e, err := newEntry(st, st.Outcomes)
 	if err != nil {
 		return err
 	}
-	if err := a.update(ctx, func(r *record) error { r.Volumes = append(r.Volumes, v.info); return nil }); err != nil {
-		return err
-	}
-	return a.load(ctx)
+	return w.add(ctx, outlineOf(st), e)
 }

@@ -159,7 +159,7 @@ func (a *Archive) expired(ctx context.Context, o outline, now time.Time) (bool, 
 		return true, nil
 	}
 	out, found, err := a.Latest(ctx, ev.Patient, events.Discharge)
-	ended := found && (out.Record.Event.Stay == ev.Stay || !out.Record.Event.Occurred.Before(ev.Occurred))
+	ended := found && (out.Stay == ev.Stay || !out.Occurred.Before(ev.Occurred))
 	return ended, err
 }
 

@@ -4,7 +4,8 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"hash/fnv"
+	"hash/maphash"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,9 +40,21 @@ type outline struct {
 			Stay     string
 			Occurred time.Time
 			Recorded time.Time
+			Flags    []events.Flag
+			Test     bool
 		}
 	} `json:"record"`
 }
+
+func outlineOf(st events.Stored) (o outline) {
+	o.Partition, o.Seq = st.Partition, st.Seq
+	from, to := &st.Record.Event, &o.Record.Event
+	to.ID, to.Patient, to.Kind, to.Stay = from.ID, from.Patient, from.Kind, from.Stay
+	to.Occurred, to.Recorded, to.Flags, to.Test = from.Occurred, from.Recorded, from.Flags, from.Test
+	return o
+}
+
+func (o outline) late() bool { return slices.Contains(o.Record.Event.Flags, events.FlagLate) }
 
 func (o outline) place() events.Place { return events.Place{Partition: o.Partition, Seq: o.Seq} }
 
@@ -84,13 +97,10 @@ func (e entry) appendTo(page []byte) []byte {
 	return page
 }
 
-// sum is a checksum of the entry; those of many add up in any order.
-func (e entry) sum() uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write(e.meta)
-	_, _ = h.Write(e.message)
-	return h.Sum64()
-}
+// sum is a checksum of the entry, in this process; those of many add up in any order.
+func (e entry) sum() uint64 { return maphash.Bytes(seed, e.meta) + 3*maphash.Bytes(seed, e.message) }
+
+var seed = maphash.MakeSeed()
 
 // split takes an uncompressed page apart. The entries share its memory.
 func split(page []byte) ([]entry, error) {

@@ -28,7 +28,8 @@ type info struct {
 	Bytes  int64  `json:"bytes"`
 	Pages  int    `json:"pages"`
 	Index  extent `json:"index"`  // the first shelf and the extent of each page, as compressed JSON
-	Filter extent `json:"filter"` // a Bloom filter of ids, patients and kinds of patients
+	Filter extent `json:"filter"` // a Bloom filter of ids and patients
+	Heads  extent `json:"heads"`  // of each patient, the newest event of each kind; see heads
 	// Oldest is when the oldest event of each kind was recorded; Swept when the volume was last looked through for events
 	// that have had their time.
 	Oldest map[events.Kind]time.Time `json:"oldest"`
@@ -101,10 +102,8 @@ func (v *volume) page(ctx context.Context, n int) ([]entry, error) {
 	return split(b)
 }
 
-// mayHold reports whether the volume may hold something under a key: an id, a patient, or a patient's kind of event.
+// mayHold reports whether the volume may hold something under a key: an id or a patient.
 func (v *volume) mayHold(key string) bool { return v.filter.TestString(key) }
-
-func kindKey(patient string, kind events.Kind) string { return patient + " " + string(kind) }
 
 // backwards calls fn with the events of a shelf, the newest first, until it says no.
 func (v *volume) backwards(ctx context.Context, shelf string, fn func(outline, entry) (more bool, err error)) error {
@@ -146,6 +145,7 @@ type writer struct {
 	last   uint64 // part written or waiting
 	index  []leaf
 	filter *bloom.BloomFilter
+	heads  headWriter
 	page   []byte   // the open page
 	queue  [][]byte // parts to write
 	queued int      // bytes
@@ -159,7 +159,7 @@ const batchSize = 4 << 20
 // newWriter begins a volume of at most so many events.
 func newWriter(ctx context.Context, in pages, about info, most int, paced func(context.Context) error) (*writer, error) {
 	about.Oldest = map[events.Kind]time.Time{}
-	keys := uint(most + most/2 + 1) // #nosec G115 -- a positive count; beside its id an event has two keys, which patients share
+	keys := uint(most + most/4 + 1) // #nosec G115 -- a positive count; beside its id an event has a patient, which others share
 	w := &writer{info: about, in: in, filter: bloom.NewWithEstimates(keys, falseHits), paced: paced}
 	return w, in.CreateVolume(ctx, about.Number)
 }
@@ -172,9 +172,9 @@ func (w *writer) add(ctx context.Context, o outline, e entry) error {
 	w.Events++
 	w.sum += e.sum()
 	ev := o.Record.Event
-	for _, key := range []string{ev.ID, ev.Patient, kindKey(ev.Patient, ev.Kind)} {
-		w.filter.AddString(key)
-	}
+	w.filter.AddString(ev.ID)
+	w.filter.AddString(ev.Patient)
+	w.heads.add(o)
 	if first, ok := w.Oldest[ev.Kind]; !ok || ev.Recorded.Before(first) {
 		w.Oldest[ev.Kind] = ev.Recorded
 	}
@@ -219,30 +219,39 @@ func (w *writer) flush(ctx context.Context) error {
 	return w.paced(ctx)
 }
 
-// finish writes index and filter, and reads everything again to see that it is all there.
+// finish closes the volume, and reads everything again to see that it is all there.
 func (w *writer) finish(ctx context.Context) (*volume, error) {
-	if err := w.closePage(ctx); err != nil {
+	if err := w.close(ctx); err != nil {
 		return nil, err
+	}
+	return w.verify(ctx)
+}
+
+// close writes what is left, and what the pages are found by.
+func (w *writer) close(ctx context.Context) error {
+	if err := w.closePage(ctx); err != nil {
+		return err
 	}
 	w.Pages = len(w.index)
 	index, err := json.Marshal(w.index)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if w.Index, err = w.write(ctx, compress(index)); err != nil {
-		return nil, err
+		return err
+	}
+	w.heads.close()
+	if w.Heads, err = w.write(ctx, compress(w.heads.packed)); err != nil {
+		return err
 	}
 	var filter bytes.Buffer
 	if _, err := w.filter.WriteTo(&filter); err != nil {
-		return nil, err
+		return err
 	}
 	if w.Filter, err = w.write(ctx, filter.Bytes()); err != nil {
-		return nil, err
+		return err
 	}
-	if err := w.flush(ctx); err != nil {
-		return nil, err
-	}
-	return w.verify(ctx)
+	return w.flush(ctx)
 }
 
 func (w *writer) verify(ctx context.Context) (*volume, error) {

@@ -36,13 +36,13 @@ func (m *memory) Publish(ctx context.Context, rec events.Record, message []byte)
 	return s, m.lost == nil, m.lost
 }
 
-func (m *memory) Latest(_ context.Context, patient string, kind events.Kind) (found events.Stored, ok bool, _ error) {
+func (m *memory) Latest(_ context.Context, patient string, kind events.Kind) (found events.Event, ok bool, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.reads++
 	for _, s := range m.stored {
 		if e := s.Record.Event; e.Patient == patient && e.Kind == kind {
-			found, ok = s, true
+			found, ok = e, true
 		}
 	}
 	return found, ok, nil

@@ -17,8 +17,9 @@ type Store interface {
 	Publish(ctx context.Context, rec events.Record, message []byte) (stored events.Stored, created bool, err error)
 	// Find is the event with this id, an *events.Error of kind NotFound if there is none.
 	Find(ctx context.Context, id string) (events.Stored, error)
-	// Latest is the event of a kind about a patient that was stored last, if there is one.
-	Latest(ctx context.Context, patient string, kind events.Kind) (events.Stored, bool, error)
+	// Latest is the event of a kind about a patient that was stored last, if there is one: at least its Occurred, Recorded,
+	// Stay, Test and whether it is late.
+	Latest(ctx context.Context, patient string, kind events.Kind) (events.Event, bool, error)
 	// Timeline is a patient's events before a place in the order of acceptance, newest first, at most limit of them.
 	Timeline(ctx context.Context, patient string, before events.Place, limit int) ([]events.Stored, error)
 }

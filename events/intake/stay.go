@@ -123,12 +123,11 @@ func (p past) read(ctx context.Context, store Store, patient string, kinds []eve
 		if _, known := p[key]; known {
 			continue
 		}
-		stored, found, err := store.Latest(ctx, patient, kind)
+		e, found, err := store.Latest(ctx, patient, kind)
 		if err != nil {
 			return err
 		}
 		p[key] = nil
-		e := stored.Record.Event
 		if found && e.Test == test {
 			p.note(e)
 		}
