@@ -18,6 +18,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
+
+	"carehub/events/stream"
 )
 
 // shippedCluster is three nodes with the very configuration of deploy/nats, on loopback, with keys and certificates of
@@ -42,7 +44,26 @@ func TestShippedCluster(t *testing.T) {
 	}
 	w.stop()
 	lacks(t, w.log.String(), "ermissions", `"level":"ERROR"`)
+	c.permitsArchiving(t)
 	c.refuses(t)
+}
+
+// permitsArchiving does what happens when a generation is full: another begins, its events go to a volume, its streams go.
+func (c *shippedCluster) permitsArchiving(t *testing.T) {
+	t.Helper()
+	store, err := stream.Open(t.Context(), stream.Options{URL: c.url, Creds: filepath.Join(c.dir, "seed"), CA: filepath.Join(c.dir, "ca.crt")})
+	must(t, err)
+	defer store.Close(t.Context())
+	must(t, store.Grow(t.Context(), 0))
+	must(t, store.CreateVolume(t.Context(), 1))
+	must(t, store.AppendVolume(t.Context(), 1, 0, [][]byte{[]byte("part")}))
+	part, err := store.ReadVolume(t.Context(), 1, 1, 1)
+	if must(t, err); string(part) != "part" {
+		t.Errorf("a part of a volume is %q", part)
+	}
+	must(t, store.DropVolume(t.Context(), 1))
+	must(t, store.Retire(t.Context(), 0))
+	must(t, store.Clear(t.Context(), []int{0}))
 }
 
 func newShippedCluster(t *testing.T) *shippedCluster {
