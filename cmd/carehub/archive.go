@@ -14,7 +14,7 @@ import (
 func (h *hub) openArchive(ctx context.Context) (err error) {
 	outcomes := &deliver.Outcomes{Ledger: h.store}
 	h.archive, err = archive.Open(ctx, archive.Options{Store: timedStore{h.store, h.meter}, Log: h.log, Retention: h.folder.retention(),
-		Outcomes: outcomes.Of, Mine: h.keepsArchive,
+		Outcomes: outcomes.Of, Mine: h.keepsArchive, Alone: h.folder.hub.NATS == nil,
 		Drained: func(ctx context.Context, p int, last uint64) (bool, error) {
 			return deliver.Drained(ctx, h.store, p, last)
 		}})

@@ -53,6 +53,8 @@ type Options struct {
 	Retention map[events.Kind]time.Duration
 	// Mine reports whether this process does the work in the background; nil: it does. It is asked again and again.
 	Mine func() bool
+	// Alone says that no other process has the store: an unfinished volume is what a crash has left.
+	Alone bool
 
 	Most  uint64        // messages in the newest generation before another is begun; 250,000 unless set
 	Every time.Duration // between looks for work; 10 s unless set

@@ -347,6 +347,25 @@ func TestCutAnywhere(t *testing.T) {
 	}
 }
 
+// TestUnfinishedVolume: what a crash left of a volume goes soon, where nobody else can be making it; else after an hour.
+func TestUnfinishedVolume(t *testing.T) {
+	w := newWorld(t)
+	for _, alone := range []bool{true, false} {
+		w.opt.Alone = alone
+		w.reopen()
+		w.must(w.store.CreateVolume(t.Context(), 1))
+		w.clear()
+		if there, err := w.store.Volumes(t.Context()); err != nil || (len(there) == 0) != alone {
+			t.Errorf("alone %v: the volumes %v are there after four minutes, %v", alone, there, err)
+		}
+	}
+	w.now = w.now.Add(time.Hour)
+	w.clear()
+	if there, err := w.store.Volumes(t.Context()); err != nil || len(there) > 0 {
+		t.Errorf("the volumes %v are there after an hour, %v", there, err)
+	}
+}
+
 // TestRetention: what has had its time goes; what an open stay needs, and the kinds without a limit, stay.
 func TestRetention(t *testing.T) {
 	const year = 365 * 24 * time.Hour

@@ -173,8 +173,8 @@ func (a *Archive) clear(ctx context.Context) error {
 	})
 }
 
-// leftovers are volumes that a crash kept from being finished. One that somebody else is making right now has a number
-// that was given out, too: so what is not in the record an hour after it was first seen counts.
+// leftovers are volumes that a crash kept from being finished. Unless this process is alone, one that somebody else is
+// making right now has a number that was given out, too: so what is not in the record an hour after it was first seen counts.
 func (a *Archive) leftovers(ctx context.Context, rec record) ([]int, error) {
 	there, err := a.opt.Store.Volumes(ctx)
 	if err != nil {
@@ -185,6 +185,9 @@ func (a *Archive) leftovers(ctx context.Context, rec record) ([]int, error) {
 		known = append(known, v.Number)
 	}
 	there = slices.DeleteFunc(there, func(v int) bool { return slices.Contains(known, v) })
+	if a.opt.Alone {
+		return there, nil
+	}
 	return a.seenFor("leftover", there, max(time.Hour, a.opt.Rest)), nil
 }
 
