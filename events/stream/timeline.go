@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -33,10 +34,33 @@ func (s *Store) Timeline(ctx context.Context, patient string, before events.Plac
 	return found, nil
 }
 
-// newest returns the newest events of a patient in a partition. JetStream reads by subject only forwards, so it looks
-// into windows before the end, each four times as large as the one after it.
+// newest returns the newest events of a patient in a partition, those before a sequence unless that is 0.
 func (s *Store) newest(ctx context.Context, l *layout, p int, patient string, end uint64, limit int) ([]events.Stored, error) {
 	subject := events.CareSubject(p, patient, "*", "*")
+	info, err := l.events[p].Info(ctx, jetstream.WithSubjectFilter(subject))
+	if err != nil {
+		return nil, away(err)
+	}
+	if len(info.State.Subjects) > 2*limit {
+		return s.backwards(ctx, l, p, subject, end, limit)
+	}
+	var found []events.Stored
+	for subject := range info.State.Subjects {
+		stored, ok, err := s.lastIn(ctx, l, p, subject)
+		if err != nil {
+			return nil, err
+		}
+		if ok && (end == 0 || stored.Seq < end) {
+			found = append(found, stored)
+		}
+	}
+	slices.SortFunc(found, func(x, y events.Stored) int { return cmp.Compare(y.Seq, x.Seq) })
+	return found[:min(limit, len(found))], nil
+}
+
+// backwards is newest where there are many. JetStream reads by subject only forwards, and reads in vain all that lies
+// between; so it looks into windows before the end, each four times as large as the one after it.
+func (s *Store) backwards(ctx context.Context, l *layout, p int, subject string, end uint64, limit int) ([]events.Stored, error) {
 	last, err := l.events[p].GetLastMsgForSubject(ctx, subject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, nil
