@@ -35,16 +35,22 @@ func (t *thrift) due(allocated uint64) bool {
 
 // saveMemory gives memory back to the system whenever there is something to give back and the hub is quiet, until ctx ends.
 func saveMemory(ctx context.Context) error {
-	allocated := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	for t := (thrift{}); ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(thriftEvery):
 		}
-		if metrics.Read(allocated); t.due(allocated[0].Value.Uint64()) {
+		if t.due(allocated()) {
 			runtime.GC() // what lies in pools goes with the second collection
 			debug.FreeOSMemory()
 		}
 	}
+}
+
+// allocated is how many bytes have been allocated since the start.
+func allocated() uint64 {
+	sample := [1]metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample[:])
+	return sample[0].Value.Uint64()
 }
