@@ -46,8 +46,9 @@ func alarmSo(durably bool) alarm {
 
 // history is how the attempts of a delivery have gone.
 type history struct {
-	before int   // attempts of an earlier process, as far as the ledger knows
-	tries  []try // per channel; nil until the first end of an attempt
+	before int    // attempts of an earlier process, as far as the ledger knows
+	tries  []try  // per channel; nil until the first end of an attempt
+	only   [1]try // that of the only channel, as most have: it needs no memory of its own
 }
 
 // terms are what the deliveries of one recipient have in common.
@@ -92,7 +93,9 @@ func (d *delivery) tries() []try {
 
 func (d *delivery) try(ch int) *try {
 	h := d.history()
-	if h.tries == nil {
+	if h.tries == nil && len(d.channels) == 1 {
+		h.tries = h.only[:]
+	} else if h.tries == nil {
 		h.tries = make([]try, len(d.channels))
 	}
 	return &h.tries[ch]
