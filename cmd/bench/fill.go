@@ -95,10 +95,15 @@ func (f *filler) run(ctx context.Context) error {
 func (f *filler) fillArchive(ctx context.Context, old *archive.Archive) error {
 	began := time.Now()
 	var group sync.WaitGroup
+	busy := make(chan struct{}, 3)
 	volumes := f.volumes()
 	enter, failed := make([]func() error, len(volumes)), make([]error, len(volumes))
 	for i, v := range volumes {
-		group.Go(func() { enter[i], failed[i] = old.Load(ctx, v.level, v.events, f.volume(v)) })
+		group.Go(func() {
+			busy <- struct{}{}
+			enter[i], failed[i] = old.Load(ctx, v.level, v.events, f.volume(v))
+			<-busy
+		})
 	}
 	group.Wait()
 	if err := errors.Join(failed...); err != nil {

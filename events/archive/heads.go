@@ -197,8 +197,5 @@ func (w *headWriter) close() {
 
 // readHeads returns the heads of a volume.
 func (v *volume) readHeads(ctx context.Context) ([]byte, error) {
-	if v.Heads.Parts == 0 {
-		return nil, errHeads
-	}
 	return v.read(ctx, v.Heads)
 }

@@ -16,7 +16,7 @@ import (
 
 const (
 	pageSize  = 128 << 10 // bytes of a page before it is compressed, unless one event has more
-	partSize  = 512 << 10 // bytes of one part of a volume
+	partSize  = 128 << 10 // bytes of each part of a volume but the last. The shape is a promise: extents count on it
 	falseHits = 0.001     // of look-ups for an event that a volume does not hold, how many read a page in vain
 )
 
@@ -25,7 +25,7 @@ type info struct {
 	Number int    `json:"n"`
 	Level  int    `json:"level"` // how often its events were merged
 	Events int    `json:"events"`
-	Bytes  int64  `json:"bytes"`
+	Bytes  int    `json:"bytes"`
 	Pages  int    `json:"pages"`
 	Index  extent `json:"index"`  // the first shelf and the extent of each page, as compressed JSON
 	Filter extent `json:"filter"` // a Bloom filter of ids and patients
@@ -36,10 +36,10 @@ type info struct {
 	Swept  time.Time                 `json:"swept,omitzero"`
 }
 
-// extent is where in a volume something is: its first part, counted from 1, and how many there are.
+// extent is where in a volume something is, its parts joined.
 type extent struct {
-	First uint64 `json:"f"`
-	Parts int    `json:"n"`
+	At   int `json:"at"`
+	Size int `json:"n"` // both in bytes
 }
 
 // leaf is a page in a volume's index.
@@ -75,7 +75,7 @@ func openVolume(ctx context.Context, in pages, about info) (*volume, error) {
 	if err := json.Unmarshal(index, &v.index); err != nil || len(v.index) != about.Pages {
 		return nil, unreadable(err)
 	}
-	filter, err := in.ReadVolume(ctx, about.Number, about.Filter.First, about.Filter.Parts)
+	filter, err := v.bytes(ctx, about.Filter)
 	if err != nil {
 		return nil, err
 	}
@@ -87,11 +87,27 @@ func openVolume(ctx context.Context, in pages, about info) (*volume, error) {
 
 // read returns what was compressed at an extent.
 func (v *volume) read(ctx context.Context, at extent) ([]byte, error) {
-	b, err := v.in.ReadVolume(ctx, v.Number, at.First, at.Parts)
+	b, err := v.bytes(ctx, at)
 	if err != nil {
 		return nil, err
 	}
 	return expand(b)
+}
+
+func (v *volume) bytes(ctx context.Context, at extent) ([]byte, error) {
+	if at.At < 0 || at.Size <= 0 {
+		return nil, unreadable(errors.New("nothing is nowhere in a volume"))
+	}
+	first, last := at.At/partSize, (at.At+at.Size-1)/partSize
+	b, err := v.in.ReadVolume(ctx, v.Number, uint64(first)+1, last-first+1) // #nosec G115 -- positive
+	if err != nil {
+		return nil, err
+	}
+	from := at.At - first*partSize
+	if from+at.Size > len(b) {
+		return nil, unreadable(errors.New("a part of a volume is too short"))
+	}
+	return b[from : from+at.Size], nil
 }
 
 func (v *volume) page(ctx context.Context, n int) ([]entry, error) {
@@ -142,14 +158,13 @@ func (o outline) shelf() string { return shelf(o.Record.Event.Patient, o.Record.
 type writer struct {
 	info
 	in     pages
-	last   uint64 // part written or waiting
+	last   uint64 // part written
 	index  []leaf
 	filter *bloom.BloomFilter
 	heads  headWriter
-	page   []byte   // the open page
-	queue  [][]byte // parts to write
-	queued int      // bytes
-	sum    uint64   // of the entries
+	page   []byte // the open page
+	queue  []byte // to write
+	sum    uint64 // of the entries
 	paced  func(context.Context) error
 }
 
@@ -194,28 +209,25 @@ func (w *writer) closePage(ctx context.Context) error {
 	return err
 }
 
-// write queues b as parts, and writes the queue when there is enough of it.
+// write queues b, and writes the queue when there is enough of it.
 func (w *writer) write(ctx context.Context, b []byte) (extent, error) {
-	at := extent{First: w.last + 1}
-	for part := range slices.Chunk(b, partSize) {
-		w.queue = append(w.queue, part)
-		w.queued += len(part)
-		w.last++
-		at.Parts++
-	}
-	w.Bytes += int64(len(b))
-	if w.queued < batchSize {
+	at := extent{At: w.Bytes, Size: len(b)}
+	w.queue = append(w.queue, b...)
+	w.Bytes += len(b)
+	if len(w.queue) < batchSize {
 		return at, nil
 	}
-	return at, w.flush(ctx)
+	return at, w.flush(ctx, len(w.queue)/partSize*partSize)
 }
 
-func (w *writer) flush(ctx context.Context) error {
-	err := w.in.AppendVolume(ctx, w.Number, w.last-uint64(len(w.queue)), w.queue)
-	w.queue, w.queued = nil, 0
-	if err != nil {
+// flush writes so many bytes of the queue, as parts.
+func (w *writer) flush(ctx context.Context, n int) error {
+	parts := slices.Collect(slices.Chunk(w.queue[:n], partSize))
+	if err := w.in.AppendVolume(ctx, w.Number, w.last, parts); err != nil {
 		return err
 	}
+	w.last += uint64(len(parts))
+	w.queue = slices.Clone(w.queue[n:])
 	return w.paced(ctx)
 }
 
@@ -251,7 +263,7 @@ func (w *writer) close(ctx context.Context) error {
 	if w.Filter, err = w.write(ctx, filter.Bytes()); err != nil {
 		return err
 	}
-	return w.flush(ctx)
+	return w.flush(ctx, len(w.queue))
 }
 
 func (w *writer) verify(ctx context.Context) (*volume, error) {

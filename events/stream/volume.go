@@ -17,7 +17,7 @@ const volumePrefix = "ARCHIVE-"
 
 func volumeConfig(v, replicas int) jetstream.StreamConfig {
 	c := settings(volumePrefix+strconv.Itoa(v), replicas, fmt.Sprintf("arch.%d.*", v))
-	c.MaxMsgsPerSubject = 1 // each part has a subject of its own; JetStream then uses smaller blocks, which are quicker to read from
+	c.MaxMsgsPerSubject = 1 // each part has a subject of its own; JetStream then uses blocks of half the size, which are quicker to read from
 	return c
 }
 
