@@ -28,7 +28,8 @@ func thisMachine(ctx context.Context, dir, carehub string) machine {
 	m := machine{Cores: runtime.NumCPU(), Filesystem: filesystem(dir), Go: runtime.Version(),
 		CPU: field("/proc/cpuinfo", "model name"), Memory: memory(), Commit: head(ctx), Kernel: "unknown", NATS: "unknown"}
 	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		m.Kernel = "Linux " + strings.TrimSpace(string(release)) + " " + runtime.GOARCH
+		version, _, _ := strings.Cut(strings.TrimSpace(string(release)), "-") // who built it matters to nobody
+		m.Kernel = "Linux " + version + " " + runtime.GOARCH
 	}
 	if info, err := buildinfo.ReadFile(carehub); err == nil {
 		for _, d := range info.Deps {
