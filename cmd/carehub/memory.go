@@ -34,7 +34,8 @@ func (t *thrift) due(allocated uint64) bool {
 }
 
 // saveMemory gives memory back to the system whenever there is something to give back and the hub is quiet, until ctx ends.
-func saveMemory(ctx context.Context) error {
+// What trim lets go of goes with it.
+func saveMemory(ctx context.Context, trim func()) error {
 	for t := (thrift{}); ; {
 		select {
 		case <-ctx.Done():
@@ -42,6 +43,7 @@ func saveMemory(ctx context.Context) error {
 		case <-time.After(thriftEvery):
 		}
 		if t.due(allocated()) {
+			trim()
 			runtime.GC() // what lies in pools goes with the second collection
 			debug.FreeOSMemory()
 		}

@@ -210,7 +210,7 @@ func (h *hub) run(ctx context.Context) error {
 	pulse := start("pulse", engineOn, h.pulse.run)
 	keeper := start("archive", engineOn, h.archive.Run)
 	disk := start("disk", engineOn, h.watchDisk)
-	memory := start("memory", engineOn, saveMemory)
+	memory := start("memory", engineOn, func(ctx context.Context) error { return saveMemory(ctx, h.store.Trim) })
 	select {
 	case <-known:
 	case <-doorsOpen.Done():

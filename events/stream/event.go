@@ -70,7 +70,7 @@ func (s *Store) publishIn(ctx context.Context, l *layout, rec events.Record, mes
 		return stored, false, err
 	}
 	if err != nil {
-		tail.unsure()
+		tail.empty()
 		return events.Stored{}, false, err
 	}
 	stored := events.Stored{Partition: p.partition, Seq: seq, Record: rec, Message: message}

@@ -9,7 +9,7 @@ import (
 )
 
 // tailSize is how many of a partition's newest events stay at hand.
-const tailSize = 1024
+const tailSize = 512
 
 // tail holds the newest events of a partition as they were published, so that its reader need not fetch each of them
 // back from the store. That is right only where all events are written by this process: nil for an external server.
@@ -66,8 +66,16 @@ func (t *tail) put(seq uint64, st *events.Stored) {
 	}
 }
 
-// unsure empties the tail: a publish ended in an error, and its event may be stored all the same.
-func (t *tail) unsure() {
+// Trim lets go of the events that are at hand. Readers who want them get them from the store.
+func (s *Store) Trim() {
+	for _, t := range s.layout.Load().tails {
+		t.empty()
+	}
+}
+
+// empty lets go of everything. So it must be when a publish ends in an error: its event may be stored all the same, with
+// nothing to show for it here.
+func (t *tail) empty() {
 	if t == nil {
 		return
 	}

@@ -54,7 +54,7 @@ func TestTailOrder(t *testing.T) {
 		if want := []uint64{8, 9, 12}; !slices.Equal(seen(), want) {
 			t.Errorf("read %v, want %v", seen(), want)
 		}
-		tl.unsure()
+		tl.empty()
 		if to := <-ended; to != 12 {
 			t.Errorf("ended at %d, want 12", to)
 		}
@@ -81,7 +81,7 @@ func TestTailGap(t *testing.T) {
 func TestTailUnsure(t *testing.T) {
 	tl := newTail(t)
 	age := tl.started()
-	tl.unsure()
+	tl.empty()
 	tl.added(age, &events.Stored{Seq: 5}, 0)
 	if tl.follows(5) || tl.follows(4) {
 		t.Error("an event from before the failure was taken in")
@@ -135,6 +135,9 @@ func TestReadLosesNothing(t *testing.T) {
 	for n := range 8 {
 		publishers.Go(func() {
 			for i := range 50 {
+				if i%20 == n {
+					s.Trim()
+				}
 				ctx, cancel := context.WithCancel(t.Context())
 				if i%7 == n%7 {
 					go cancel() // it may be stored, and it may not
