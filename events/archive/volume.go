@@ -16,7 +16,7 @@ import (
 
 const (
 	pageSize  = 128 << 10 // bytes of a page before it is compressed, unless one event has more
-	partSize  = 128 << 10 // bytes of each part of a volume but the last. The shape is a promise: extents count on it
+	partSize  = 256 << 10 // bytes of each part of a volume but the last. The shape is a promise: extents count on it
 	falseHits = 0.001     // of look-ups for an event that a volume does not hold, how many read a page in vain
 )
 

@@ -17,9 +17,14 @@ const volumePrefix = "ARCHIVE-"
 
 func volumeConfig(v, replicas int) jetstream.StreamConfig {
 	c := settings(volumePrefix+strconv.Itoa(v), replicas, fmt.Sprintf("arch.%d.*", v))
-	c.MaxMsgsPerSubject = 1 // each part has a subject of its own; JetStream then uses blocks of half the size, which are quicker to read from
+	c.MaxMsgsPerSubject = 1 // each part has a subject of its own
 	return c
 }
+
+// smallest is a limit for which JetStream makes its blocks so small that each part gets one of its own. It reads whole
+// blocks, and keeps them for seconds: with the usual 4 MB a few hundred look-ups would take a gigabyte of memory. The limit
+// goes before anything is written, and the size of the blocks stays until the server starts again.
+const smallest = 32 << 10
 
 // CreateVolume makes an empty volume, in place of what may be left of one of this number.
 func (s *Store) CreateVolume(ctx context.Context, v int) error {
@@ -28,7 +33,13 @@ func (s *Store) CreateVolume(ctx context.Context, v int) error {
 	if err := s.drop(ctx, volumeConfig(v, 0).Name); err != nil {
 		return err
 	}
-	if _, err := s.js.CreateStream(ctx, volumeConfig(v, s.replicas)); err != nil {
+	config := volumeConfig(v, s.replicas)
+	small := config
+	small.MaxBytes = smallest
+	if _, err := s.js.CreateStream(ctx, small); err != nil {
+		return away(err)
+	}
+	if _, err := s.js.UpdateStream(ctx, config); err != nil {
 		return away(err)
 	}
 	if s.embedded != nil {
