@@ -92,7 +92,7 @@ var errHeads = unreadable(errors.New("the newest events of a volume's patients")
 // cut takes what follows its length off b.
 func cut(b []byte) (some, rest []byte, ok bool) {
 	n, size := binary.Uvarint(b)
-	if size <= 0 || n > uint64(len(b)-size) {
+	if size <= 0 || n > uint64(len(b)-size) { // #nosec G115 -- size is of what b begins with
 		return nil, nil, false
 	}
 	end := size + int(n) // #nosec G115 -- not beyond the end
