@@ -92,11 +92,11 @@ var errHeads = unreadable(errors.New("the newest events of a volume's patients")
 // cut takes what follows its length off b.
 func cut(b []byte) (some, rest []byte, ok bool) {
 	n, size := binary.Uvarint(b)
-	if size <= 0 || n > uint64(len(b)-size) { // #nosec G115 -- size is of what b begins with
+	rest = b[max(size, 0):]
+	if size <= 0 || n > uint64(len(rest)) {
 		return nil, nil, false
 	}
-	end := size + int(n) // #nosec G115 -- not beyond the end
-	return b[size:end], b[end:], true
+	return rest[:n], rest[n:], true
 }
 
 func appendCut(b, s []byte) []byte {
