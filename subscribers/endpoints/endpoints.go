@@ -1,0 +1,156 @@
+// Package endpoints keeps what the hub has learned of each subscriber's endpoint: that its address was verified, that it is
+// paused, and by whom. The admin's files say what an endpoint is; nothing of that is here.
+package endpoints
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"carehub/events"
+)
+
+// Prefix of the keys that records are stored under: hub.endpoint.<subscriber>.<channel>.
+const Prefix = "hub.endpoint."
+
+// Store is the hub's own records, newest value per key, changed by compare-and-set.
+type Store interface {
+	HubPut(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
+	HubGet(ctx context.Context, key string) (value []byte, revision uint64, ok bool, err error)
+	HubWatch(ctx context.Context, prefix string, ready func(), fn func(key string, value []byte)) error
+}
+
+// Record is what is known of one channel of one subscriber. The zero Record, but for its names, is what nothing is known of.
+type Record struct {
+	V          int    `json:"v"`
+	Subscriber string `json:"-"`
+	Channel    string `json:"-"` // key of the channel, such as webhook or email-2
+
+	// Target is the Hash of the address that was verified. Another address in the admin's files is not verified by it.
+	Target   string    `json:"target,omitempty"`
+	Verified time.Time `json:"verified,omitzero"`
+	Paused   *Pause    `json:"paused,omitempty"`
+}
+
+// Pause is why nothing is sent to an endpoint for now.
+type Pause struct {
+	At     time.Time     `json:"at"`
+	Reason events.Reason `json:"reason"`
+	By     string        `json:"by,omitempty"` // who paused it, where that was a person: an id of the admin's files
+}
+
+// recordVersion is the version of the records that this build writes.
+const recordVersion = 1
+
+// Hash is how an address stands in a record: records hold no addresses.
+func Hash(address string) string { return events.Hash([]byte("endpoint " + address)) }
+
+// IsVerified reports whether this very address was verified.
+func (r Record) IsVerified(address string) bool {
+	return !r.Verified.IsZero() && r.Target == Hash(address)
+}
+
+// Verify notes that an address was verified.
+func (r *Record) Verify(address string, at time.Time) {
+	r.Target, r.Verified = Hash(address), at.UTC().Truncate(time.Second)
+}
+
+// Registry knows the records of all endpoints. It follows the store, so that what another process has learned counts at
+// once. It is safe for concurrent use.
+type Registry struct {
+	store Store
+
+	mu    sync.RWMutex
+	known map[string]Record // by key
+}
+
+// New returns a registry that knows nothing until Follow runs.
+func New(store Store) *Registry { return &Registry{store: store, known: map[string]Record{}} }
+
+// Follow keeps the registry up to date until ctx ends; ready is called when everything stored is known.
+func (r *Registry) Follow(ctx context.Context, ready func()) error {
+	return r.store.HubWatch(ctx, Prefix, ready, func(key string, value []byte) {
+		rec, err := decode(key, value)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if err != nil || len(value) == 0 {
+			delete(r.known, key) // what cannot be read is unverified
+			return
+		}
+		r.known[key] = rec
+	})
+}
+
+// Get is what is known of an endpoint.
+func (r *Registry) Get(subscriber, channel string) Record {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	rec := r.known[keyOf(subscriber, channel)]
+	rec.Subscriber, rec.Channel = subscriber, channel
+	return rec
+}
+
+// All returns every record, by subscriber and channel.
+func (r *Registry) All() []Record {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return slices.SortedFunc(maps.Values(r.known), func(a, b Record) int {
+		return cmp.Or(cmp.Compare(a.Subscriber, b.Subscriber), cmp.Compare(a.Channel, b.Channel))
+	})
+}
+
+// Change has fn change a record, durably, and returns it as it is then. fn is called again, with what is stored by then,
+// when another process has changed it meanwhile; its error ends Change and changes nothing.
+func (r *Registry) Change(ctx context.Context, subscriber, channel string, fn func(*Record) error) (Record, error) {
+	key := keyOf(subscriber, channel)
+	for {
+		value, revision, _, err := r.store.HubGet(ctx, key)
+		if err != nil {
+			return Record{}, fmt.Errorf("read endpoint %s of %s: %w", channel, subscriber, err)
+		}
+		rec, err := decode(key, value)
+		if err != nil {
+			return Record{}, err
+		}
+		if err := fn(&rec); err != nil {
+			return Record{}, err
+		}
+		rec.V = recordVersion
+		if value, err = json.Marshal(rec); err != nil {
+			return Record{}, err
+		}
+		_, err = r.store.HubPut(ctx, key, value, revision)
+		if events.KindOf(err) == events.Conflict && ctx.Err() == nil {
+			continue
+		}
+		if err != nil {
+			return Record{}, fmt.Errorf("store endpoint %s of %s: %w", channel, subscriber, err)
+		}
+		r.mu.Lock()
+		r.known[key] = rec // Follow brings it too, a moment later
+		r.mu.Unlock()
+		return rec, nil
+	}
+}
+
+func keyOf(subscriber, channel string) string { return Prefix + subscriber + "." + channel }
+
+func decode(key string, value []byte) (rec Record, err error) {
+	if len(value) > 0 {
+		err = json.Unmarshal(value, &rec)
+	}
+	rec.Subscriber, rec.Channel, _ = strings.Cut(strings.TrimPrefix(key, Prefix), ".")
+	switch {
+	case err != nil:
+		return rec, fmt.Errorf("the record of endpoint %s of %s cannot be read: %w", rec.Channel, rec.Subscriber, err)
+	case rec.V > recordVersion:
+		return rec, fmt.Errorf("the record of endpoint %s of %s is of a newer version, %d", rec.Channel, rec.Subscriber, rec.V)
+	}
+	return rec, nil
+}
