@@ -10,7 +10,7 @@ import (
 // entry is something to look at when its time comes. Entries are never removed; one that is out of date does nothing.
 type entry struct {
 	at   time.Duration // on the engine's clock
-	what any           // a *lane, *endpoint, *delivery or *budget
+	what any           // a *lane, *duties, *endpoint or *budget
 }
 
 // agenda is a heap of entries, the soonest first.
@@ -100,14 +100,14 @@ func (e *Engine) see(n entry, now time.Time) {
 			what.wake = time.Time{}
 			e.spend(now)
 		}
-	case *delivery:
-		if !what.done {
-			e.keep(what, now)
+	case *duties:
+		if what.due == n.at {
+			e.keepAll((*lane)(what), now)
 		}
 	}
 }
 
-// tidyEvery is how often the agenda forgets deliveries that are done. They would stay until they were to be given up.
+// tidyEvery is how often the agenda forgets lanes in which nobody waits any more. They would stay until their time comes.
 const tidyEvery = 10 * time.Minute
 
 func (e *Engine) tidy(now time.Time) {
@@ -115,12 +115,10 @@ func (e *Engine) tidy(now time.Time) {
 		return
 	}
 	e.tidied = now
-	e.forget(func(d *delivery) bool { return d.done })
-}
-
-// forget drops the entries of some deliveries.
-func (e *Engine) forget(which func(*delivery) bool) {
-	e.agenda = slices.DeleteFunc(e.agenda, func(n entry) bool { d, is := n.what.(*delivery); return is && which(d) })
+	e.agenda = slices.Clip(slices.DeleteFunc(e.agenda, func(n entry) bool {
+		l, is := n.what.(*duties)
+		return is && (len(l.queue) == 0 || l.due != n.at)
+	}))
 	heap.Init(&e.agenda)
 }
 

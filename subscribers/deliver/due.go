@@ -42,15 +42,51 @@ func (d *delivery) nextDue() time.Time {
 	return at
 }
 
-// keep does what is due for d and puts it back on the agenda.
-func (e *Engine) keep(d *delivery, now time.Time) {
-	if d.shard.stage >= stopping {
+// duties is a lane as the agenda has it for the times that its parked deliveries must keep: one entry for all of them.
+type duties lane
+
+// remind sees to it that d, which is parked, keeps its times.
+func (e *Engine) remind(d *delivery) { e.remindAt(d.lane, d.nextDue()) }
+
+func (e *Engine) remindAt(l *lane, at time.Time) {
+	if at.IsZero() {
 		return
+	}
+	due := max(at.Sub(e.began), 1)
+	if l.due == 0 || due < l.due {
+		l.due = due
+		e.schedule(e.began.Add(due), (*duties)(l))
+	}
+}
+
+// perDelivery is how much time lies between two looks at a lane, for each delivery in it, so that looking takes little of it.
+const perDelivery = 10 * time.Microsecond
+
+// keepAll does what is due for the deliveries of a lane, and puts it back on the agenda.
+func (e *Engine) keepAll(l *lane, now time.Time) {
+	l.due = 0
+	var next time.Time
+	for _, d := range l.queue {
+		if d.parked && !d.done {
+			if at := e.keep(d, now); !at.IsZero() {
+				next = sooner(next, at)
+			}
+		}
+	}
+	if !next.IsZero() {
+		e.remindAt(l, later(next, now.Add(perDelivery*time.Duration(len(l.queue)))))
+	}
+}
+
+// keep does what is due for d and returns when something is again; zero if nothing is.
+func (e *Engine) keep(d *delivery, now time.Time) time.Time {
+	if d.shard.stage >= stopping {
+		return time.Time{}
 	}
 	passed := func(after time.Duration) bool { return after > 0 && now.Sub(e.began)-d.accepted >= after }
 	if passed(d.due.GiveUp) && !d.lane.busyWith(d) && d.failing() {
 		e.giveUp(d)
-		return
+		return time.Time{}
 	}
 	for int(d.open) < len(d.channels) && passed(d.due.Fallback*time.Duration(d.open)) {
 		e.openTo(d, int(d.open)+1)
@@ -60,13 +96,10 @@ func (e *Engine) keep(d *delivery, now time.Time) {
 		e.raise(d, events.ReasonOverdue)
 	}
 	at := d.nextDue()
-	if at.IsZero() {
-		return
-	}
-	if !at.After(now) { // too old, but in flight or never had its chance
+	if !at.IsZero() && !at.After(now) { // too old, but in flight or never had its chance
 		at = now.Add(time.Minute)
 	}
-	e.schedule(at, d)
+	return at
 }
 
 // failing reports whether d itself has failed, or has had no chance because its endpoints are down. What only waits behind
@@ -87,7 +120,7 @@ func (d *delivery) failing() bool {
 // cannot overtake, so those ahead must get out of the way.
 func (e *Engine) openTo(d *delivery, n int) {
 	opened := uint8(min(n, 255)) // #nosec G115 -- bounded
-	i, _ := d.lane.find(d)
+	i, _ := d.lane.find(d.shard.p, d.seq, d.index)
 	for _, ahead := range slices.Backward(d.lane.queue[:i]) {
 		if ahead.open >= opened {
 			break // and so are all before it
@@ -231,14 +264,19 @@ func (e *Engine) alarmRaised(d *delivery) {
 
 // giveUp ends a delivery that has been tried for days.
 func (e *Engine) giveUp(d *delivery) {
+	if e.ending[d] {
+		return
+	}
+	e.ending[d] = true
 	d.shard.attempts.Go(func() {
 		err := e.persist(d.shard.ctx, "event not readable", func(ctx context.Context) error { _, err := d.shard.body(ctx, d); return err })
 		e.mu.Lock()
 		defer e.mu.Unlock()
+		delete(e.ending, d)
 		switch {
 		case err != nil || d.done:
 		case d.event == nil || d.lane.busyWith(d):
-			e.schedule(time.Now().Add(time.Minute), d)
+			e.remindAt(d.lane, time.Now().Add(time.Minute))
 		case d.event.out[d.index].State.Final(): // before a crash, and only the ledger knew
 			e.resettle(d)
 			e.advance(d.lane)

@@ -121,7 +121,8 @@ type Engine struct {
 	mu         sync.Mutex
 	shards     map[int]*shard // by partition: those that start, run or stop in this process
 	recipients map[string]*recipient
-	agenda     agenda                // lanes and endpoints to wake, deliveries with a time to keep
+	agenda     agenda                // lanes and endpoints to wake, lanes with a time to keep
+	ending     map[*delivery]bool    // about to be given up
 	rewind     chan struct{}         // tells the clock that the agenda has a new first entry
 	tidied     time.Time             // when the agenda was
 	watchers   map[string][]*watcher // by event id
@@ -139,7 +140,7 @@ type Engine struct {
 func New(opt Options) *Engine {
 	opt.defaults()
 	return &Engine{opt: opt, began: time.Now(), shards: map[int]*shard{}, recipients: map[string]*recipient{}, rewind: make(chan struct{}, 1),
-		watchers: map[string][]*watcher{}, resting: map[int]time.Time{}, budget: newBudget(opt.InFlight), moved: make(chan struct{}, 1)}
+		ending: map[*delivery]bool{}, watchers: map[string][]*watcher{}, resting: map[int]time.Time{}, budget: newBudget(opt.InFlight), moved: make(chan struct{}, 1)}
 }
 
 // Run delivers until ctx ends, then drains: no new attempts, those in flight get the grace, everything known is written.

@@ -176,6 +176,45 @@ func TestFallback(t *testing.T) {
 	})
 }
 
+// TestEachOfALaneKeepsItsOwnTimes: what waits behind another is told by the next channel when its own time has come, and a
+// person hears of what nobody can be told in its own time, before a restart and after one.
+func TestEachOfALaneKeepsItsOwnTimes(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, "gp webhook email", "nurses")
+		w.behaves("gp/webhook", dead)
+		w.behaves("nurses/webhook", dead)
+		e := w.run()
+		var all []events.Stored
+		for range 4 {
+			all = append(all, w.log(events.Admission, "p-7f3k", "gp", "nurses"))
+			pass(2 * time.Minute)
+		}
+		told := func() (n int) { return len(w.told("gp/email")) }
+		for n := range all { // the first was logged eight minutes ago
+			if due := 5*time.Minute + time.Duration(2*n)*time.Minute; due > 8*time.Minute {
+				pass(due + time.Second - time.Since(w.start))
+				if told() != n+1 {
+					t.Errorf("%d were told by email after %v", told(), time.Since(w.start))
+				}
+			}
+			if n == 2 {
+				w.stop()
+				e = w.run()
+				pass(time.Second)
+			}
+		}
+		pass(16 * time.Minute)
+		if len(w.alarms) != 1 || w.alarms[0].Recipient != "nurses" || w.alarms[0].Reason != events.ReasonOverdue { // one speaks for all
+			t.Errorf("alarms: %+v", w.alarms)
+		}
+		pass(72 * time.Hour)
+		for _, st := range all {
+			same(t, "in the end", w.states(e, st), []string{"gp sent", "nurses failed gave-up"})
+		}
+		w.stop()
+	})
+}
+
 func TestFirstChannelKeepsTryingBesideTheFallback(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, "gp webhook email")

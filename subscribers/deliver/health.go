@@ -66,6 +66,15 @@ func (e *Engine) health(now time.Time) Health {
 	return h
 }
 
+// Waits reports whether anybody is known here to wait for an event of a partition. False says nothing where another process
+// delivers it, or before it has been read.
+func (e *Engine) Waits(p int) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.shards[p]
+	return s != nil && (len(s.order) > 0 || len(s.backlogs) > 0)
+}
+
 // waiting returns the recipients who wait for anything of each shard.
 func (e *Engine) waiting() map[*shard][]string {
 	e.mu.Lock()

@@ -49,6 +49,9 @@ func TestHealth(t *testing.T) {
 			}
 		}
 		check(e)
+		if !e.Waits(w.partition("p-0000")) {
+			t.Error("somebody waits")
+		}
 		w.stop()
 		e = w.run(hook)
 		pass(time.Hour)
@@ -59,6 +62,9 @@ func TestHealth(t *testing.T) {
 		h := e.Health()
 		if nurses := e.Recipients()["nurses"]; h.Parked != 0 || h.Oldest != 0 || nurses.Pending+nurses.Parked+nurses.InFlight+len(nurses.Down) != 0 {
 			t.Errorf("%+v, %+v", h, nurses)
+		}
+		if e.Waits(w.partition("p-0000")) {
+			t.Error("nobody waits")
 		}
 		if len(ended) != 80 || ended[0] != "webhook received 0s" || ended[79] == ended[0] {
 			t.Errorf("%d ends: %v", len(ended), ended)

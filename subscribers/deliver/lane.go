@@ -10,10 +10,9 @@ import (
 
 // delivery is one event for one recipient, from the moment it is read until its outcome is final and written. There may
 // be hundreds of thousands of them, parked: what many have in common they share, what few have is apart, and the rest is
-// kept small, 64 bytes.
+// kept small, 56 bytes.
 type delivery struct {
 	*terms
-	shard    *shard
 	seq      uint64
 	accepted time.Duration // when, on the engine's clock
 
@@ -51,22 +50,41 @@ type history struct {
 	only   [1]try // that of the only channel, as most have: it needs no memory of its own
 }
 
-// terms are what the deliveries of one recipient have in common.
+// terms are what the deliveries of one partition to one recipient have in common.
 type terms struct {
+	shard    *shard
 	channels []string // keys, as frozen
 	due      dues
+	room     []delivery // for the next ones
+	next     int        // how many of them there will be room for then
 }
 
 // terms returns those with these channels, kept for the next who asks.
-func (r *recipient) terms(channels []string, due dues) *terms {
+func (s *shard) terms(r *recipient, channels []string, due dues) *terms {
 	for _, t := range r.known {
-		if t.due == due && slices.Equal(t.channels, channels) {
+		if t.shard == s && t.due == due && slices.Equal(t.channels, channels) {
 			return t
 		}
 	}
-	t := &terms{channels: slices.Clone(channels), due: due}
-	r.known = append(r.known[max(0, len(r.known)-15):], t)
+	t := &terms{shard: s, channels: slices.Clone(channels), due: due, next: 1}
+	r.known = append(r.known[max(0, len(r.known)-63):], t)
 	return t
+}
+
+// together is how many deliveries on the same terms share a piece of memory, where there are many. Those of one recipient
+// mostly wait, and go, together; one that stays keeps the others' memory.
+const together = 8
+
+// delivery returns a new one.
+func (t *terms) delivery(seq uint64, index int, accepted time.Duration, alarmedSo bool) *delivery {
+	if len(t.room) == 0 {
+		t.room = make([]delivery, t.next)
+		t.next = min(2*t.next, together)
+	}
+	d := &t.room[0]
+	t.room = t.room[1:]
+	*d = delivery{terms: t, seq: seq, index: small(index), accepted: accepted, open: 1, alarm: alarmSo(alarmedSo)}
+	return d
 }
 
 // try is how one channel of a delivery has gone.
@@ -128,6 +146,8 @@ type lane struct {
 	since     time.Time   // of the attempt in flight
 	blocked   []*endpoint // whose change it waits for
 	wake      time.Time   // when the agenda looks at it again; zero if not at all
+
+	due time.Duration // on the engine's clock, when the agenda looks at what its deliveries must keep; 0 if not at all
 }
 
 // recipient is everything in hand for one subscriber.
@@ -176,7 +196,7 @@ func (e *Engine) enqueue(d *delivery, recipient, patient string) {
 // pop takes a finished delivery out of its lane. The caller looks at what is next.
 func (e *Engine) pop(d *delivery) {
 	l := d.lane
-	i, found := l.find(d)
+	i, found := l.find(d.shard.p, d.seq, d.index)
 	if !found || l.queue[i] != d { // one of the same place may have come after it
 		return
 	}
@@ -192,11 +212,11 @@ func (e *Engine) pop(d *delivery) {
 	}
 }
 
-// find returns where d stands, or would stand, in the lane: in the order of acceptance. A later generation of partitions has
-// higher numbers.
-func (l *lane) find(d *delivery) (int, bool) {
-	return slices.BinarySearchFunc(l.queue, d, func(a, b *delivery) int {
-		return cmp.Or(cmp.Compare(a.shard.p, b.shard.p), byPlace(a, b))
+// find returns where a delivery stands, or would stand, in the lane: in the order of acceptance. A later generation of
+// partitions has higher numbers.
+func (l *lane) find(p int, seq uint64, index int32) (int, bool) {
+	return slices.BinarySearchFunc(l.queue, seq, func(d *delivery, seq uint64) int {
+		return cmp.Or(cmp.Compare(d.shard.p, p), cmp.Compare(d.seq, seq), cmp.Compare(d.index, index))
 	})
 }
 

@@ -84,7 +84,7 @@ func (s *shard) park(d *delivery) {
 		s.page(d.lane.recipient.id, d.seq).add(d)
 		s.onDisk(d.lane.recipient.id, 1)
 		d.event.unsettled--
-		s.onAgenda(d)
+		s.e.remind(d)
 	}
 	if d.event != nil && !d.lane.busyWith(d) && !d.done {
 		s.letGo(d)
@@ -101,12 +101,6 @@ func (s *shard) unpark(d *delivery) {
 func (s *shard) change(recipient string, seq uint64) {
 	s.changed[pageKey{recipient, seq / pageSize}] = true
 	signal(s.kick)
-}
-
-func (s *shard) onAgenda(d *delivery) {
-	if at := d.nextDue(); !at.IsZero() {
-		s.e.schedule(at, d)
-	}
 }
 
 // encode writes the page; nil when nothing waits any more.

@@ -43,12 +43,12 @@ func (s *shard) load(ctx context.Context) error {
 
 // resume puts a parked delivery back into its lane.
 func (s *shard) resume(w wait) {
-	d := &delivery{shard: s, seq: w.Seq, index: small(w.Index), terms: s.e.recipient(w.recipient).terms(w.Channels, w.Due),
-		accepted: s.e.acceptedAt(time.Unix(w.Recorded, 0)), alarm: alarmSo(w.Alarmed), open: 1, parked: true}
+	d := s.terms(s.e.recipient(w.recipient), w.Channels, w.Due).delivery(w.Seq, w.Index, s.e.acceptedAt(time.Unix(w.Recorded, 0)), w.Alarmed)
+	d.parked = true
 	s.page(w.recipient, d.seq).add(d)
 	s.onDisk(w.recipient, 1)
 	s.e.enqueue(d, w.recipient, w.Patient)
-	s.onAgenda(d)
+	s.e.remind(d)
 }
 
 // read takes in every accepted event after the cursor, then each new one.
@@ -142,8 +142,8 @@ func (s *shard) takeOne(ev *event, i int) {
 	for _, c := range to.Channels {
 		channels = append(channels, c.Key)
 	}
-	d := &delivery{shard: s, seq: ev.stored.Seq, index: small(i), accepted: s.e.acceptedAt(rec.Event.Recorded), open: 1, alarm: alarmSo(ev.out[i].Alarmed),
-		terms: s.e.recipient(to.ID).terms(channels, dues{Fallback: rec.Plan.FallbackAfter, Alarm: rec.Plan.AlarmAfter, GiveUp: rec.Plan.GiveUpAfter})}
+	d := s.terms(s.e.recipient(to.ID), channels, dues{Fallback: rec.Plan.FallbackAfter, Alarm: rec.Plan.AlarmAfter, GiveUp: rec.Plan.GiveUpAfter}).
+		delivery(ev.stored.Seq, i, s.e.acceptedAt(rec.Event.Recorded), ev.out[i].Alarmed)
 	s.hold(d, ev)
 	known := ev.out[i]
 	switch {
@@ -280,7 +280,7 @@ func (s *shard) parkStragglers(ev *event, now time.Time, patience time.Duration,
 			continue
 		}
 		if l := r.lanes[ev.lane()]; l != nil && (slow[r.id] || l.stuck(now, patience)) {
-			if at, found := l.find(&delivery{shard: s, seq: ev.stored.Seq, index: small(i)}); found && l.queue[at].event == ev {
+			if at, found := l.find(s.p, ev.stored.Seq, small(i)); found && l.queue[at].event == ev {
 				s.park(l.queue[at])
 			}
 		}

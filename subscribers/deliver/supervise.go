@@ -259,6 +259,7 @@ func (e *Engine) drop(s *shard) {
 		return d.shard == s
 	}
 	for _, r := range e.recipients {
+		r.known = slices.DeleteFunc(r.known, func(t *terms) bool { return t.shard == s })
 		for _, ep := range r.endpoints {
 			ep.held = slices.DeleteFunc(ep.held, ofShard)
 		}
@@ -273,7 +274,6 @@ func (e *Engine) drop(s *shard) {
 			e.advance(l)
 		}
 	}
-	e.forget(func(d *delivery) bool { return d.shard == s })
 }
 
 // pause keeps the lane for when the owner may start attempts again. Called with the lock held.

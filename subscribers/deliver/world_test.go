@@ -195,6 +195,9 @@ func (w *world) log(kind events.Kind, patient string, to ...string) events.Store
 	return st
 }
 
+// partition is where a patient's events are.
+func (w *world) partition(patient string) int { return events.PartitionOf(patient, 4) }
+
 // told returns the events that arrived at a recipient/channel, in order.
 func (w *world) told(at string) (ids []string) {
 	w.mu.Lock()
