@@ -16,6 +16,9 @@ func (h *hub) openArchive(ctx context.Context) (err error) {
 	h.archive, err = archive.Open(ctx, archive.Options{Store: timedStore{h.store, h.meter}, Log: h.log, Retention: h.folder.retention(),
 		Outcomes: outcomes.Of, Mine: h.keepsArchive, Alone: h.folder.hub.NATS == nil,
 		Drained: func(ctx context.Context, p int, last uint64) (bool, error) {
+			if h.engine.Waits(p) { // then the store need not be asked, every few seconds, for as long as somebody is dead
+				return false, nil
+			}
 			return deliver.Drained(ctx, h.store, p, last)
 		}})
 	return err

@@ -13,7 +13,7 @@ import (
 const (
 	thriftEvery = 30 * time.Second // longer than the store keeps a cache that nobody uses
 	thriftQuiet = 32 << 20         // bytes allocated since the last look at the most, some ten events a second: it is quiet
-	thriftWorth = 32 << 20         // bytes allocated since memory was given back at the least: it is worth a collection
+	thriftWorth = 8 << 20          // bytes allocated since memory was given back at the least: it is worth a collection
 )
 
 // thrift decides when memory is given back.

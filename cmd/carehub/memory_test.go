@@ -17,10 +17,10 @@ func TestMemoryIsGivenBackOnceTheHubIsQuiet(t *testing.T) {
 		{2000, false, "it is still busy"},
 		{2031, true, "it is quiet"},
 		{2032, false, "it has just been given back"},
-		{2047, false, "little has come together since"},
-		{2062, false, "little has come together since"},
-		{2063, true, "it has come together little by little"},
-		{2064, false, "it has just been given back"},
+		{2035, false, "little has come together since"},
+		{2038, false, "little has come together since"},
+		{2039, true, "it has come together little by little"},
+		{2040, false, "it has just been given back"},
 	} {
 		if due := saver.due(look.allocated * mb); due != look.due {
 			t.Errorf("look %d: due = %v, but %s", n, due, look.why)
