@@ -27,6 +27,7 @@ type Store interface {
 	At(ctx context.Context, p int, seq uint64) (events.Stored, bool, error)
 	Last(ctx context.Context, p int) (uint64, error)
 	Read(ctx context.Context, p int, after uint64, fn func(events.Stored) error) error
+	Scan(ctx context.Context, p int, fn func(events.Stored) error) error
 
 	Layout() (live []events.Partition, changed <-chan struct{})
 	Fill(ctx context.Context) (messages uint64, since time.Time, err error)
@@ -53,7 +54,8 @@ type Options struct {
 	Retention map[events.Kind]time.Duration
 	// Mine reports whether this process does the work in the background; nil: it does. It is asked again and again.
 	Mine func() bool
-	// Alone says that no other process has the store: an unfinished volume is what a crash has left.
+	// Alone says that no other process has the store: an unfinished volume is what a crash has left, and all new events
+	// come by here.
 	Alone bool
 
 	Most  uint64        // messages in the newest generation before another is begun; 250,000 unless set
@@ -93,16 +95,20 @@ type Archive struct {
 	opt     Options
 	volumes atomic.Pointer[[]*volume] // oldest first: of one patient, earlier events are in earlier volumes
 	heads   atomic.Pointer[heads]     // of all volumes
+	recent  *recent                   // nil where others log events, too
 	loading sync.Mutex
 	working sync.Mutex           // held by the work in the background; see Pause
 	seen    map[string]time.Time // when the keeper first saw something that is about to go
-	resumed time.Time            // when pace last let the work go on
+	work    pacer                // of the work in the background
 }
 
 // Open reads what the archive holds.
 func Open(ctx context.Context, o Options) (*Archive, error) {
 	o.defaults()
-	a := &Archive{opt: o, seen: map[string]time.Time{}}
+	a := &Archive{opt: o, seen: map[string]time.Time{}, work: pacer{share: o.Share}}
+	if o.Alone {
+		a.recent = newRecent()
+	}
 	a.volumes.Store(&[]*volume{})
 	a.heads.Store(newHeads())
 	return a, a.load(ctx)
@@ -165,7 +171,13 @@ func (a *Archive) Publish(ctx context.Context, rec events.Record, message []byte
 	if found || err != nil {
 		return stored, false, err
 	}
-	return a.opt.Store.Publish(ctx, rec, message)
+	stored, created, err := a.opt.Store.Publish(ctx, rec, message)
+	if err != nil {
+		a.recent.doubt(rec.Event.Patient)
+		return stored, created, err
+	}
+	a.recent.add(stored)
+	return stored, created, nil
 }
 
 // Find returns the event with this id. Errors: NotFound, Unavailable.
@@ -213,14 +225,20 @@ func (a *Archive) backwards(ctx context.Context, shelf, key string, fn func(outl
 	return nil
 }
 
-// Latest returns the newest event of a kind about a patient, if there is one; from the archive only what the next event is
-// judged by: when it occurred and was recorded, its stay, and whether it was a test or told late.
+// Latest returns the newest event of a kind about a patient, if there is one; from memory, of which most are, only what the
+// next event is judged by: when it occurred and was recorded, its stay, and whether it was a test or told late.
 func (a *Archive) Latest(ctx context.Context, patient string, kind events.Kind) (events.Event, bool, error) {
-	stored, found, err := a.opt.Store.Latest(ctx, patient, kind)
-	if found || err != nil {
-		return stored.Record.Event, found, err
+	e, found, sure := a.recent.get(patient, kind)
+	if !sure {
+		stored, there, err := a.opt.Store.Latest(ctx, patient, kind)
+		if err != nil {
+			return e, false, err
+		}
+		e, found = stored.Record.Event, there
 	}
-	e, found := a.heads.Load().get(patient, kind)
+	if !found {
+		e, found = a.heads.Load().get(patient, kind)
+	}
 	return e, found, nil
 }
 

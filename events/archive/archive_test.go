@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -397,5 +398,86 @@ func TestRetention(t *testing.T) {
 	w.clear()
 	if there(open) || !there(fall) {
 		t.Error("after the discharge the admission is still there, or the fall is not")
+	}
+}
+
+// counting counts the look-ups that reach the store.
+type counting struct {
+	*stream.Store
+	asked atomic.Int32
+	fails atomic.Bool // a publish
+}
+
+func (c *counting) Latest(ctx context.Context, patient string, kind events.Kind) (events.Stored, bool, error) {
+	c.asked.Add(1)
+	return c.Store.Latest(ctx, patient, kind)
+}
+
+// Publish may fail after it has stored the event, as it does when the answer does not come.
+func (c *counting) Publish(ctx context.Context, rec events.Record, message []byte) (events.Stored, bool, error) {
+	st, created, err := c.Store.Publish(ctx, rec, message)
+	if c.fails.Load() {
+		return events.Stored{}, false, &events.Error{Kind: events.Unavailable}
+	}
+	return st, created, err
+}
+
+// TestNewestAreAtHand: what the next event is judged by is not read from the store, once what it held at the start has been
+// looked through: neither what was there nor what came since, wherever it has moved to.
+func TestNewestAreAtHand(t *testing.T) {
+	w := newWorld(t)
+	for n := range 600 { // more than one handful
+		w.publish(fmt.Sprintf("p-%04d", n%200), fmt.Sprint("key", n), events.Kinds[n%3])
+	}
+	w.reopen()
+	store := &counting{Store: w.store}
+	w.opt.Store, w.opt.Alone = store, true
+	var err error
+	if w.is, err = archive.Open(t.Context(), w.opt); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.is.Run(ctx) }()
+	defer func() { cancel(); <-ended }()
+	latest := func(st events.Stored) (fromStore bool) {
+		t.Helper()
+		before, want := store.asked.Load(), st.Record.Event
+		e, found, err := w.is.Latest(t.Context(), want.Patient, want.Kind)
+		if err != nil || !found || e.Stay != want.Stay || !e.Recorded.Equal(want.Recorded) {
+			t.Fatalf("%+v %v %v, want %+v", e, found, err, want)
+		}
+		return store.asked.Load() > before
+	}
+	for latest(w.events[len(w.events)-1]) { // it is looking
+		time.Sleep(time.Millisecond)
+	}
+	newer := w.publish("p-0007", "again", events.Kinds[0])
+	for _, st := range append(w.events[len(w.events)-30:], newer) {
+		if st.Record.Event.Patient == "p-0007" && st.Seq != newer.Seq {
+			continue
+		}
+		if latest(st) {
+			t.Errorf("%s was read from the store", st.Record.Event.ID)
+		}
+	}
+	if _, found, err := w.is.Latest(t.Context(), "p-none", events.Fall); found || err != nil || store.asked.Load() == 0 {
+		t.Error(found, err)
+	}
+
+	w.turn() // into the archive
+	w.clear()
+	if latest(newer) {
+		t.Error("what is in the archive was looked for in the store")
+	}
+
+	store.fails.Store(true)
+	rec := streamtest.Record("p-0008", "in doubt", events.Kinds[0], 2)
+	rec.Event.Recorded, rec.Event.Occurred = w.now, w.now
+	if _, _, err := w.is.Publish(t.Context(), rec, []byte(`{}`)); err == nil {
+		t.Fatal("no error")
+	}
+	if !latest(events.Stored{Record: rec}) {
+		t.Error("it could not be known that the event is stored")
 	}
 }

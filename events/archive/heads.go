@@ -106,24 +106,33 @@ func appendCut(b, s []byte) []byte {
 // eachHead calls fn with each of a patient's heads, as it is and packed.
 func eachHead(packed []byte, fn func(h head, packed []byte)) error {
 	for len(packed) > 0 {
-		if len(packed) < 2 {
+		h, size := firstHead(packed)
+		if size == 0 {
 			return errHeads
 		}
-		rest := packed[2:]
-		occurred, n := binary.Varint(rest)
-		since, m := binary.Varint(rest[max(n, 0):])
-		if n <= 0 || m <= 0 {
-			return errHeads
-		}
-		stay, rest, ok := cut(rest[n+m:])
-		if !ok {
-			return errHeads
-		}
-		fn(head{letter: packed[0], holds: packed[1], occurred: time.Unix(0, occurred), recorded: time.Unix(0, occurred+since), stay: stay},
-			packed[:len(packed)-len(rest)])
-		packed = rest
+		fn(h, packed[:size])
+		packed = packed[size:]
 	}
 	return nil
+}
+
+// firstHead returns the first of packed heads and its length; 0 if it cannot be read.
+func firstHead(packed []byte) (h head, size int) {
+	if len(packed) < 2 {
+		return h, 0
+	}
+	rest := packed[2:]
+	occurred, n := binary.Varint(rest)
+	since, m := binary.Varint(rest[max(n, 0):])
+	if n <= 0 || m <= 0 {
+		return h, 0
+	}
+	stay, rest, ok := cut(rest[n+m:])
+	if !ok {
+		return h, 0
+	}
+	return head{letter: packed[0], holds: packed[1], occurred: time.Unix(0, occurred), recorded: time.Unix(0, occurred+since), stay: stay},
+		len(packed) - len(rest)
 }
 
 // head is what is remembered of one event.
@@ -131,6 +140,31 @@ type head struct {
 	letter, holds      byte
 	occurred, recorded time.Time
 	stay               []byte
+}
+
+// headOf returns what is remembered of an event, if later ones are judged by it.
+func headOf(o outline) (h head, judged bool) {
+	ev := &o.Record.Event
+	h = head{letter: headLetters[ev.Kind], occurred: ev.Occurred, recorded: ev.Recorded}
+	if ev.Test {
+		h.holds |= headTest
+	}
+	if o.late() {
+		h.holds |= headLate
+	}
+	stay, own := strings.CutPrefix(ev.Stay, ownPrefix(ev.Patient))
+	if h.stay = []byte(stay); own {
+		h.holds |= headOwner
+	}
+	return h, h.letter != 0
+}
+
+// appendTo packs the head.
+func (h head) appendTo(b []byte) []byte {
+	b = append(b, h.letter, h.holds)
+	b = binary.AppendVarint(b, h.occurred.UnixNano())
+	b = binary.AppendVarint(b, int64(h.recorded.Sub(h.occurred)))
+	return appendCut(b, h.stay)
 }
 
 func (h head) event(patient string, kind events.Kind) events.Event {
@@ -156,27 +190,15 @@ type headWriter struct {
 }
 
 func (w *headWriter) add(o outline) {
-	ev := o.Record.Event
-	letter, judged := headLetters[ev.Kind]
+	h, judged := headOf(o)
 	if !judged {
 		return
 	}
-	if ev.Patient != w.patient {
+	if patient := o.Record.Event.Patient; patient != w.patient {
 		w.close()
-		w.patient, w.newest = ev.Patient, map[byte]head{}
+		w.patient, w.newest = patient, map[byte]head{}
 	}
-	h := head{letter: letter, occurred: ev.Occurred, recorded: ev.Recorded}
-	if ev.Test {
-		h.holds |= headTest
-	}
-	if o.late() {
-		h.holds |= headLate
-	}
-	stay, own := strings.CutPrefix(ev.Stay, ownPrefix(ev.Patient))
-	if h.stay = []byte(stay); own {
-		h.holds |= headOwner
-	}
-	w.newest[letter] = h
+	w.newest[h.letter] = h
 }
 
 // close packs the heads of the last patient.
@@ -186,10 +208,7 @@ func (w *headWriter) close() {
 	}
 	var all []byte
 	for _, h := range w.newest {
-		all = append(all, h.letter, h.holds)
-		all = binary.AppendVarint(all, h.occurred.UnixNano())
-		all = binary.AppendVarint(all, int64(h.recorded.Sub(h.occurred)))
-		all = appendCut(all, h.stay)
+		all = h.appendTo(all)
 	}
 	w.packed = appendCut(appendCut(w.packed, []byte(w.patient)), all)
 	w.newest = nil

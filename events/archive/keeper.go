@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"carehub/events"
@@ -13,12 +14,14 @@ import (
 // drained, merges and sweeps volumes, and deletes what has been replaced. It is never in a hurry, and whatever it is cut
 // off at it does again.
 func (a *Archive) Run(ctx context.Context) error {
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() {
 		_ = a.opt.Store.HubWatch(ctx, "hub.archive.", func() {}, func(string, []byte) { a.reload(ctx) })
-	}()
-	defer func() { <-watched }()
+	})
+	if a.recent != nil {
+		beside.Go(func() { a.lookThrough(ctx) })
+	}
 	for {
 		if a.opt.Mine() {
 			if err := a.Work(ctx); err != nil && ctx.Err() == nil {
@@ -219,19 +222,28 @@ func forget(r *record, partitions []int) error {
 	return nil
 }
 
-// pace rests as long as keeps the work in the background at its share of the time.
-func (a *Archive) pace(ctx context.Context) error {
+// pace keeps the work in the background at its share of the time.
+func (a *Archive) pace(ctx context.Context) error { return a.work.rest(ctx) }
+
+// pacer keeps some work at a share of the time of one core.
+type pacer struct {
+	share   float64
+	resumed time.Time // when the work last went on
+}
+
+// rest waits as long as it must after the work done since it last let it go on.
+func (w *pacer) rest(ctx context.Context) error {
 	now := time.Now()
-	worked := now.Sub(a.resumed)
-	if a.resumed.IsZero() || worked > time.Minute {
+	worked := now.Sub(w.resumed)
+	if w.resumed.IsZero() || worked > time.Minute {
 		worked = 0
 	}
-	rest := time.Duration(float64(worked) * (1 - a.opt.Share) / a.opt.Share)
+	rest := time.Duration(float64(worked) * (1 - w.share) / w.share)
 	select {
 	case <-ctx.Done():
 		return &events.Error{Kind: events.Unavailable, Message: "The hub is shutting down.", Err: ctx.Err()}
 	case <-time.After(rest):
 	}
-	a.resumed = time.Now()
+	w.resumed = time.Now()
 	return nil
 }
