@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,6 +17,7 @@ import (
 // while it elects another leader, which takes some seconds.
 const (
 	tryFor     = 2 * time.Second // one try: what was sent to a leader that is no more is never answered
+	askEvery   = tryFor / 4      // a question is asked once more beside those not answered yet: while nobody leads, nobody answers
 	reachFor   = 2 * time.Second // that no node can be reached before a caller hears of it
 	pingEvery  = 2 * time.Second // twice unanswered, the connection moves to another node
 	heartbeats = 2 * time.Second // of a reader's consumer; twice missing, it is replaced
@@ -55,6 +57,52 @@ func (s *Store) persevere(ctx context.Context, do func(context.Context) error) e
 	}
 }
 
+// askLeader is persevere for a question, which does no harm when it is under way several times: as soon as there is a leader again
+// it has one to answer.
+func askLeader[T any](ctx context.Context, s *Store, question func(context.Context) (T, error)) (T, error) {
+	if s.embedded != nil {
+		return question(ctx)
+	}
+	asking, cancel := context.WithCancel(ctx)
+	var asked sync.WaitGroup
+	defer asked.Wait()
+	defer cancel()
+	answers := make(chan answer[T], 1)
+	once := func() {
+		try, cancel := context.WithTimeout(asking, tryFor)
+		defer cancel()
+		got, err := question(try)
+		select {
+		case answers <- answer[T]{got, err}:
+		case <-asking.Done():
+		}
+	}
+	again := time.NewTimer(0)
+	defer again.Stop()
+	last := answer[T]{err: away(context.DeadlineExceeded)}
+	for began := time.Now(); ; {
+		select {
+		case <-again.C:
+			asked.Go(once)
+			again.Reset(askEvery)
+		case last = <-answers:
+			gone := s.life.Err() != nil || !s.writes.IsConnected() && time.Since(began) > reachFor
+			if !electing(last.err) || gone {
+				return last.got, last.err
+			}
+			again.Reset(pauseFor)
+		case <-ctx.Done():
+			return last.got, last.err
+		}
+	}
+}
+
+// answer is what came of a question.
+type answer[T any] struct {
+	got T
+	err error
+}
+
 // lastMsg reads the newest message of a subject from the stream's leader. Errors: jetstream.ErrMsgNotFound, Unavailable.
 func (s *Store) lastMsg(ctx context.Context, from jetstream.Stream, subject string) (*jetstream.RawStreamMsg, error) {
 	return s.message(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
@@ -63,15 +111,14 @@ func (s *Store) lastMsg(ctx context.Context, from jetstream.Stream, subject stri
 }
 
 // message reads one message, again and again while it cannot be read.
-func (s *Store) message(ctx context.Context, read func(context.Context) (*jetstream.RawStreamMsg, error)) (msg *jetstream.RawStreamMsg, err error) {
-	err = s.persevere(ctx, func(ctx context.Context) error {
-		msg, err = read(ctx)
+func (s *Store) message(ctx context.Context, read func(context.Context) (*jetstream.RawStreamMsg, error)) (*jetstream.RawStreamMsg, error) {
+	return askLeader(ctx, s, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		msg, err := read(ctx)
 		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
-			return away(err)
+			return nil, away(err)
 		}
-		return err
+		return msg, err
 	})
-	return msg, err
 }
 
 // prepareSoon is prepare, again and again while the cluster is not complete yet, or other hubs make the same streams.

@@ -271,13 +271,11 @@ func (s *Store) Last(ctx context.Context, p int) (last uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	err = s.persevere(ctx, func(ctx context.Context) error {
+	return askLeader(ctx, s, func(ctx context.Context) (uint64, error) {
 		info, err := from.Info(ctx)
 		if err != nil {
-			return away(err)
+			return 0, away(err)
 		}
-		last = info.State.LastSeq
-		return nil
+		return info.State.LastSeq, nil
 	})
-	return last, err
 }

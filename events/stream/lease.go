@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // LeaseTimes are how long a partition stays with a hub that is not heard of. No two clocks are compared: each hub goes by
@@ -163,19 +165,20 @@ type beat struct {
 	Leaving bool  `json:"leaving,omitempty"` // it takes no more
 }
 
-// beatLoop shows the others that this hub is alive.
+// beatLoop shows the others that this hub is alive. While the store does not take it, it is tried more often: whatever this
+// hub may do waits for it.
 func (l *Leases) beatLoop(ctx context.Context) {
-	for n := 0; ctx.Err() == nil; {
-		began := time.Now()
+	for n, since := 0, time.Now(); ctx.Err() == nil; {
+		began, every := time.Now(), l.times.Beat
 		if err := l.beat(ctx); err == nil {
-			n = 0
+			n, since = 0, began
 			l.renew(began)
 			l.soon()
 		} else if n++; ctx.Err() == nil {
 			l.log.Warn("the store did not take this hub's sign of life", "in_a_row", n, "error", err.Error())
-			l.elsewhere(n)
+			since, every = l.elsewhere(since, err), every/4
 		}
-		sleep(ctx, l.times.Beat-time.Since(began))
+		sleep(ctx, every-time.Since(began))
 	}
 }
 
@@ -203,16 +206,22 @@ func (l *Leases) renew(began time.Time) {
 	l.renewed = began
 }
 
-// elsewhere tries another node of the cluster, when this one has not taken a beat again and again: it may be cut off.
-func (l *Leases) elsewhere(failed int) {
-	if failed%3 != 0 {
-		return
+// elsewhere tries another node of the cluster when this one has not taken a beat for a while: it may be cut off. One that
+// says that nobody leads is given the time of an election. It returns since when the node that is asked next is.
+func (l *Leases) elsewhere(since time.Time, err error) time.Time {
+	patience := 3 * l.times.Beat
+	if errors.Is(err, jetstream.ErrNoStreamResponse) || answered(err) {
+		patience = 10 * l.times.Beat
+	}
+	if time.Since(since) < patience {
+		return since
 	}
 	for _, c := range []*nats.Conn{l.store.writes, l.store.reads} {
 		if c.IsConnected() {
 			_ = c.ForceReconnect() // else it is about to
 		}
 	}
+	return time.Now()
 }
 
 // silence takes the beat away, so that the others need not wait for it to age.

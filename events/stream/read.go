@@ -161,24 +161,31 @@ func (s *Store) consumer(ctx context.Context, from jetstream.Stream, filter stri
 			MaxResetAttempts: 1,
 		})
 	}
-	ctx, cancel := context.WithTimeout(ctx, tryFor)
-	defer cancel()
-	return from.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		FilterSubject: filter,
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
-		OptStartSeq:   after + 1,
-		AckPolicy:     jetstream.AckNonePolicy,
-		MemoryStorage: true, Replicas: 1,
-		InactiveThreshold: time.Minute, // then the server forgets it
+	return askLeader(ctx, s, func(ctx context.Context) (jetstream.Consumer, error) {
+		made, err := from.CreateConsumer(ctx, jetstream.ConsumerConfig{
+			FilterSubject: filter,
+			DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
+			OptStartSeq:   after + 1,
+			AckPolicy:     jetstream.AckNonePolicy,
+			MemoryStorage: true, Replicas: 1,
+			InactiveThreshold: time.Minute, // then the server forgets it
+		})
+		if err != nil {
+			return nil, away(err)
+		}
+		return made, nil
 	})
 }
+
+// pauseFor is how long pause waits.
+const pauseFor = 100 * time.Millisecond
 
 // pause waits a little before the next try.
 func pause(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-time.After(100 * time.Millisecond):
+	case <-time.After(pauseFor):
 		return nil
 	}
 }

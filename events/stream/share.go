@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -50,16 +51,22 @@ func (l *Leases) shareLoop(ctx context.Context, leave <-chan struct{}, end conte
 	}
 }
 
-// winBack takes again what was held before this hub was late.
+// winBack takes again what was held before this hub was late, all side by side: the ledger of one may be without a leader
+// still when that of another has one.
 func (l *Leases) winBack(ctx context.Context) {
 	l.mu.Lock()
 	epoch := l.epoch
 	l.mu.Unlock()
+	var wins sync.WaitGroup
 	for p, h := range l.holds(func(h *holding) bool { return h.epoch != epoch && !h.ended }) {
-		if err := l.win(ctx, p, h, epoch); err != nil {
-			l.log.Warn("a partition was not won back", "partition", p, "error", err.Error())
-		}
+		wins.Go(func() {
+			if err := l.win(ctx, p, h, epoch); err != nil {
+				l.log.Warn("a partition was not won back", "partition", p, "error", err.Error())
+				time.AfterFunc(l.times.Beat/4, l.soon)
+			}
+		})
 	}
+	wins.Wait()
 }
 
 // freeAll frees what the engine has stopped delivering.
