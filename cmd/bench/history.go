@@ -40,7 +40,7 @@ func measureHistory(ctx context.Context, b *bench) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	timelines, err := sc.timelines(ctx)
+	timelines, most, err := sc.timelines(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,9 @@ func measureHistory(ctx context.Context, b *bench) ([]figure, error) {
 		figure{Name: "start after a stop", Value: stopped.Seconds(), Unit: "s"}.atMost(5).noting("%s events", stored),
 		figure{Name: "start after kill -9", Value: killed.Seconds(), Unit: "s"}.atMost(15),
 		accept(50).atMost(1.3), accept(99),
+		{Name: "a patient's events, p50", Value: ms(percentile(timelines, 50)), Unit: "ms"},
 		figure{Name: "a patient's events, p99", Value: ms(percentile(timelines, 99)), Unit: "ms"}.atMost(50),
+		{Name: "memory, at most while they are asked for", Value: float64(most) / 1e6, Unit: "MB"},
 	}, nil
 }
 
@@ -93,16 +95,22 @@ func (sc *scene) restarts(ctx context.Context, times int) (stopped, killed time.
 	return stopped, killed, nil
 }
 
-// timelines asks for the events of a hundred patients, one after another.
-func (sc *scene) timelines(ctx context.Context) (times []time.Duration, err error) {
-	for n := range 100 {
+// timelines asks for the events of three hundred patients, one after another, and returns the most memory that the hub had
+// meanwhile.
+func (sc *scene) timelines(ctx context.Context) (times []time.Duration, most int64, err error) {
+	for n := range 300 {
 		began := time.Now()
-		if err := sc.timeline(ctx, patient(5*n)); err != nil {
-			return nil, fmt.Errorf("the events of a patient: %w", err)
+		if err := sc.timeline(ctx, patient(n)); err != nil {
+			return nil, 0, fmt.Errorf("the events of a patient: %w", err)
 		}
 		times = append(times, time.Since(began))
+		now, err := sc.hub.memory()
+		if err != nil {
+			return nil, 0, err
+		}
+		most = max(most, now)
 	}
-	return times, nil
+	return times, most, nil
 }
 
 func (sc *scene) timeline(ctx context.Context, patient string) error {
