@@ -35,6 +35,7 @@ func serveCommand() *cobra.Command {
 				// A sync of the disk holds its processor until the runtime notices; with as many again, the cores stay busy.
 				runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0))
 			}
+			limitMemory(containerMax)
 			log, err := logs.logger(cmd.ErrOrStderr())
 			if err != nil {
 				return err
@@ -180,7 +181,7 @@ func (h *hub) run(ctx context.Context) error {
 	engineOn, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopEngine()
 	defer shutDoors()
-	failures := make(chan error, 8)
+	failures := make(chan error, 16)
 	start := func(part string, on context.Context, run func(context.Context) error) (ended chan struct{}) {
 		ended = make(chan struct{})
 		go func() {
@@ -211,6 +212,7 @@ func (h *hub) run(ctx context.Context) error {
 	keeper := start("archive", engineOn, h.archive.Run)
 	disk := start("disk", engineOn, h.watchDisk)
 	memory := start("memory", engineOn, func(ctx context.Context) error { return saveMemory(ctx, h.store.Trim) })
+	collector := start("garbage collector", engineOn, keepCollecting)
 	select {
 	case <-known:
 	case <-doorsOpen.Done():
@@ -231,6 +233,7 @@ func (h *hub) run(ctx context.Context) error {
 	<-keeper
 	<-disk
 	<-memory
+	<-collector
 	<-leases
 	<-following
 	<-pulse
