@@ -43,7 +43,7 @@ func fill(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("fill", flag.ContinueOnError)
 	flags.IntVar(&f.events, "events", 1_000_000, "events in all")
 	flags.IntVar(&f.patients, "patients", 100_000, "patients they are about")
-	flags.IntVar(&f.hot, "hot", 200_000, "of them, events that are not in the archive yet")
+	flags.IntVar(&f.hot, "hot", 80_000, "of them, events that are not in the archive yet")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -127,9 +127,9 @@ type shape struct {
 
 // volumes are those of the archive, as merging would have left them.
 func (f *filler) volumes() (all []shape) {
-	for done, level := 0, 2; done < f.events-f.hot; {
+	for done, level := 0, 3; done < f.events-f.hot; {
 		left := f.events - f.hot - done
-		size := 1 << (16 + 3*level)
+		size := 25_000 << (3 * level) // of a partition of a full generation, and of eight of those
 		if left < size && level > 0 {
 			level--
 			continue

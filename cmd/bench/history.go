@@ -17,7 +17,7 @@ var history = measurement{name: "history", title: "Ten million events in the sto
 func measureHistory(ctx context.Context, b *bench) ([]figure, error) {
 	stored := b.some(10_000_000, 20_000)
 	sc, err := b.stageOn(ctx, town{receivers: 4}.with(512), func(dir string) error {
-		return b.fill(ctx, dir, "-events", stored, "-hot", b.some(200_000, 2000), "-patients", b.some(100_000, 512))
+		return b.fill(ctx, dir, "-events", stored, "-hot", b.some(80_000, 2000), "-patients", b.some(100_000, 512))
 	})
 	if err != nil {
 		return nil, err

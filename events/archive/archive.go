@@ -58,7 +58,7 @@ type Options struct {
 	// come by here.
 	Alone bool
 
-	Most  uint64        // messages in the newest generation before another is begun; 250,000 unless set
+	Most  uint64        // messages in the newest generation before another is begun; 100,000 unless set
 	Every time.Duration // between looks for work; 10 s unless set
 	Rest  time.Duration // what is replaced stays for those who still read it; 1 min unless set: longer than any call to the store
 	Share float64       // of the time of one core that work in the background takes, at most; 0.25 unless set
@@ -71,7 +71,7 @@ func (o *Options) defaults() {
 		o.Mine = func() bool { return true }
 	}
 	if o.Most == 0 {
-		o.Most = 250_000
+		o.Most = 100_000
 	}
 	if o.Every == 0 {
 		o.Every = 10 * time.Second
