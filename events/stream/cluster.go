@@ -16,11 +16,12 @@ import (
 // What a cluster asks for that a server in this process does not: to find out soon that a node is silent, and to try again
 // while it elects another leader, which takes some seconds.
 const (
-	tryFor     = 2 * time.Second // one try: what was sent to a leader that is no more is never answered
-	askEvery   = tryFor / 4      // a question is asked once more beside those not answered yet: while nobody leads, nobody answers
-	reachFor   = 2 * time.Second // that no node can be reached before a caller hears of it
-	pingEvery  = 2 * time.Second // twice unanswered, the connection moves to another node
-	heartbeats = 2 * time.Second // of a reader's consumer; twice missing, it is replaced
+	tryFor      = 2 * time.Second  // one try: what was sent to a leader that is no more is never answered
+	askEvery    = tryFor / 4       // a question is asked once more beside those not answered yet: while nobody leads, nobody answers
+	reachFor    = 2 * time.Second  // that no node can be reached before a caller hears of it
+	electionFor = 10 * time.Second // the most that nats-server takes to choose a leader, all going well
+	pingEvery   = 2 * time.Second  // twice unanswered, the connection moves to another node
+	heartbeats  = 2 * time.Second  // of a reader's consumer; twice missing, it is replaced
 )
 
 // checkServer refuses a server that could not take the largest event.

@@ -19,20 +19,20 @@ import (
 // LeaseTimes are how long a partition stays with a hub that is not heard of. No two clocks are compared: each hub goes by
 // its own monotonic one.
 type LeaseTimes struct {
-	Beat   time.Duration // between two signs of life; 1 s unless set
-	Lease  time.Duration // a hub not heard of for this long has lost everything; 5 s unless set
-	Margin time.Duration // a hub starts nothing so long before it loses everything itself; 1 s unless set
+	Beat   time.Duration // between two signs of life; 500 ms unless set
+	Lease  time.Duration // a hub not heard of for this long has lost everything; 3 s unless set
+	Margin time.Duration // a hub starts nothing so long before it loses everything itself; 600 ms unless set
 }
 
 func (t *LeaseTimes) defaults() {
 	if t.Beat == 0 {
-		t.Beat = time.Second
+		t.Beat = 500 * time.Millisecond
 	}
 	if t.Lease == 0 {
-		t.Lease = 5 * time.Second
+		t.Lease = 3 * time.Second
 	}
 	if t.Margin == 0 {
-		t.Margin = time.Second
+		t.Margin = 600 * time.Millisecond
 	}
 }
 
@@ -175,15 +175,17 @@ func (l *Leases) beatLoop(ctx context.Context) {
 			l.renew(began)
 			l.soon()
 		} else if n++; ctx.Err() == nil {
-			l.log.Warn("the store did not take this hub's sign of life", "in_a_row", n, "error", err.Error())
-			since, every = l.elsewhere(since, err), every/4
+			if n%8 == 1 {
+				l.log.Warn("the store did not take this hub's sign of life", "in_a_row", n, "error", err.Error())
+			}
+			since, every = l.elsewhere(since, err), every/2
 		}
 		sleep(ctx, every-time.Since(began))
 	}
 }
 
 func (l *Leases) beat(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, l.times.Lease/2)
+	ctx, cancel := context.WithTimeout(ctx, l.times.Lease-l.times.Margin) // later it is of no use
 	defer cancel()
 	l.mu.Lock()
 	b := beat{V: 1, Holds: slices.Sorted(maps.Keys(l.held)), Leaving: l.leaving}
@@ -209,9 +211,9 @@ func (l *Leases) renew(began time.Time) {
 // elsewhere tries another node of the cluster when this one has not taken a beat for a while: it may be cut off. One that
 // says that nobody leads is given the time of an election. It returns since when the node that is asked next is.
 func (l *Leases) elsewhere(since time.Time, err error) time.Time {
-	patience := 3 * l.times.Beat
+	patience := l.times.Lease
 	if errors.Is(err, jetstream.ErrNoStreamResponse) || answered(err) {
-		patience = 10 * l.times.Beat
+		patience = max(patience, electionFor)
 	}
 	if time.Since(since) < patience {
 		return since
@@ -226,7 +228,7 @@ func (l *Leases) elsewhere(since time.Time, err error) time.Time {
 
 // silence takes the beat away, so that the others need not wait for it to age.
 func (l *Leases) silence() {
-	ctx, cancel := context.WithTimeout(context.Background(), l.times.Beat)
+	ctx, cancel := context.WithTimeout(context.Background(), l.times.Lease/2)
 	defer cancel()
 	msg, err := l.store.hub.GetLastMsgForSubject(ctx, beatPrefix+l.id)
 	if err == nil {

@@ -31,7 +31,7 @@ func (l *Leases) record(hub string) []byte {
 
 // ownerOf reads whom a partition belongs to, from the leader of its ledger.
 func (l *Leases) ownerOf(ctx context.Context, p int) (hub string, seq uint64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, tryFor) // others wait for their turn
 	defer cancel()
 	from, err := l.store.ledgerOf(p)
 	if err != nil {
@@ -57,7 +57,7 @@ func (l *Leases) own(ctx context.Context, p int, seq uint64) (uint64, error) {
 }
 
 func (l *Leases) change(ctx context.Context, p int, hub string, seq uint64) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.times.Lease/2)
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
 	defer cancel()
 	msg := &nats.Msg{Subject: events.OwnSubject(p), Data: l.record(hub)}
 	future, err := l.store.publish(ctx, msg, jetstream.WithExpectLastSequencePerSubject(seq))
@@ -274,6 +274,20 @@ func (l *Leases) free(ctx context.Context, p int, h *holding) error {
 	l.lose(p, h)
 	l.log.Info("partition released", "partition", p)
 	return nil
+}
+
+// orphan frees partitions of a hub that is gone for those who have few: one that has just started, perhaps in its place, has
+// not looked on for long enough to know.
+func (l *Leases) orphan(ctx context.Context, partitions []int, now time.Time) {
+	for _, p := range partitions {
+		hub, seq, err := l.ownerOf(ctx, p)
+		if err == nil && hub != "" && l.takeable(hub, now) && hub != l.id {
+			_, err = l.change(ctx, p, "", seq)
+		}
+		if err != nil && !refused(err) {
+			l.log.Warn("a partition of a hub that is gone could not be freed", "partition", p, "error", err.Error())
+		}
+	}
 }
 
 // take makes a partition this hub's if it is free or its hub is gone. It reports whether it did.

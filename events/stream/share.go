@@ -62,7 +62,7 @@ func (l *Leases) winBack(ctx context.Context) {
 		wins.Go(func() {
 			if err := l.win(ctx, p, h, epoch); err != nil {
 				l.log.Warn("a partition was not won back", "partition", p, "error", err.Error())
-				time.AfterFunc(l.times.Beat/4, l.soon)
+				time.AfterFunc(l.times.Beat/2, l.soon)
 			}
 		})
 	}
@@ -97,7 +97,7 @@ func (l *Leases) observe(ctx context.Context, now time.Time) bool {
 	late := l.late(now)
 	l.mu.Unlock()
 	found := map[string]bool{}
-	bounded, cancel := context.WithTimeout(ctx, 2*l.times.Beat)
+	bounded, cancel := context.WithTimeout(ctx, l.times.Lease/2)
 	defer cancel()
 	_, err := l.store.list(bounded, l.store.hub, beatPrefix, func(msg *jetstream.RawStreamMsg) bool {
 		var b beat
@@ -111,7 +111,7 @@ func (l *Leases) observe(ctx context.Context, now time.Time) bool {
 	if err != nil || late {
 		return false
 	}
-	if now.Sub(l.looked) > 3*l.times.Beat { // the store was away, and for everybody
+	if now.Sub(l.looked) > l.times.Lease-2*l.times.Beat { // the store may have been away, and for everybody
 		for _, n := range l.hubs {
 			n.seen = time.Now()
 		}
@@ -136,7 +136,7 @@ func (l *Leases) forget(ctx context.Context, found map[string]bool, now time.Tim
 		case !found[id] && (n.seq > 0 || old):
 			delete(l.hubs, id)
 		case old && id != l.id:
-			bounded, cancel := context.WithTimeout(ctx, l.times.Beat)
+			bounded, cancel := context.WithTimeout(ctx, l.times.Lease/2)
 			_ = l.store.hub.DeleteMsg(bounded, n.seq) // another hub may have been quicker
 			cancel()
 		}
@@ -182,7 +182,9 @@ func (l *Leases) share(ctx context.Context, now time.Time) {
 	part := l.part(len(chains), now)
 	rand.Shuffle(len(free), func(i, j int) { free[i], free[j] = free[j], free[i] })
 	for _, first := range free {
-		if len(mine) < part && l.take(ctx, first, now) {
+		if len(mine) >= part {
+			l.orphan(ctx, chains[first], now)
+		} else if l.take(ctx, first, now) {
 			mine = append(mine, first)
 		}
 	}
