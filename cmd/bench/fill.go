@@ -273,6 +273,9 @@ func (f *filler) fillStreams(ctx context.Context, store *stream.Store) error {
 		group.Go(func() {
 			for st := range made {
 				at, _, err := store.Publish(ctx, st.Record, st.Message)
+				for events.KindOf(err) == events.Unavailable && ctx.Err() == nil { // on a busy disk, with so many at once
+					at, _, err = store.Publish(ctx, st.Record, st.Message)
+				}
 				mu.Lock()
 				if placed[at.Partition] == nil {
 					placed[at.Partition] = map[uint64][]events.Outcome{}
