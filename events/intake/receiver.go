@@ -1,0 +1,101 @@
+package intake
+
+import (
+	"context"
+	"time"
+
+	"carehub/events"
+)
+
+// Registrar knows whom details mean. It does the same work whatever they are.
+type Registrar interface {
+	// Match is the one patient with whom number, date of birth and family name all agree; "" if there is none, or more than one.
+	Match(events.Details) (patient string)
+}
+
+// Receiver takes in what other systems tell in messages of their own, once each, and holds for a person what does not
+// certainly mean a patient that its sender may log for. It is safe for concurrent use, and several may share a store.
+type Receiver struct {
+	intake    *Intake
+	records   Records
+	registrar Registrar
+	// alarm tells the people named for alarms, durably, once for each About.
+	alarm func(ctx context.Context, about events.About, test bool) error
+}
+
+// NewReceiver returns a receiver that stores events through in, and all else in records.
+func NewReceiver(in *Intake, records Records, registrar Registrar, alarm func(context.Context, events.About, bool) error) *Receiver {
+	return &Receiver{intake: in, records: records, registrar: registrar, alarm: alarm}
+}
+
+// Message is one that a system sent.
+type Message struct {
+	By       events.Actor
+	Envelope string // id of what it came in, "" where there is none
+	Report   Report
+	// Form is what else decides the bytes of the answer: it is part of what tells a repeat from a reused id.
+	Form string
+	// Answer writes what the sender is told once the message is safe.
+	Answer func(Verdict) (Answer, error)
+}
+
+func (m Message) asked() string { return events.Hash([]byte(m.Report.hash() + " " + m.Form)) }
+
+// Verdict is what became of a message: it is an event, or it is held.
+type Verdict struct {
+	Event string // id of the event, "" where it is held
+	Held  string // id of what is held
+	At    time.Time
+}
+
+// Answer is what a sender is told, to the byte.
+type Answer struct {
+	Status int
+	Media  string
+	Body   []byte
+}
+
+// Receive takes in a message, and returns when it is on disk with its answer. A message that was received before gets its
+// first answer again. Errors are *events.Error: Conflict (an id stands for something else), Busy (too much of this sender's
+// is held), Unavailable, Internal. After a Conflict or Busy nothing new was saved.
+//
+// What is held is answered alike whatever the reason: that nobody here has the number, that a detail differs, and that the
+// sender may not log for the patient take the same steps and cannot be told apart.
+func (r *Receiver) Receive(ctx context.Context, m Message) (_ Answer, _ Verdict, err error) {
+	now := r.intake.clock().UTC().Truncate(time.Millisecond)
+	s, revision, err := r.claim(ctx, m, now)
+	if err != nil {
+		return Answer{}, Verdict{}, unsaved(ctx, err)
+	}
+	if first, ok := s.answer(); ok {
+		return first, Verdict{}, nil
+	}
+	v := Verdict{At: now}
+	if patient, ok := r.match(m, now); ok {
+		var result Result
+		if result, err = r.intake.report(ctx, m.By, patient, m.Report, false); err == nil {
+			v.Event = result.Stored.Record.Event.ID
+		}
+	} else {
+		v.Held, err = r.hold(ctx, m, now)
+	}
+	if err != nil {
+		return Answer{}, Verdict{}, unsaved(ctx, err)
+	}
+	a, err := m.Answer(v)
+	if err == nil {
+		a, err = r.keep(ctx, m, s, revision, a)
+	}
+	if err != nil {
+		return Answer{}, Verdict{}, unsaved(ctx, err)
+	}
+	return a, v, nil
+}
+
+// match is the patient, if the details are certain and the sender may log for them. It asks everything in any case.
+func (r *Receiver) match(m Message, now time.Time) (string, bool) {
+	desk := r.intake.desk()
+	patient := r.registrar.Match(m.Report.Patient)
+	authority := desk.May(m.By, patient, now.In(desk.Zone()))
+	return patient, patient != "" && authority != No && !m.Report.Restricted
+}
