@@ -108,7 +108,7 @@ func reply(w http.ResponseWriter, status int, body any) {
 
 // metadata declares what this server does. It needs no login.
 func (h *hub) metadata(w http.ResponseWriter, _ *http.Request) {
-	body, err := fhir.Capability(h.folder.sender(), h.started)
+	body, err := fhir.Capability(h.folder.sender(), h.started, intake.Cache)
 	if err != nil {
 		h.log.Error("capability statement", "error", err.Error())
 		http.Error(w, "", http.StatusInternalServerError)
