@@ -139,8 +139,6 @@ func showHeld(w io.Writer, f *folder, h intake.Held, full bool) {
 
 // showCandidates says with whom the details agree; somebody at a terminal reads initials and year of birth as well.
 func showCandidates(w io.Writer, f *folder, h intake.Held) {
-	known := newRegistrar(f.patients)
-	slices.SortFunc(known, func(a, b identity) int { return cmp.Compare(a.patient, b.patient) })
 	word := func(agrees bool) string {
 		if agrees {
 			return "agrees"
@@ -148,7 +146,7 @@ func showCandidates(w io.Writer, f *folder, h intake.Held) {
 		return "DIFFERS"
 	}
 	found := false
-	for _, i := range known {
+	for _, i := range newRegistrar(f).known {
 		a := i.compare(h.Report.Patient)
 		if !a.Number && !(a.Born && a.Family) {
 			continue

@@ -1,18 +1,23 @@
 package main
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"unicode"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
-	"carehub/config"
 	"carehub/events"
+	"carehub/subscribers"
 )
 
 // registrar knows which patient another system means. It is made once for a configuration.
-type registrar []identity
+type registrar struct {
+	register *subscribers.Register
+	known    []identity
+}
 
 // identity is an entry of patients.yaml in the form in which it is compared.
 type identity struct {
@@ -21,17 +26,24 @@ type identity struct {
 	families              []string // what may be the family name: the last words of the name, folded, most of them first
 }
 
-func newRegistrar(patients config.Patients) registrar {
-	var all registrar
-	for id, p := range patients {
+func newRegistrar(f *folder) registrar {
+	r := registrar{register: f.register}
+	for id, p := range f.patients {
 		words := strings.Fields(p.Name)
 		i := identity{patient: id, number: p.NHSNumber, born: string(p.Born), name: fold(p.Name)}
 		for n := min(1, len(words)-1); n < len(words); n++ {
 			i.families = append(i.families, fold(strings.Join(words[n:], "")))
 		}
-		all = append(all, i)
+		r.known = append(r.known, i)
 	}
-	return all
+	slices.SortFunc(r.known, func(a, b identity) int { return cmp.Compare(a.patient, b.patient) })
+	return r
+}
+
+// Registered reports whether a system is in subscribers/.
+func (r registrar) Registered(by events.Actor) bool {
+	s, ok := r.register.Lookup(by.ID)
+	return ok && !s.Carer
 }
 
 // agreement is which details agree with an entry.
@@ -55,7 +67,7 @@ func (i identity) compare(d events.Details) agreement {
 // whether or not somebody is known here.
 func (r registrar) Match(d events.Details) string {
 	found, n := "", 0
-	for _, i := range r {
+	for _, i := range r.known {
 		if i.compare(d) == (agreement{true, true, true}) {
 			found, n = i.patient, n+1
 		}

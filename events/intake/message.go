@@ -37,6 +37,9 @@ type MessageHandler struct {
 	Answered func(kind events.Kind, answer string)
 }
 
+// turns bounds how many messages are parsed at once: in memory that takes ten times their bytes.
+var turns = make(chan struct{}, 8)
+
 func (h *MessageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	by, err := h.Authenticate(r)
 	if err != nil {
@@ -46,7 +49,13 @@ func (h *MessageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := readMessage(w, r)
 	var in fhir.Incoming
 	if err == nil {
-		in, err = fhir.Receive(body)
+		select {
+		case turns <- struct{}{}:
+			in, err = fhir.Receive(body)
+			<-turns
+		case <-r.Context().Done():
+			err = &events.Error{Kind: events.Unavailable, Message: "The hub is too busy. Nothing was saved.", Err: r.Context().Err()}
+		}
 	}
 	if err != nil {
 		h.refuse(w, in, by, err)

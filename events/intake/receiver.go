@@ -7,9 +7,12 @@ import (
 	"carehub/events"
 )
 
-// Registrar knows whom details mean. It does the same work whatever they are.
+// Registrar knows who sends, and whom details mean.
 type Registrar interface {
-	// Match is the one patient with whom number, date of birth and family name all agree; "" if there is none, or more than one.
+	// Registered reports whether a system is one of the register now.
+	Registered(by events.Actor) bool
+	// Match is the one patient with whom number, date of birth and family name all agree; "" if there is none, or more than
+	// one. It does the same work whatever the details are.
 	Match(events.Details) (patient string)
 }
 
@@ -56,12 +59,15 @@ type Answer struct {
 }
 
 // Receive takes in a message, and returns when it is on disk with its answer. A message that was received before gets its
-// first answer again. Errors are *events.Error: Conflict (an id stands for something else), Busy (too much of this sender's
-// is held), Unavailable, Internal. After a Conflict or Busy nothing new was saved.
+// first answer again. Errors are *events.Error: Forbidden (the register does not have its sender), Conflict (an id stands for something else), Busy (too much of this sender's
+// is held), Unavailable, Internal. After any but the last two nothing new was saved.
 //
 // What is held is answered alike whatever the reason: that nobody here has the number, that a detail differs, and that the
 // sender may not log for the patient take the same steps and cannot be told apart.
 func (r *Receiver) Receive(ctx context.Context, m Message) (_ Answer, _ Verdict, err error) {
+	if m.By.Kind != events.System || !r.registrar.Registered(m.By) {
+		return Answer{}, Verdict{}, &events.Error{Kind: events.Forbidden, Message: "Only the systems of registered organisations send messages. Nothing was saved."}
+	}
 	now := r.intake.clock().UTC().Truncate(time.Millisecond)
 	s, revision, err := r.claim(ctx, m, now)
 	if err != nil {

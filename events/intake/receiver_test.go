@@ -17,6 +17,8 @@ import (
 // registry means p-7f3k and p-2b9c by their numbers, if the family name agrees.
 type registry struct{}
 
+func (registry) Registered(by events.Actor) bool { return by.ID != "removed" }
+
 func (registry) Match(d events.Details) string {
 	patients := map[string]string{"9990000018": "p-7f3k", "9990000026": "p-2b9c"}
 	if d.Born != "1941-03-11" || d.Family != "Example" {
@@ -170,15 +172,22 @@ func TestReceiveBothIDs(t *testing.T) {
 	if a := s.takes(t, another); a.Status != http.StatusAccepted {
 		t.Errorf("another sender's: answered %s", a.Body)
 	}
+	for _, by := range []events.Actor{{Kind: events.System, ID: "removed"}, ruth} {
+		another.By = by
+		s.refuses(t, another, events.Forbidden)
+	}
 }
 
 func TestReceiveConcurrently(t *testing.T) {
 	s := newStation()
 	var group sync.WaitGroup
 	answers := make([]string, 20)
+	first := s.Receiver
+	s.restarted() // another hub on the same stores
 	for i := range answers {
+		hub := []*Receiver{first, s.Receiver}[i%2]
 		group.Go(func() {
-			a, _, err := s.Receive(t.Context(), admitted("b1", "m1"))
+			a, _, err := hub.Receive(t.Context(), admitted("b1", "m1"))
 			if err != nil {
 				t.Error(err)
 			}
