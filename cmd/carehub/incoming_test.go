@@ -21,14 +21,6 @@ import (
 	"carehub/events/receipts"
 )
 
-// hospital registers a hospital that may log for the patient of deploy/example.
-func (w *town) hospital() {
-	w.t.Helper()
-	writeFile(w.t, filepath.Join(w.dir, "subscribers", "riverside-hospital.yaml"),
-		"id: riverside-hospital\nname: Riverside Hospital\nphone: \"01234 567880\"\n")
-	w.edit("routing/p-7f3k.yaml", "  tom: {", "  riverside-hospital: {may: [log]}\n  tom: {")
-}
-
 // admittedAt is when, in all messages: the same message is the same to the byte.
 var admittedAt = time.Now().UTC().Add(-time.Hour).Format(time.RFC3339)
 
@@ -70,7 +62,6 @@ var (
 // and what is answered passes the validators.
 func TestHospitalAdmits(t *testing.T) {
 	w := newTown(t)
-	w.hospital()
 	w.start()
 	ruth, ward := w.token("ruth"), w.token("riverside-hospital")
 	first := w.says(ruth, `dad admitted at "Riverside Hospital" 50m ago`)
@@ -141,7 +132,6 @@ func (w *town) validMessages(ward string) {
 // it whether or not the hub runs. Nothing of the patient is in the log, the alarm, the answer or the list.
 func TestHeldForAPerson(t *testing.T) {
 	w := newTown(t)
-	w.hospital()
 	w.start()
 	ruth, ward := w.token("ruth"), w.token("riverside-hospital")
 	status, answer := w.sends(ward, admission(t, 1, "1941-03-11", "1941-11-03"))
@@ -214,7 +204,6 @@ func (w *town) namesNobody(what, text string) {
 // learns no more than about somebody whom nobody here knows.
 func TestSystemsWithoutRights(t *testing.T) {
 	w := newTown(t)
-	w.hospital()
 	w.start()
 	ruth, hospice := w.token("ruth"), w.token("hospice")
 	if status, answer := w.sends(ruth, admission(t, 1)); status != http.StatusForbidden {
@@ -331,7 +320,6 @@ func (w *town) try(token, message string) (int, string, error) {
 // TestForwardedIsReadAgain: what the hub sends is what another hub takes in.
 func TestForwardedIsReadAgain(t *testing.T) {
 	w := newTown(t)
-	w.hospital()
 	w.start()
 	ward := w.token("riverside-hospital")
 	_, answer := w.sends(ward, admission(t, 1))
