@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -103,8 +104,9 @@ func parseObject(dec *json.Decoder, depth int) (any, error) {
 
 // problem notes what is wrong with an element and what to do about it. code is one of FHIR's issue types.
 func (e element) problem(code, words string) {
-	if len(e.in.issues) < maxIssues {
-		e.in.issues = append(e.in.issues, Issue{Severity: "error", Code: code, Diagnostics: words, Expression: e.path})
+	found := Issue{Severity: "error", Code: code, Diagnostics: words, Expression: e.path}
+	if len(e.in.issues) < maxIssues && !slices.Contains(e.in.issues, found) {
+		e.in.issues = append(e.in.issues, found)
 	}
 }
 

@@ -272,16 +272,18 @@ func (r resource) identifier(system string) string {
 	return ""
 }
 
-// focus is the resources that the header says the message is about.
+// focus is the resources of these types among those that the header says the message is about.
 func (d *document) focus(head resource, kinds ...string) (found []*resource) {
-	list := head.at("focus")
+	list, lost := head.at("focus"), false
 	for _, f := range list.each() {
-		if r := d.resolve(f, kinds...); r != nil {
+		r := d.resolve(f)
+		lost = lost || r == nil
+		if r != nil && slices.Contains(kinds, r.kind) {
 			r.modifiers()
 			found = append(found, r)
 		}
 	}
-	if list.missing() {
+	if len(found) == 0 && !lost {
 		list.problem("required", "The header must say what the message is about: "+strings.Join(kinds, " or ")+".")
 	}
 	return found

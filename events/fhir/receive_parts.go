@@ -41,12 +41,13 @@ func (d *document) stay(head resource, out *Incoming) {
 
 // happened refuses what has yet to happen, or did not.
 func (e *resource) happened() {
-	switch status := e.at("status"); {
+	status := e.at("status")
+	status.needed()
+	switch {
 	case status.isOneOf("planned"):
 		status.problem("business-rule", "This has not happened yet. Send it when it has.")
 	case status.isOneOf("cancelled", "entered-in-error"):
 		status.problem("not-supported", "This hub takes no retractions by message yet. Nothing was changed: please phone those who were told.")
-	case status.needed() == "":
 	}
 }
 

@@ -123,7 +123,7 @@ func TestReceiveRefuses(t *testing.T) {
 		"another event system": {"uk-admission", `CodeSystem/notification-event`, `CodeSystem/events`, "not-supported", "Bundle.entry[0].resource.eventCoding.code"},
 		"retraction":           {"uk-admission", `"code": "new"`, `"code": "delete"`, "not-supported", "Bundle.entry[0].resource.reason"},
 		"focus of nothing":     {"uk-admission", `"focus": [{"reference": "urn:uuid:5fe62cd5`, `"focus": [{"reference": "urn:uuid:0fe62cd5`, "not-found", "Bundle.entry[0].resource.focus[0].reference"},
-		"focus of wrong type":  {"uk-admission", `"focus": [{"reference": "urn:uuid:5fe62cd5-bfcf-4d3b-a1e9-80d6f75d6f82"`, `"focus": [{"reference": "urn:uuid:06e1f0dd-5fbe-4480-9bb4-6b54ec02d31b"`, "invalid", "Bundle.entry[0].resource.focus[0].reference"},
+		"focus of wrong type":  {"uk-admission", `"focus": [{"reference": "urn:uuid:5fe62cd5-bfcf-4d3b-a1e9-80d6f75d6f82"`, `"focus": [{"reference": "urn:uuid:06e1f0dd-5fbe-4480-9bb4-6b54ec02d31b"`, "required", "Bundle.entry[0].resource.focus"},
 		"planned":              {"uk-admission", `"in-progress"`, `"planned"`, "business-rule", encounter + ".status"},
 		"cancelled":            {"uk-admission", `"in-progress"`, `"entered-in-error"`, "not-supported", encounter + ".status"},
 		"home visit":           {"uk-admission", `"IMP"`, `"HH"`, "not-supported", encounter + ".class.code"},

@@ -59,43 +59,66 @@ type Answer struct {
 }
 
 // Receive takes in a message, and returns when it is on disk with its answer. A message that was received before gets its
-// first answer again. Errors are *events.Error: Forbidden (the register does not have its sender), Conflict (an id stands for something else), Busy (too much of this sender's
-// is held), Unavailable, Internal. After any but the last two nothing new was saved.
+// first answer again. Errors are *events.Error: Forbidden (the register does not have its sender), Conflict (an id stands
+// for something else), Busy (too much of its sender's is held), Unavailable, Internal. Their words say what is known to be
+// saved; to repeat the message is always safe.
 //
 // What is held is answered alike whatever the reason: that nobody here has the number, that a detail differs, and that the
 // sender may not log for the patient take the same steps and cannot be told apart.
-func (r *Receiver) Receive(ctx context.Context, m Message) (_ Answer, _ Verdict, err error) {
+func (r *Receiver) Receive(ctx context.Context, m Message) (Answer, Verdict, error) {
 	if m.By.Kind != events.System || !r.registrar.Registered(m.By) {
 		return Answer{}, Verdict{}, &events.Error{Kind: events.Forbidden, Message: "Only the systems of registered organisations send messages. Nothing was saved."}
 	}
+	a, v, err := r.receive(ctx, m)
+	if err != nil {
+		return Answer{}, Verdict{}, unsaved(ctx, err)
+	}
+	return a, v, nil
+}
+
+func (r *Receiver) receive(ctx context.Context, m Message) (Answer, Verdict, error) {
 	now := r.intake.clock().UTC().Truncate(time.Millisecond)
 	s, revision, err := r.claim(ctx, m, now)
 	if err != nil {
-		return Answer{}, Verdict{}, unsaved(ctx, err)
+		return Answer{}, Verdict{}, err
 	}
 	if first, ok := s.answer(); ok {
 		return first, Verdict{}, nil
 	}
-	v := Verdict{At: now}
-	if patient, ok := r.match(m, now); ok {
-		var result Result
-		if result, err = r.intake.report(ctx, m.By, patient, m.Report, false); err == nil {
-			v.Event = result.Stored.Record.Event.ID
-		}
-	} else {
-		v.Held, err = r.hold(ctx, m, now)
-	}
+	v, err := r.decide(ctx, m, now)
 	if err != nil {
-		return Answer{}, Verdict{}, unsaved(ctx, err)
+		return Answer{}, Verdict{}, err
 	}
 	a, err := m.Answer(v)
 	if err == nil {
 		a, err = r.keep(ctx, m, s, revision, a)
 	}
-	if err != nil {
-		return Answer{}, Verdict{}, unsaved(ctx, err)
+	return a, v, unfinished(err)
+}
+
+// decide makes an event of a message, or holds it.
+func (r *Receiver) decide(ctx context.Context, m Message, now time.Time) (Verdict, error) {
+	patient, certain := r.match(m, now)
+	if !certain {
+		held, err := r.hold(ctx, m, now)
+		if events.KindOf(err) != events.Busy {
+			err = unfinished(err)
+		}
+		return Verdict{Held: held, At: now}, err
 	}
-	return a, v, nil
+	result, err := r.intake.report(ctx, m.By, patient, m.Report, false)
+	if events.KindOf(err) == events.Conflict {
+		err = errReused // from before what is remembered of it
+	}
+	return Verdict{Event: result.Stored.Record.Event.ID, At: now}, err
+}
+
+// unfinished is the error of a step after something was stored: the store's own words are about that step alone.
+func unfinished(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &events.Error{Kind: events.Unavailable, Message: "It may be saved, or not: repeat the message with the same ids.", Err: err}
 }
 
 // match is the patient, if the details are certain and the sender may log for them. It asks everything in any case.

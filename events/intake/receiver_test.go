@@ -207,7 +207,7 @@ func TestReceiveConcurrently(t *testing.T) {
 
 // TestReceiveCutOff breaks off after each write, as a crash does: a repeat is the same event, or held once, and alarmed of.
 func TestReceiveCutOff(t *testing.T) {
-	broken := &events.Error{Kind: events.Unavailable, Message: "cut off"}
+	broken := &events.Error{Kind: events.Unavailable, Message: "Nothing was saved."}
 	for _, unknown := range []bool{false, true} {
 		for writes := range 6 {
 			s := newStation()
@@ -222,14 +222,17 @@ func TestReceiveCutOff(t *testing.T) {
 			if unknown {
 				m.Report.Patient.NHSNumber = "9990000034"
 			}
-			_, _, _ = s.Receive(t.Context(), m)
+			_, _, err := s.Receive(t.Context(), m)
+			held, _ := s.List(t.Context())
+			if err != nil && len(s.store.stored)+len(held) > 0 && strings.Contains(err.Error(), "Nothing was saved") {
+				t.Errorf("cut off after %d writes it says: %v", writes, err)
+			}
 			s.records.fail = nil
 			*s.now = s.now.Add(time.Minute)
 			s.restarted()
 			s.takes(t, m)
 			s.takes(t, m)
-			held, err := s.List(t.Context())
-			if err != nil {
+			if held, err = s.List(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if got, want := []int{len(s.store.stored), len(held), len(s.alarms)}, map[bool][]int{false: {1, 0, 0}, true: {0, 1, 1}}[unknown]; fmt.Sprint(got) != fmt.Sprint(want) {
