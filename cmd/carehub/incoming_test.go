@@ -329,3 +329,70 @@ func TestForwardedIsReadAgain(t *testing.T) {
 		t.Errorf("%+v, %v", in, err)
 	}
 }
+
+// TestMessagesToTwoHubs: hubs that share a store are one to a sender who cannot tell which of them has its message. Each
+// message goes to both at once.
+func TestMessagesToTwoHubs(t *testing.T) {
+	const messages = 6
+	one, _ := newTownOn(t)
+	two := *one
+	two.dir = filepath.Join(t.TempDir(), "two")
+	if err := os.CopyFS(two.dir, os.DirFS(one.dir)); err != nil {
+		t.Fatal(err)
+	}
+	address := freeAddress(t)
+	two.edit("hub.yaml", "listen: "+strings.TrimPrefix(one.url, "http://"), "listen: "+address)
+	two.url = "http://" + address
+	t.Cleanup(func() {
+		if two.stop != nil {
+			two.stop()
+		}
+	})
+	ward, ruth := one.token("riverside-hospital"), one.token("ruth")
+	one.start()
+	two.start()
+	both := func(message string) (status int, answer string) {
+		var statuses [2]int
+		var answers [2]string
+		var group sync.WaitGroup
+		for i, hub := range []*town{one, &two} {
+			group.Go(func() { statuses[i], answers[i] = hub.sends(ward, message) })
+		}
+		group.Wait()
+		if statuses[0] != statuses[1] || answers[0] != answers[1] {
+			t.Errorf("one hub answers %d %s, the other %d %s", statuses[0], answers[0], statuses[1], answers[1])
+		}
+		return statuses[0], answers[0]
+	}
+	ids := map[string]bool{}
+	for n := range messages {
+		status, answer := both(admission(t, n))
+		if status != http.StatusOK {
+			t.Fatalf("status %d: %s", status, answer)
+		}
+		ids[eventIn.FindString(answer)] = true
+	}
+	for id := range ids {
+		one.settled(ruth, id)
+	}
+	arrived := map[string]bool{}
+	for _, id := range one.surgery.ids() {
+		arrived[id] = true
+	}
+	if len(ids) != messages || len(arrived) != messages {
+		t.Errorf("%d messages are %d events, of which %d arrived", messages, len(ids), len(arrived))
+	}
+	if status, answer := both(admission(t, messages, "1941-03-11", "1941-11-03")); status != http.StatusAccepted {
+		t.Errorf("status %d: %s", status, answer)
+	}
+	waitUntil(t, "the alarm has come", func() bool { return len(one.mail.to("on-call@riverside.example")) > 0 })
+	held := one.carehub("held", "list", "--dir", one.dir)
+	if strings.Count(held, "waits") != 1 {
+		t.Errorf("held: %s", held)
+	}
+	released := one.carehub("held", "release", heldIn.FindString(held), "--patient", "p-7f3k", "--by", "Ann", "--dir", one.dir)
+	one.settled(ruth, eventIn.FindString(released))
+	if n := len(one.mail.to("on-call@riverside.example")); n != 1 {
+		t.Errorf("%d alarms for one message", n)
+	}
+}
