@@ -93,6 +93,10 @@ const (
 	ReasonLost        Reason = "lost"         // the store no longer has it
 	ReasonDisk        Reason = "disk"         // of an alarm: the store is nearly full
 	ReasonInternal    Reason = "internal"     // the hub's own fault
+	ReasonHeld        Reason = "held"         // of an alarm: a message waits for a person to say whom it is about
+	ReasonHeldEnding  Reason = "held-ending"  // of an alarm: it has waited for weeks, and is deleted in a week
+	ReasonHeldEnded   Reason = "held-ended"   // of an alarm: it was deleted, and nobody was told
+	ReasonHeldFull    Reason = "held-full"    // of an alarm: so many wait that no more of this sender's are taken
 )
 
 // ErrRefused is matched by a Failure that no retry can mend.

@@ -12,6 +12,7 @@ const (
 	NotFound        ErrorKind = "not_found"       // 404
 	Conflict        ErrorKind = "conflict"        // 409
 	TooLarge        ErrorKind = "too_large"       // 413
+	Busy            ErrorKind = "busy"            // 429: nothing was saved, there is too much already
 	Unavailable     ErrorKind = "unavailable"     // 503: nothing was saved, try again
 	Internal        ErrorKind = "internal"        // 500
 )

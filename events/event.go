@@ -65,6 +65,26 @@ type Event struct {
 	Words string `json:"words,omitempty"` // the carer's own, never parsed into codes
 	Flags []Flag `json:"flags,omitempty"`
 	Test  bool   `json:"test,omitempty"`
+	// From is the message that another system told it by; nil where it was logged at the hub's own doors.
+	From *Origin `json:"from,omitempty"`
+}
+
+// Origin names a message that the hub took in from another system, and whose message it says it is. Nothing of it is checked.
+type Origin struct {
+	Message string `json:"message"`          // the identifier that its sender gave it
+	Sender  string `json:"sender,omitempty"` // name of the organisation that sent it
+	ODS     string `json:"ods,omitempty"`    // its NHS organisation code
+}
+
+// MaxName is the most runes of a name that another system's message gives.
+const MaxName = 120
+
+// Details are how a message of another system says whom it is about. They identify a patient, and may be wrong.
+type Details struct {
+	NHSNumber string `json:"nhs_number,omitempty"` // without spaces and hyphens; empty where there is none, or more than one
+	Born      string `json:"born,omitempty"`       // YYYY-MM-DD; empty where it is missing or not a whole date
+	Family    string `json:"family,omitempty"`
+	Name      string `json:"name,omitempty"` // the whole name as one text
 }
 
 // Has reports whether the event carries the flag.
@@ -88,6 +108,9 @@ const (
 	FlagUnrouted       Flag = "unrouted"        // no rule names anyone to tell
 	FlagRepeat         Flag = "possible-repeat" // the same kind was logged for this patient within 15 minutes
 )
+
+// FlagMatched marks what a person matched to the patient: the details that came with it did not agree with what the hub knows.
+const FlagMatched Flag = "matched-by-hand"
 
 // Late is how old an event is when it counts as late information.
 const Late = 2 * time.Hour

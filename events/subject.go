@@ -16,7 +16,8 @@ import (
 //	cur.<p>                                    LEDGER  every event up to this sequence is settled or parked
 //	own.<p>                                    LEDGER  which hub the partition belongs to, on an external server
 //	arch.<v>.<n>                               ARCHIVE part n of volume v of the archive
-//	hub.<what>.<name>                          HUB     tokens, secrets, the format of the store, beats: signs of life of hubs
+//	hub.<what>.<name>                          HUB     tokens, secrets, the format of the store, beats: signs of life of hubs,
+//	                                                   other systems' messages that were seen or are held
 //
 // Reserved for what is to come: hold, due, ack, told (by patient and event), beat (by partition), in LEDGER.
 

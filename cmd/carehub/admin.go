@@ -58,8 +58,9 @@ func listenAdmin(dir string) (net.Listener, error) {
 }
 
 // adminRoutes is what the socket answers.
-func adminRoutes(t *tokens, a *archive.Archive, s *stream.Store) http.Handler {
+func adminRoutes(t *tokens, a *archive.Archive, s *stream.Store, held holding) http.Handler {
 	mux := http.NewServeMux()
+	heldRoutes(mux, held)
 	storeRoutes(mux, a, s)
 	mux.HandleFunc("POST /tokens", func(w http.ResponseWriter, r *http.Request) {
 		var holder events.Actor

@@ -70,6 +70,9 @@ func otherFirst(channels []events.Channel, trouble string) []events.Channel {
 
 // alarmWords says what a person should do, naming no patient.
 func alarmWords(f *folder, about events.About, of events.Stored) string {
+	if words := heldWords(f, about); words != "" {
+		return words
+	}
 	ref := events.Ref(about.Event)
 	if about.Reason == events.ReasonNoRecipient {
 		return fmt.Sprintf("An event was logged (reference %s, %s) and no rule names anyone to tell. Nobody has been told. "+
@@ -102,6 +105,31 @@ func alarmWords(f *folder, about events.About, of events.Stored) string {
 		words += " For the next hour this stands for every other message that they wait for."
 	}
 	return words
+}
+
+// heldWords are for messages of other systems that wait for a person; "" for all else.
+func heldWords(f *folder, about events.About) string {
+	sender := about.Recipient
+	if s, ok := f.register.Lookup(about.Recipient); ok {
+		sender = s.Name
+		if s.Phone != "" {
+			sender += " (" + s.Phone + ")"
+		}
+	}
+	switch about.Reason {
+	case events.ReasonHeld:
+		return fmt.Sprintf("A message of %s could not be matched to a patient with certainty, or they may not log for that patient. "+
+			"Nobody has been told. Please look now: carehub held show %s", sender, about.Event)
+	case events.ReasonHeldEnding:
+		return fmt.Sprintf("A message of %s has waited for more than three weeks, and nobody has been told. "+
+			"In a week it is deleted. Please decide: carehub held show %s", sender, about.Event)
+	case events.ReasonHeldEnded:
+		return fmt.Sprintf("A message of %s (%s) has waited for a month. It was deleted, and nobody was told.", sender, about.Event)
+	case events.ReasonHeldFull:
+		return fmt.Sprintf("So many messages of %s wait for a person that the hub takes no more of them that it cannot match. "+
+			"Please phone them, and decide about those that wait: carehub held list", sender)
+	}
+	return ""
 }
 
 // reasonWords finishes the sentence "… has not been told of a message: …".

@@ -68,9 +68,10 @@ func (m *meter) zero() {
 	for _, kind := range events.Kinds {
 		m.events.WithLabelValues(string(kind), "created")
 		m.events.WithLabelValues(string(kind), "repeated")
+		m.events.WithLabelValues(string(kind), "held")
 	}
 	for _, kind := range []events.ErrorKind{events.Invalid, events.Unauthenticated, events.Forbidden, events.NotFound, events.Conflict,
-		events.TooLarge, events.Unavailable, events.Internal} {
+		events.TooLarge, events.Busy, events.Unavailable, events.Internal} {
 		m.refusals.WithLabelValues(string(kind))
 	}
 	for _, channel := range channelLabels {
@@ -84,7 +85,8 @@ func (m *meter) zero() {
 	m.deliveries.WithLabelValues("fhir", string(events.Received))
 	m.deliveries.WithLabelValues("webhook", string(events.Received))
 	m.deliveries.WithLabelValues("none", string(events.Refused))
-	for _, reason := range []events.Reason{events.ReasonOverdue, events.ReasonGaveUp, events.ReasonLost, events.ReasonNoChannel, events.ReasonNoRecipient} {
+	for _, reason := range []events.Reason{events.ReasonOverdue, events.ReasonGaveUp, events.ReasonLost, events.ReasonNoChannel, events.ReasonNoRecipient,
+		events.ReasonHeld, events.ReasonHeldEnding, events.ReasonHeldEnded, events.ReasonHeldFull} {
 		m.alarms.WithLabelValues(string(reason))
 	}
 }

@@ -18,9 +18,7 @@ func (h *hub) routes(draining <-chan struct{}) http.Handler {
 	d := desk{h.folder}
 	viewer := receipts.Viewer{Source: source{h.archive, h.engine}, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
 	read := &receipts.Handler{Viewer: viewer, Authenticate: h.tokens.authenticate, MaySee: d.maySee, Resolve: d.Resolve, Draining: draining, Log: h.log}
-	in := intake.New(h.archive, func() intake.Desk { return d }, time.Now)
-	in.Shared = h.folder.hub.NATS != nil
-	write := &intake.Handler{Intake: in, Authenticate: h.tokens.authenticate, Log: h.log, Answered: h.meter.answered,
+	write := &intake.Handler{Intake: h.intake, Receiver: h.receiver, Authenticate: h.tokens.authenticate, Log: h.log, Answered: h.meter.answered,
 		View: func(ctx context.Context, st events.Stored) (any, error) {
 			view, err := viewer.View(ctx, st)
 			if st.Record.Event.Has(events.FlagAuthorityEnded) && len(view.Recipients) > 0 { // it is passed on, but whoever logged it sees nothing new
@@ -38,6 +36,7 @@ func (h *hub) routes(draining <-chan struct{}) http.Handler {
 	mux.HandleFunc("GET /events/{id}/stream", read.Stream)
 	mux.Handle("/m/{token}", page)
 	mux.HandleFunc("GET /fhir/metadata", h.metadata)
+	mux.Handle("POST /fhir/$process-message", h.messages())
 	mux.HandleFunc("GET /healthz", h.healthz)
 	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.Handle("GET /metrics", h.meter)
@@ -109,7 +108,7 @@ func reply(w http.ResponseWriter, status int, body any) {
 
 // metadata declares what this server does. It needs no login.
 func (h *hub) metadata(w http.ResponseWriter, _ *http.Request) {
-	body, err := fhir.Capability(h.folder.sender(), h.started)
+	body, err := fhir.Capability(h.folder.sender(), h.started, intake.Cache)
 	if err != nil {
 		h.log.Error("capability statement", "error", err.Error())
 		http.Error(w, "", http.StatusInternalServerError)

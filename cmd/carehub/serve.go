@@ -16,6 +16,7 @@ import (
 	"carehub/config"
 	"carehub/events"
 	"carehub/events/archive"
+	"carehub/events/intake"
 	"carehub/events/receipts"
 	"carehub/events/stream"
 	"carehub/subscribers"
@@ -81,19 +82,21 @@ func storeOptions(f *folder, log *slog.Logger) stream.Options {
 
 // hub is the parts of a running hub, in the order in which an event meets them.
 type hub struct {
-	folder  *folder
-	log     *slog.Logger
-	store   *stream.Store
-	archive *archive.Archive // the store and what has left it
-	leases  *stream.Leases   // nil with the embedded store: all of it is this hub's
-	tokens  *tokens
-	links   receipts.Links
-	engine  *deliver.Engine
-	meter   *meter
-	pulse   *pulse
-	started time.Time
-	doors   net.Listener
-	admin   net.Listener // nil with an external store
+	folder   *folder
+	log      *slog.Logger
+	store    *stream.Store
+	archive  *archive.Archive // the store and what has left it
+	leases   *stream.Leases   // nil with the embedded store: all of it is this hub's
+	tokens   *tokens
+	intake   *intake.Intake
+	receiver *intake.Receiver // of messages of other systems
+	links    receipts.Links
+	engine   *deliver.Engine
+	meter    *meter
+	pulse    *pulse
+	started  time.Time
+	doors    net.Listener
+	admin    net.Listener // nil with an external store
 }
 
 // serve runs a hub until ctx ends, then drains: the doors close first, then what is in flight is delivered, then the
@@ -131,6 +134,7 @@ func (h *hub) open(ctx context.Context) (err error) {
 	}
 	h.links = receipts.Links{Key: key, Base: h.folder.hub.URL}
 	h.tokens = newTokens(h.store)
+	h.openDoors()
 	store := timedStore{h.store, h.meter}
 	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.folder.register.Lookup, Link: h.links.For,
 		Allowed: desk{h.folder}.mayBeTold,
@@ -210,6 +214,7 @@ func (h *hub) run(ctx context.Context) error {
 	engine := start("engine", engineOn, h.engine.Run)
 	pulse := start("pulse", engineOn, h.pulse.run)
 	keeper := start("archive", engineOn, h.archive.Run)
+	held := start("held messages", engineOn, h.sweepHeld)
 	disk := start("disk", engineOn, h.watchDisk)
 	memory := start("memory", engineOn, func(ctx context.Context) error { return saveMemory(ctx, h.store.Trim) })
 	collector := start("garbage collector", engineOn, keepCollecting)
@@ -223,7 +228,7 @@ func (h *hub) run(ctx context.Context) error {
 			<-ctx.Done()
 			return nil
 		}
-		return serveUntil(ctx, h.admin, adminRoutes(h.tokens, h.archive, h.store), h.log)
+		return serveUntil(ctx, h.admin, adminRoutes(h.tokens, h.archive, h.store, h.receiver), h.log)
 	})
 	<-doors
 	<-admin
@@ -231,6 +236,7 @@ func (h *hub) run(ctx context.Context) error {
 	stopEngine()
 	<-engine
 	<-keeper
+	<-held
 	<-disk
 	<-memory
 	<-collector

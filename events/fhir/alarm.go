@@ -24,7 +24,7 @@ func EncodeAlarm(a Alarm) ([]byte, error) {
 	if err := a.check(); err != nil {
 		return nil, err
 	}
-	ids := messageIDs(a.Hub, a.ID)
+	ids := idsOf(a.Hub, a.ID)
 	ids.ofHub(a.Hub)
 	entries := []entry{
 		{urn(ids.header), a.header(ids)},

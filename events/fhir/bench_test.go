@@ -1,6 +1,8 @@
 package fhir_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"carehub/events"
@@ -41,6 +43,20 @@ func BenchmarkDecode(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := fhir.Decode(stored); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkReceive(b *testing.B) {
+	message, err := os.ReadFile(filepath.Join(foreign, "uk-admission.json"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.SetBytes(int64(len(message)))
+	for b.Loop() {
+		if _, err := fhir.Receive(message); err != nil {
 			b.Fatal(err)
 		}
 	}

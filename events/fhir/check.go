@@ -32,6 +32,8 @@ func (m Message) check() error {
 		return invalid("a fall has no stay")
 	case utf8.RuneCountInString(ev.Words) > events.MaxWords || utf8.RuneCountInString(ev.Place) > events.MaxPlace:
 		return invalid("the words or the place are too long")
+	case ev.From != nil && !sourced(*ev.From, m.By.Kind):
+		return invalid("where the event came from is not named, or by too long a name")
 	case m.Urgency != "" && priorities[m.Urgency] == nil:
 		return invalid("the urgency is neither urgent nor routine")
 	}
@@ -41,6 +43,12 @@ func (m Message) check() error {
 		}
 	}
 	return m.checkPeople()
+}
+
+// sourced holds for where an event came from.
+func sourced(o events.Origin, by events.ActorKind) bool {
+	return by == events.System && o.Message != "" && len(o.Message) <= 2*events.MaxKey && len(o.ODS) <= 32 &&
+		utf8.RuneCountInString(o.Sender) <= events.MaxName
 }
 
 func (m Message) checkPeople() error {
@@ -100,6 +108,10 @@ func (m Message) clean() Message {
 		*s = clean(*s)
 	}
 	m.Hub = cleanHub(m.Hub)
+	if m.Event.From != nil {
+		o := *m.Event.From
+		m.Event.From = &events.Origin{Message: clean(o.Message), Sender: clean(o.Sender), ODS: clean(o.ODS)}
+	}
 	return m
 }
 

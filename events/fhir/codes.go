@@ -21,6 +21,9 @@ const (
 	conditionCategory  = "http://terminology.hl7.org/CodeSystem/condition-category"
 	personRoles        = "https://fhir.hl7.org.uk/CodeSystem/UKCore-AdditionalPersonRelationshipRole"
 	nhsNumber          = "https://fhir.nhs.uk/Id/nhs-number"
+	odsCode            = "https://fhir.nhs.uk/Id/ods-organization-code"
+	confidentiality    = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+	uriIDs             = "urn:ietf:rfc:3986"
 	nhsNumberStatus    = "https://fhir.hl7.org.uk/CodeSystem/UKCore-NHSNumberVerificationStatusEngland"
 
 	nhsNumberStatusExtension = "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-NHSNumberVerificationStatus"
@@ -35,6 +38,7 @@ const (
 	carerIDs     = "/id/carer"
 	systemIDs    = "/id/system"
 	recipientIDs = "/id/subscriber"
+	messageIDs   = "/id/message/" // and the id of the system whose message it is
 	hubIDsystem  = "/id/hub"
 
 	flagCodes    = "/CodeSystem/event-flag"

@@ -31,6 +31,7 @@ func Decode(b []byte) (Message, error) {
 		Hub:     in.hub(),
 		Urgency: in.urgency(),
 	}
+	m.Event.From = in.from()
 	m.Event.Patient = m.Patient.ID
 	m.Event.By = events.Actor{Kind: m.By.Kind, ID: m.By.ID}
 	m.Event.Words = in.words(m)
@@ -52,6 +53,7 @@ type contents struct {
 	carer         *relatedPerson
 	organizations map[string]organizationResource // by reference
 	location      location
+	provenance    provenance
 }
 
 var (
@@ -133,7 +135,9 @@ func (c *contents) add(kind, fullURL string, resource []byte) error {
 		}
 		c.organizations[fullURL] = o
 		return nil
-	case "Device", "Provenance": // the hub's own hand, which Encode writes again
+	case "Provenance":
+		into = &c.provenance
+	case "Device": // the hub's own hand, which Encode writes again
 		return nil
 	default:
 		return errForeign
@@ -269,6 +273,27 @@ func (c *contents) hub() events.Sender {
 		Email:   contact(o.Telecom, r4.ContactPointSystemEmail),
 		Version: text(c.header.Source.Version),
 	}
+}
+
+// from is the message that the event came by.
+func (c *contents) from() *events.Origin {
+	if len(c.provenance.Entity) == 0 || c.provenance.Entity[0].What.Identifier == nil {
+		return nil
+	}
+	o := &events.Origin{Message: text(c.provenance.Entity[0].What.Identifier.Value)}
+	if text(c.provenance.Entity[0].What.Identifier.System) == uriIDs {
+		o.Message = strings.TrimPrefix(o.Message, urn(""))
+	}
+	for _, a := range c.provenance.Agent {
+		if a.Type == nil || code(*a.Type, participantKinds) != *author.Coding[0].Code {
+			continue
+		}
+		o.Sender = text(a.Who.Display)
+		if a.Who.Identifier != nil {
+			o.ODS = text(a.Who.Identifier.Value)
+		}
+	}
+	return o
 }
 
 // moment reads a time, and gives it a zone that does not depend on where the hub runs. Anything that is not a time is the

@@ -93,6 +93,9 @@ func anyMessage(t *rapid.T) fhir.Message {
 	m.By.Name, m.By.Phone, m.By.Relationship = line(t, "by"), line(t, "phone"), line(t, "relationship")
 	if rapid.Bool().Draw(t, "by a system") {
 		m.By = events.Person{ID: "ward", Kind: events.System, Name: line(t, "system")}
+		if rapid.Bool().Draw(t, "from") {
+			ev.From = &events.Origin{Message: "x" + line(t, "message"), Sender: line(t, "sender"), ODS: rapid.SampledFrom([]string{"", "RX0ZZ"}).Draw(t, "ods")}
+		}
 	}
 	ev.By = events.Actor{Kind: m.By.Kind, ID: m.By.ID}
 	m.Hub.Name = "x" + line(t, "hub")

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"carehub/events"
 )
 
@@ -16,6 +18,7 @@ type draft struct {
 	occurred, recorded, said timeText
 	born                     string // the date of birth in words
 	patientName, byName      name
+	from                     from
 }
 
 // timeText is a time as it stands in a message: for programs and for people.
@@ -38,11 +41,27 @@ func nameOf(full string) name {
 	return name{words[:last], words[last]}
 }
 
+// from is an events.Origin as it stands in a message; all empty where there is none.
+type from struct{ system, message, sender, ods string }
+
+// fromOf gives a message's identifier a system: what is a UUID names itself, anything else only among its sender's.
+func (m Message) fromOf() from {
+	o := m.Event.From
+	if o == nil {
+		return from{}
+	}
+	f := from{m.Hub.URL + messageIDs + m.By.ID, o.Message, o.Sender, o.ODS}
+	if id, err := uuid.Parse(o.Message); err == nil && id.String() == o.Message {
+		f.system, f.message = uriIDs, urn(o.Message)
+	}
+	return f
+}
+
 func (m Message) draft() *draft {
 	d := &draft{
 		Message: m, ids: m.ids(),
 		occurred: textOf(m.Event.Occurred), recorded: textOf(m.Event.Recorded),
-		patientName: nameOf(m.Patient.Name), byName: nameOf(m.By.Name),
+		patientName: nameOf(m.Patient.Name), byName: nameOf(m.By.Name), from: m.fromOf(),
 	}
 	if m.Event.Said != nil {
 		d.said = textOf(*m.Event.Said)
@@ -63,6 +82,7 @@ func (m *draft) blanks() []*string {
 		&m.Event.ID, &m.Event.Stay, &m.Event.Place, &m.Event.Words,
 		&m.Patient.ID, &m.Patient.Name, &m.Patient.Born, &m.born, &m.Patient.NHSNumber, &m.patientName.family,
 		&m.By.ID, &m.By.Name, &m.By.Relationship, &m.By.Phone, &m.byName.family,
+		&m.from.system, &m.from.message, &m.from.sender, &m.from.ods,
 	)
 	for _, given := range [][]string{m.patientName.given, m.byName.given} {
 		for i := range given {
@@ -113,7 +133,7 @@ type references struct {
 
 func (m Message) ids() references {
 	ev, hub := m.Event, m.Hub.URL
-	ids := messageIDs(m.Hub, ev.ID)
+	ids := idsOf(m.Hub, ev.ID)
 	ids.patient = events.UUID("patient", hub, m.Patient.ID)
 	if m.By.Kind == events.Carer {
 		// A RelatedPerson is somebody in relation to one patient.
@@ -133,8 +153,8 @@ func (m Message) ids() references {
 	return ids
 }
 
-// messageIDs are the ids that every message has, those of alarms too, but for the hub's own.
-func messageIDs(h events.Sender, event string) references {
+// idsOf are the ids that every message has, those of alarms too, but for the hub's own.
+func idsOf(h events.Sender, event string) references {
 	return references{
 		bundle:        bundleID(event, ""),
 		event:         eventUUID(event),

@@ -14,7 +14,7 @@ func newBundle(ids references, recorded string, meta *r4.Meta, entries []entry) 
 		OtherBundle: r4.OtherBundle{
 			Id:         &ids.bundle,
 			Meta:       meta,
-			Identifier: new(identifier("urn:ietf:rfc:3986", urn(ids.event))),
+			Identifier: new(identifier(uriIDs, urn(ids.event))),
 			Type:       r4.BundleTypeMessage,
 			Timestamp:  &recorded,
 		},
@@ -288,22 +288,38 @@ func (m *draft) communication() communication {
 var (
 	informant = concept(coding(participantKinds, "informant", "Informant"))
 	assembler = concept(coding(participantKinds, "assembler", "Assembler"))
+	author    = concept(coding(participantKinds, "author", "Author"))
 )
 
-// provenance says who said it, and that the hub put it into this form.
+// provenance says who said it, and that the hub put it into this form: of a message of another system also whose it says it
+// is, and what it was called. The hub passes on what it made of it (a Da Vinci intermediary that assembles), never the original.
 func (m *draft) provenance() provenance {
 	target := m.ids.encounter
 	if m.Event.Kind == events.Fall {
 		target = m.ids.condition
 	}
-	return provenance{"Provenance", r4.OtherProvenance{
+	p := r4.OtherProvenance{
 		Id:       &m.ids.provenance,
-		Text:     narrative(m.reporter() + " Put into this form by " + m.Hub.Name + "."),
+		Text:     narrative(m.reporter()+" Put into this form by "+m.Hub.Name+".", m.source()),
 		Target:   []r4.Reference{ref(m.ids.communication), ref(target)},
 		Recorded: m.recorded.instant,
 		Agent: []r4.ProvenanceAgent{
 			{Type: &informant, Who: ref(m.ids.by)},
 			{Type: &assembler, Who: ref(m.ids.hub)},
 		},
-	}}
+	}
+	if m.from.message != "" {
+		p.Entity = []r4.ProvenanceEntity{{
+			Role: r4.ProvenanceEntityRoleSource,
+			What: r4.Reference{Identifier: new(identifier(m.from.system, m.from.message)), Display: new("the message as the hub got it")},
+		}}
+	}
+	if m.from.sender != "" || m.from.ods != "" {
+		who := r4.Reference{Type: new("Organization"), Display: optional(m.from.sender)}
+		if m.from.ods != "" {
+			who.Identifier = new(identifier(odsCode, m.from.ods))
+		}
+		p.Agent = append(p.Agent, r4.ProvenanceAgent{Type: &author, Who: who})
+	}
+	return provenance{"Provenance", p}
 }

@@ -82,6 +82,18 @@ func messages() map[string]fhir.Message {
 		m.Event.By = events.Actor{Kind: ward.Kind, ID: ward.ID}
 		m.Event.Place = ""
 	})
+	add("forwarded", events.Admission, func(m *fhir.Message) {
+		m.By = ward
+		m.Event.By = events.Actor{Kind: ward.Kind, ID: ward.ID}
+		m.Event.From = &events.Origin{Message: "31ab7fe2-e0ad-41ea-bf7c-864d2e68a322", Sender: "Riverside Hospital NHS Trust", ODS: "RX0ZZ"}
+		m.Event.Flags = []events.Flag{events.FlagMatched}
+	})
+	add("forwarded-unnamed", events.Fall, func(m *fhir.Message) {
+		m.By = ward
+		m.Event.By = events.Actor{Kind: ward.Kind, ID: ward.ID}
+		m.Event.From = &events.Origin{Message: "message-17"}
+		m.Event.Words, m.Event.Place = "", ""
+	})
 	add("flags", events.Admission, func(m *fhir.Message) {
 		m.Event.Flags = []events.Flag{
 			events.FlagLate, events.FlagClock, events.FlagRate, events.FlagAuthorityEnded, events.FlagRepeat,

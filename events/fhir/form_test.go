@@ -23,7 +23,7 @@ func TestForms(t *testing.T) {
 		for i, s := range []*string{
 			&m.Event.Words, &m.Event.Place, &m.Event.Stay, &m.Patient.Name, &m.Patient.NHSNumber, &m.By.Name, &m.By.Phone, &m.Hub.Name,
 		} {
-			if m.Event.Kind != events.Fall || s != &m.Event.Stay {
+			if m.Event.Kind != events.Fall || s != &m.Event.Stay { // which has none
 				*s += hostile(t, fmt.Sprint("hostile ", i))
 			}
 		}

@@ -26,6 +26,13 @@ func TestGolden(t *testing.T) {
 	stored := encodeAlarm(t)
 	compare(t, "alarm", stored)
 	compare(t, "alarm-addressed", address(t, stored, alarm().ID, destination()))
+	in, _ := received(t, "us-attendance")
+	response, err := in.Respond(hub, "ward-board", fhir.ResponseOK, at(2, 15),
+		fhir.Issue{Severity: "warning", Code: "not-supported", Diagnostics: "Only texts are passed on.", Expression: "Bundle.entry[3].resource.payload[1]"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, "response", response)
 	compare(t, "outcome", fhir.Outcome("error", "duplicate", "We have this one already."))
 }
 

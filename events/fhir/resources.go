@@ -86,14 +86,16 @@ type provenance struct {
 
 type operationOutcome struct {
 	ResourceType string  `json:"resourceType"`
+	ID           *string `json:"id,omitempty"`
 	Issue        []issue `json:"issue"`
 }
 
 // issue has plain strings where the library has numbers whose zero is a real code ("fatal", "invalid").
 type issue struct {
-	Severity    string  `json:"severity"`
-	Code        string  `json:"code"`
-	Diagnostics *string `json:"diagnostics,omitempty"`
+	Severity    string   `json:"severity"`
+	Code        string   `json:"code"`
+	Diagnostics *string  `json:"diagnostics,omitempty"`
+	Expression  []string `json:"expression,omitempty"`
 }
 
 func urn(id string) string { return "urn:uuid:" + id }

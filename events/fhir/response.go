@@ -72,7 +72,5 @@ func known(code string) bool {
 // error, warning and information, code one of FHIR's issue-type codes; diagnostics are plain words with nothing about a
 // patient, and may be empty.
 func Outcome(severity, code, diagnostics string) []byte {
-	// A struct of strings cannot fail to marshal.
-	b, _ := marshal(operationOutcome{"OperationOutcome", []issue{{severity, code, optional(clean(diagnostics))}}})
-	return b
+	return Outcomes(Issue{Severity: severity, Code: code, Diagnostics: diagnostics})
 }

@@ -67,6 +67,7 @@ var cautions = map[events.Flag]string{
 	events.FlagRate:           "This reporter is logging more often than usual. Please check.",
 	events.FlagAuthorityEnded: "The reporter's authority to log for this patient has ended.",
 	events.FlagUnrouted:       "No rule says who should be told of this.",
+	events.FlagMatched:        "A person decided whom this is about: the details of the patient that came with it did not agree with what is known here.",
 	events.FlagRepeat:         "This may be a repeat: the same was logged less than 15 minutes before.",
 }
 
@@ -80,6 +81,14 @@ func (m Message) reporter() string {
 		who += " (" + m.By.Relationship + ")"
 	}
 	return "Reported by family carer, not clinically confirmed: " + who + "."
+}
+
+// source says whose message it was, where it was a message.
+func (m *draft) source() string {
+	if m.from.sender == "" {
+		return ""
+	}
+	return "It came in a message of " + m.from.sender + "."
 }
 
 // quote marks the logger's own words, and gives "" if there are none.

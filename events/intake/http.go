@@ -25,7 +25,9 @@ const (
 // Handler is POST /events. It answers 201 with what View makes of the stored event, 200 with the same when the key was
 // seen before, 200 with a Preview for "dry_run": true, and otherwise a Refused with the status of its kind of error.
 type Handler struct {
-	Intake       *Intake
+	Intake *Intake
+	// Receiver takes in CloudEvents, which get answers of their own.
+	Receiver     *Receiver
 	Authenticate func(*http.Request) (events.Actor, error)
 	// View is the stored event with the states of its recipients as they are now.
 	View func(context.Context, events.Stored) (any, error)
@@ -42,6 +44,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		h.refuse(w, err)
+		return
+	}
+	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media == cloudEventJSON {
+		h.cloudEvent(w, r, by)
 		return
 	}
 	request, err := read(w, r)
@@ -98,7 +104,7 @@ type Refused struct {
 var statuses = map[events.ErrorKind]int{
 	events.Invalid: http.StatusBadRequest, events.Unauthenticated: http.StatusUnauthorized, events.Forbidden: http.StatusForbidden,
 	events.NotFound: http.StatusNotFound, events.Conflict: http.StatusConflict, events.TooLarge: http.StatusRequestEntityTooLarge,
-	events.Unavailable: http.StatusServiceUnavailable, events.Internal: http.StatusInternalServerError,
+	events.Busy: http.StatusTooManyRequests, events.Unavailable: http.StatusServiceUnavailable, events.Internal: http.StatusInternalServerError,
 }
 
 func (h *Handler) refuse(w http.ResponseWriter, err error) {
@@ -123,7 +129,9 @@ func (h *Handler) refuse(w http.ResponseWriter, err error) {
 	case events.Unauthenticated:
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	case events.Unavailable:
-		w.Header().Set("Retry-After", "5")
+		w.Header().Set("Retry-After", retryShort)
+	case events.Busy:
+		w.Header().Set("Retry-After", retryBusy)
 	}
 	answer(w, cmp.Or(statuses[body.Error], http.StatusInternalServerError), body)
 }
@@ -146,18 +154,15 @@ func answer(w http.ResponseWriter, status int, body any) {
 // read takes the request off the wire.
 func read(w http.ResponseWriter, r *http.Request) (Request, error) {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/json" {
+	switch {
+	case binaryMode(r) || media == cloudEventBatch:
+		return Request{}, invalid("CloudEvents are taken one by one and in structured mode: the whole event as the body, with Content-Type: " + cloudEventJSON + ".")
+	case err != nil || media != "application/json":
 		return Request{}, invalid("The body must be JSON, with Content-Type: application/json.")
 	}
-	conn := http.NewResponseController(w)
-	_ = conn.SetReadDeadline(time.Now().Add(readTimeout)) // where the connection has deadlines
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	_ = conn.SetReadDeadline(time.Time{})
-	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return Request{}, &events.Error{Kind: events.TooLarge, Message: "The body is larger than 64 KB. Nothing was saved.", Err: err}
-	}
+	body, err := readBody(w, r, maxBody)
 	if err != nil {
-		return Request{}, &events.Error{Kind: events.Invalid, Message: "The body did not arrive whole. Nothing was saved.", Err: err}
+		return Request{}, err
 	}
 	request := Request{}
 	if err := decode(body, &request); err != nil {
@@ -167,33 +172,39 @@ func read(w http.ResponseWriter, r *http.Request) (Request, error) {
 	return request, nil
 }
 
-// decode reads one JSON object strictly: each name as it is written, known, and once. The standard decoder takes
-// "Patient" for "patient" and lets the last of two win: either could be the wrong person. What it mends of broken UTF-8,
-// checkText finds.
+// decode reads a request. What the decoder mends of broken UTF-8, checkText finds.
 func decode(body []byte, r *Request) error {
-	fields := map[string]any{
+	return members(body, map[string]any{
 		"text": &r.Text, "patient": &r.Patient, "kind": &r.Kind, "because": &r.Because, "occurred": &r.Occurred,
 		"place": &r.Place, "words": &r.Words, "test": &r.Test, "dry_run": &r.DryRun,
-	}
+	}, false, `The fields are "text", or "patient", "kind", "because", "occurred" and "place"; and with both "words", "test" and "dry_run".`)
+}
+
+// members reads one JSON object strictly: each name as it is written, and once, and known unless more are allowed. The
+// standard decoder takes "Patient" for "patient" and lets the last of two win: either could be the wrong person.
+func members(body []byte, fields map[string]any, more bool, known string) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
 		return invalid("The body must be one JSON object.")
 	}
+	seen := map[string]bool{}
 	for dec.More() {
 		token, _ := dec.Token()
 		name, _ := token.(string)
-		into, known := fields[name]
-		if !known {
+		into, ok := fields[name]
+		if !ok && more {
+			into, ok = &json.RawMessage{}, true
+		}
+		if !ok || seen[name] {
 			return &Refusal{
-				Reason: invalid("The body has a field that is unknown or given twice."),
-				Suggestion: `It is "` + name + `". The fields are "text", or "patient", "kind", "because", "occurred" and "place"; ` +
-					`and with both "words", "test" and "dry_run".`,
+				Reason:     invalid("The body has a field that is unknown or given twice."),
+				Suggestion: strings.TrimSpace(`It is "` + name + `". ` + known),
 			}
 		}
 		if err := dec.Decode(into); err != nil {
 			return invalid(`"` + name + `" is not well-formed, or not of the right type: "test" and "dry_run" are true or false, all else is text.`)
 		}
-		delete(fields, name)
+		seen[name] = true
 	}
 	if _, err := dec.Token(); err != nil {
 		return invalid("The body is not well-formed JSON.")

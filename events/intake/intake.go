@@ -88,7 +88,7 @@ func (in *Intake) Log(ctx context.Context, by events.Actor, r Request) (Result, 
 	if err := r.check(); err != nil {
 		return Result{}, err
 	}
-	n := entry{in: in, desk: in.desk(), by: by, request: r}
+	n := entry{in: in, desk: in.desk(), by: by, request: r, asked: r.hash()}
 	n.now = in.clock().In(n.desk.Zone()).Truncate(time.Millisecond)
 	if err := n.understand(); err != nil {
 		if stored, ok := n.understoodBefore(ctx); ok {
@@ -112,6 +112,7 @@ type entry struct {
 	desk      Desk
 	by        events.Actor
 	request   Request
+	asked     string // hash of the request, to tell a repeat from a reused key
 	now       time.Time
 	said      time.Time // when it happened as far as the logger said, else zero
 	authority Authority
@@ -154,7 +155,7 @@ func (n *entry) understoodBefore(ctx context.Context) (events.Stored, bool) {
 	}
 	for _, patient := range n.desk.Aliases(n.by) {
 		stored, err := n.in.store.Find(ctx, events.NewID(n.by, patient, n.request.Key))
-		if err == nil && stored.Record.Plan.Request == n.request.hash() && n.desk.May(n.by, patient, n.now) != No {
+		if err == nil && stored.Record.Plan.Request == n.asked && n.desk.May(n.by, patient, n.now) != No {
 			return stored, true
 		}
 	}
@@ -240,7 +241,7 @@ func (n *entry) store(ctx context.Context) (Result, error) {
 // record freezes who is told, and writes the message.
 func (n *entry) record() (events.Record, []byte, error) {
 	plan := n.desk.Plan(n.event)
-	plan.Request = n.request.hash()
+	plan.Request = n.asked
 	if len(plan.Recipients) == 0 {
 		n.flag(events.FlagUnrouted)
 	}

@@ -122,6 +122,7 @@ var cautions = map[events.Flag]string{
 	events.FlagClock:          "The time is uncertain: the reporter's clock was wrong, so the time shown is when it was logged.",
 	events.FlagRate:           "This reporter is logging more often than usual. Please check.",
 	events.FlagAuthorityEnded: "The reporter's authority to log for this person has ended.",
+	events.FlagMatched:        "A person decided whom this is about: the details of the patient that came with it did not agree with what is known here.",
 	events.FlagRepeat:         "This may be a repeat: the same was logged less than 15 minutes before.",
 }
 

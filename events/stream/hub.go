@@ -98,6 +98,37 @@ func (s *Store) hubGet(ctx context.Context, key string) (value []byte, revision 
 	return msg.Data, msg.Sequence, len(msg.Data) > 0, nil
 }
 
+// HubList calls fn with every key that begins with prefix, which ends with a dot, its value and its revision.
+func (s *Store) HubList(ctx context.Context, prefix string, fn func(key string, value []byte, revision uint64)) error {
+	_, err := s.list(ctx, s.hub, prefix, func(msg *jetstream.RawStreamMsg) bool {
+		if len(msg.Data) > 0 {
+			fn(msg.Subject, msg.Data, msg.Sequence)
+		}
+		return true
+	})
+	return err
+}
+
+// HubErase takes a record away, at the revision given, and leaves no mark: for keys that nobody watches. One that has
+// changed, or is not there any more, is left as it is.
+func (s *Store) HubErase(ctx context.Context, key string, revision uint64) error {
+	if err := checkHub(key, []byte{0}); err != nil {
+		return err
+	}
+	ctx, cancel := bound(ctx, patience)
+	defer cancel()
+	_, now, ok, err := s.hubGet(ctx, key)
+	if err != nil || !ok || now != revision {
+		return err
+	}
+	s.still.RLock()
+	defer s.still.RUnlock()
+	if err := s.hub.DeleteMsg(ctx, revision); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return unwritten(err)
+	}
+	return nil
+}
+
 // HubWatch calls fn with every key that begins with prefix, which ends with a dot, and its value, then ready, and then
 // fn with each change as it comes; a deleted key has no value. It returns when ctx ends or the store closes, and before
 // ready also when the store cannot be read.

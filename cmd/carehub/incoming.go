@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"carehub/events"
+	"carehub/events/intake"
+)
+
+// openDoors makes what takes events in.
+func (h *hub) openDoors() {
+	d := desk{h.folder}
+	h.intake = intake.New(h.archive, func() intake.Desk { return d }, time.Now)
+	h.intake.Shared = h.folder.hub.NATS != nil
+	h.receiver = intake.NewReceiver(h.intake, h.store, newRegistrar(h.folder), h.alarmHeld)
+}
+
+// alarmHeld tells the people named for alarms about what is held.
+func (h *hub) alarmHeld(ctx context.Context, about events.About, test bool) error {
+	of := events.Stored{Record: events.Record{Event: events.Event{Test: test}}}
+	err := raiseAlarm(ctx, h.folder, h.archive, about, of)
+	if err == nil {
+		h.meter.alarmed(about)
+	}
+	return err
+}
+
+// messages is the door for messages of other systems.
+func (h *hub) messages() http.Handler {
+	return &intake.MessageHandler{Receiver: h.receiver, Authenticate: h.authenticateSystem, Hub: h.folder.sender, Log: h.log, Answered: h.meter.answered}
+}
+
+// authenticateSystem lets in systems.
+func (h *hub) authenticateSystem(r *http.Request) (events.Actor, error) {
+	by, err := h.tokens.authenticate(r)
+	if err != nil {
+		return events.Actor{}, err
+	}
+	if by.Kind != events.System {
+		return events.Actor{}, &events.Error{Kind: events.Forbidden, Message: "Only systems send messages. Nothing was saved."}
+	}
+	return by, nil
+}
+
+// sweepEvery is how often what is held is looked over.
+const sweepEvery = time.Hour
+
+// sweepHeld looks after what is held: at the start, for a crash may have kept an alarm from being raised, and every hour.
+func (h *hub) sweepHeld(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		bounded, cancel := context.WithTimeout(ctx, 5*time.Minute)
+		err := h.receiver.Sweep(bounded)
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			h.log.Error("held messages were not looked over", "error", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
