@@ -16,8 +16,10 @@ import (
 var mayImport = map[string][]string{
 	"events":                    {},
 	"events/archive":            {},
+	"events/audit":              {},
 	"events/fhir":               {},
 	"events/fhir/validate":      {},
+	"events/fhirapi":            {},
 	"events/intake":             {},
 	"events/receipts":           {},
 	"events/stream":             {},
@@ -29,6 +31,7 @@ var mayImport = map[string][]string{
 	"routing":                   {},
 	"subscribers":               {},
 	"subscribers/egress":        {},
+	"subscribers/endpoints":     {},
 	"subscribers/email":         {"subscribers"},
 	"subscribers/webhook":       {"subscribers"},
 	"subscribers/fhirmsg":       {"subscribers"},

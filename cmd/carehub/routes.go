@@ -14,7 +14,7 @@ import (
 )
 
 // routes is every URL of the hub. draining is closed when the doors close.
-func (h *hub) routes(draining <-chan struct{}) http.Handler {
+func (h *hub) routes(draining <-chan struct{}) *doors {
 	d := desk{h.folder}
 	viewer := receipts.Viewer{Source: source{h.archive, h.engine}, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
 	read := &receipts.Handler{Viewer: viewer, Authenticate: h.tokens.authenticate, MaySee: d.maySee, Resolve: d.Resolve, Draining: draining, Log: h.log}
@@ -31,13 +31,17 @@ func (h *hub) routes(draining <-chan struct{}) http.Handler {
 		}}
 	page := &receipts.Page{Links: h.links, Hub: h.folder.sender, Zone: d.Zone, Clock: time.Now, Log: h.log, Open: h.letter}
 
-	mux := http.NewServeMux()
+	api := h.fhirAPI(d)
+
+	mux := &doors{}
 	mux.Handle("POST /events", write)
 	mux.HandleFunc("GET /events", read.List)
 	mux.HandleFunc("GET /events/{id}", read.Get)
 	mux.HandleFunc("GET /events/{id}/stream", read.Stream)
 	mux.Handle("/m/{token}", page)
 	mux.HandleFunc("GET /fhir/metadata", h.metadata)
+	api.Register(mux.HandleFunc)
+	mux.HandleFunc("/fhir/", api.Elsewhere(mux.allowed("/fhir/")))
 	mux.HandleFunc("GET /healthz", h.healthz)
 	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.Handle("GET /metrics", h.meter)
@@ -105,16 +109,4 @@ func reply(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body) // the client has gone
-}
-
-// metadata declares what this server does. It needs no login.
-func (h *hub) metadata(w http.ResponseWriter, _ *http.Request) {
-	body, err := fhir.Capability(h.folder.sender(), h.started)
-	if err != nil {
-		h.log.Error("capability statement", "error", err.Error())
-		http.Error(w, "", http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/fhir+json")
-	_, _ = w.Write(body)
 }

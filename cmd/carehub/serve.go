@@ -16,6 +16,7 @@ import (
 	"carehub/config"
 	"carehub/events"
 	"carehub/events/archive"
+	"carehub/events/audit"
 	"carehub/events/receipts"
 	"carehub/events/stream"
 	"carehub/subscribers"
@@ -88,6 +89,8 @@ type hub struct {
 	leases  *stream.Leases   // nil with the embedded store: all of it is this hub's
 	tokens  *tokens
 	links   receipts.Links
+	pages   []byte // key of the links to the next page of a search
+	trail   *audit.Trail
 	engine  *deliver.Engine
 	meter   *meter
 	pulse   *pulse
@@ -130,6 +133,10 @@ func (h *hub) open(ctx context.Context) (err error) {
 		return fmt.Errorf("key of the links: %w", err)
 	}
 	h.links = receipts.Links{Key: key, Base: h.folder.hub.URL}
+	if h.pages, err = secretKey(ctx, h.store, "pages"); err != nil {
+		return fmt.Errorf("key of the pages: %w", err)
+	}
+	h.trail = audit.NewTrail(h.store)
 	h.tokens = newTokens(h.store)
 	store := timedStore{h.store, h.meter}
 	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.folder.register.Lookup, Link: h.links.For,
@@ -208,6 +215,7 @@ func (h *hub) run(ctx context.Context) error {
 		return h.leases.Run(ctx, 30*time.Second) // the engine takes a while to drain
 	})
 	engine := start("engine", engineOn, h.engine.Run)
+	trail := start("audit trail", engineOn, h.trail.Run)
 	pulse := start("pulse", engineOn, h.pulse.run)
 	keeper := start("archive", engineOn, h.archive.Run)
 	disk := start("disk", engineOn, h.watchDisk)
@@ -237,6 +245,7 @@ func (h *hub) run(ctx context.Context) error {
 	<-leases
 	<-following
 	<-pulse
+	<-trail
 	h.log.Info("hub is down", "seconds_up", int(time.Since(h.started).Seconds()))
 	select {
 	case err := <-failures:

@@ -135,3 +135,60 @@ func (r *Resource) write(resource []byte, tags []r4.Coding) error {
 	r.JSON = append(bytes.TrimSuffix(b, []byte("}")), rest...)
 	return nil
 }
+
+// Stay is an Encounter as the newest of its versions has it, with what a discharge does not say of how the stay began. The
+// versions are of one stay, newest first, and at least one.
+func Stay(versions []Resource) (Resource, error) {
+	newest := versions[0]
+	var now encounter
+	if err := json.Unmarshal(newest.JSON, &now); err != nil {
+		return newest, unmerged(err)
+	}
+	for _, v := range versions[1:] {
+		var began encounter
+		if err := json.Unmarshal(v.JSON, &began); err != nil {
+			return newest, unmerged(err)
+		}
+		if now.Status == r4.EncounterStatusFinished && began.Status != r4.EncounterStatusFinished {
+			now.beganAs(began)
+			b, err := marshal(now)
+			newest.JSON = b
+			return newest, err
+		}
+	}
+	return newest, nil
+}
+
+func (e *encounter) beganAs(began encounter) {
+	e.Type, e.ReasonCode, e.ReasonReference = began.Type, began.ReasonCode, began.ReasonReference
+	if len(e.Location) == 0 {
+		e.Location = began.Location
+	}
+	if e.Period != nil && began.Period != nil && !moment(began.Period.Start).After(moment(e.Period.End)) {
+		e.Period.Start = began.Period.Start
+	}
+}
+
+func unmerged(err error) error {
+	return &events.Error{Kind: events.Internal, Message: "the stay could not be put together", Err: err}
+}
+
+// Organization is the resource of the hub, where id is HubOrganization, or of one of the systems that log.
+func Organization(hub events.Sender, id, name string) (Resource, error) {
+	hub = cleanHub(hub)
+	o := organization(hub, id)
+	if id != HubOrganization {
+		who := (&draft{Message: Message{Hub: hub, By: events.Person{ID: id, Kind: events.System, Name: clean(name)}}})
+		who.ids.by = id
+		o = who.system()
+		o.Text = narrative(cmp.Or(clean(name), id))
+	}
+	plain, err := marshal(o)
+	if err != nil {
+		return Resource{}, err
+	}
+	r := Resource{Type: "Organization", ID: id, Version: events.Hash(plain)[:16]}
+	o.Meta = &r4.Meta{VersionId: &r.Version}
+	r.JSON, err = marshal(o)
+	return r, err
+}
