@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"subscribers/fhirmsg":       {"subscribers"},
 	"subscribers/channeltest":   {"subscribers"},
 	"subscribers/deliver":       {"subscribers"},
+	"subscribers/oauth":         {},
 	"deploy":                    {},
 	"cmd/bench":                 {"events/archive", "events/stream"},
 	"cmd/chaos":                 {"events/receipts"},

@@ -86,5 +86,5 @@ func (h *hub) metadata(w http.ResponseWriter, _ *http.Request) {
 
 // served is what each part of the hub serves by FHIR.
 func (h *hub) served() fhir.Server {
-	return fhir.Server{Resources: fhirapi.Served()}
+	return fhir.Server{Resources: fhirapi.Served(), TokenURL: h.oauth.TokenURL()}
 }

@@ -11,16 +11,17 @@ import (
 	"carehub/events/fhir"
 	"carehub/events/intake"
 	"carehub/events/receipts"
+	"carehub/subscribers/oauth"
 )
 
 // routes is every URL of the hub. draining is closed when the doors close.
 func (h *hub) routes(draining <-chan struct{}) *doors {
 	d := desk{h.folder}
 	viewer := receipts.Viewer{Source: source{h.archive, h.engine}, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
-	read := &receipts.Handler{Viewer: viewer, Authenticate: h.tokens.authenticate, MaySee: d.maySee, Resolve: d.Resolve, Draining: draining, Log: h.log}
+	read := &receipts.Handler{Viewer: viewer, Authenticate: h.byToken, MaySee: d.maySee, Resolve: d.Resolve, Draining: draining, Log: h.log}
 	in := intake.New(h.archive, func() intake.Desk { return d }, time.Now)
 	in.Shared = h.folder.hub.NATS != nil
-	write := &intake.Handler{Intake: in, Authenticate: h.tokens.authenticate, Log: h.log, Answered: h.meter.answered,
+	write := &intake.Handler{Intake: in, Authenticate: h.byToken, Log: h.log, Answered: h.meter.answered,
 		View: func(ctx context.Context, st events.Stored) (any, error) {
 			view, err := viewer.View(ctx, st)
 			if st.Record.Event.Has(events.FlagAuthorityEnded) && len(view.Recipients) > 0 { // it is passed on, but whoever logged it sees nothing new
@@ -41,6 +42,9 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 	mux.Handle("/m/{token}", page)
 	mux.HandleFunc("GET /fhir/metadata", h.metadata)
 	api.Register(mux.HandleFunc)
+	mux.Handle("POST "+oauth.TokenPath, h.oauth)
+	mux.HandleFunc("GET /.well-known/smart-configuration", h.oauth.Configuration)
+	mux.HandleFunc("GET /fhir/.well-known/smart-configuration", h.oauth.Configuration)
 	mux.HandleFunc("/fhir/", api.Elsewhere(mux.allowed("/fhir/")))
 	mux.HandleFunc("GET /healthz", h.healthz)
 	mux.HandleFunc("GET /readyz", h.readyz)

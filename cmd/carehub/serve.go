@@ -21,6 +21,7 @@ import (
 	"carehub/events/stream"
 	"carehub/subscribers"
 	"carehub/subscribers/deliver"
+	"carehub/subscribers/oauth"
 )
 
 func serveCommand() *cobra.Command {
@@ -88,6 +89,7 @@ type hub struct {
 	archive *archive.Archive // the store and what has left it
 	leases  *stream.Leases   // nil with the embedded store: all of it is this hub's
 	tokens  *tokens
+	oauth   *oauth.Server
 	links   receipts.Links
 	pages   []byte // key of the links to the next page of a search
 	trail   *audit.Trail
@@ -138,6 +140,10 @@ func (h *hub) open(ctx context.Context) (err error) {
 	}
 	h.trail = audit.NewTrail(h.store)
 	h.tokens = newTokens(h.store)
+	if key, err = secretKey(ctx, h.store, "oauth"); err != nil {
+		return fmt.Errorf("key of the access tokens: %w", err)
+	}
+	h.oauth = newOAuth(h.folder, h.store, key, h.log)
 	store := timedStore{h.store, h.meter}
 	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.folder.register.Lookup, Link: h.links.For,
 		Allowed: desk{h.folder}.mayBeTold,
@@ -205,8 +211,10 @@ func (h *hub) run(ctx context.Context) error {
 		}()
 		return ended
 	}
-	known := make(chan struct{})
+	known, clientsKnown := make(chan struct{}), make(chan struct{})
 	following := start("tokens", engineOn, func(ctx context.Context) error { return h.tokens.follow(ctx, func() { close(known) }) })
+	clients := start("oauth clients", engineOn, func(ctx context.Context) error { return h.oauth.Clients.Follow(ctx, func() { close(clientsKnown) }) })
+	replays := start("oauth assertions", engineOn, h.oauth.Replays.Run)
 	leases := start("leases", engineOn, func(ctx context.Context) error {
 		if h.leases == nil {
 			<-ctx.Done()
@@ -221,9 +229,11 @@ func (h *hub) run(ctx context.Context) error {
 	disk := start("disk", engineOn, h.watchDisk)
 	memory := start("memory", engineOn, func(ctx context.Context) error { return saveMemory(ctx, h.store.Trim) })
 	collector := start("garbage collector", engineOn, keepCollecting)
-	select {
-	case <-known:
-	case <-doorsOpen.Done():
+	for _, all := range []chan struct{}{known, clientsKnown} {
+		select {
+		case <-all:
+		case <-doorsOpen.Done():
+		}
 	}
 	doors := start("doors", doorsOpen, func(ctx context.Context) error { return serveUntil(ctx, h.doors, h.routes(doorsOpen.Done()), h.log) })
 	admin := start("admin socket", doorsOpen, func(ctx context.Context) error {
@@ -231,7 +241,7 @@ func (h *hub) run(ctx context.Context) error {
 			<-ctx.Done()
 			return nil
 		}
-		return serveUntil(ctx, h.admin, adminRoutes(h.tokens, h.archive, h.store), h.log)
+		return serveUntil(ctx, h.admin, adminRoutes(h.tokens, h.oauth.Clients, h.archive, h.store), h.log)
 	})
 	<-doors
 	<-admin
@@ -244,6 +254,8 @@ func (h *hub) run(ctx context.Context) error {
 	<-collector
 	<-leases
 	<-following
+	<-clients
+	<-replays
 	<-pulse
 	<-trail
 	h.log.Info("hub is down", "seconds_up", int(time.Since(h.started).Seconds()))

@@ -44,6 +44,24 @@ func (s *Store) HubDelete(ctx context.Context, key string) error {
 	return err
 }
 
+// HubForget removes a key without a mark: who watches does not learn of it. It is for keys that nobody follows back, of
+// which there are so many that their marks would fill the store. A key that is not there is no error.
+func (s *Store) HubForget(ctx context.Context, key string) error {
+	ctx, cancel := bound(ctx, patience)
+	defer cancel()
+	_, revision, _, err := s.hubGet(ctx, key)
+	if err != nil || revision == 0 {
+		return err
+	}
+	if err = s.hub.DeleteMsg(ctx, revision); err == nil {
+		return nil
+	}
+	if _, now, _, failed := s.hubGet(ctx, key); failed == nil && now != revision { // another hub was quicker
+		return nil
+	}
+	return away(err)
+}
+
 func (s *Store) hubPut(ctx context.Context, key string, value []byte, options ...jetstream.PublishOpt) (uint64, error) {
 	s.still.RLock()
 	defer s.still.RUnlock()

@@ -323,6 +323,9 @@ func (m *Memory) HubDelete(ctx context.Context, key string) error {
 	return nil
 }
 
+// HubForget is as in Store, but for that who watches learns of it.
+func (m *Memory) HubForget(ctx context.Context, key string) error { return m.HubDelete(ctx, key) }
+
 // HubWatch is as in Store.
 func (m *Memory) HubWatch(ctx context.Context, prefix string, ready func(), fn func(key string, value []byte)) error {
 	if !strings.HasSuffix(prefix, ".") {
