@@ -53,7 +53,9 @@ func Capability(hub events.Sender, published time.Time, s Server) ([]byte, error
 	rest := map[string]any{
 		"mode":     "server",
 		"security": s.security(),
-		"resource": s.resources(),
+	}
+	if len(s.Resources) > 0 {
+		rest["resource"] = s.resources()
 	}
 	if len(s.Operations) > 0 {
 		rest["operation"] = s.Operations

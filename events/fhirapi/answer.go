@@ -75,8 +75,8 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		status = special.status
 	}
 	switch e.Kind {
-	case events.Unauthenticated:
-		w.Header().Set("WWW-Authenticate", `Bearer realm="carehub"`)
+	case events.Unauthenticated, events.Forbidden:
+		w.Header().Set("WWW-Authenticate", challenge(r, e.Kind))
 	case events.Unavailable:
 		w.Header().Set("Retry-After", "5")
 	}
@@ -86,6 +86,17 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	a.Log.Log(r.Context(), level, "fhir refused", "error", e.Kind, "status", status, "cause", e.Err)
 	a.answer(w, r, status, fhir.Outcome("error", cmp.Or(kind.code, "exception"), e.Message))
+}
+
+// challenge says how to sign in, and what was wrong with how the client did (RFC 6750, 3).
+func challenge(r *http.Request, kind events.ErrorKind) string {
+	switch {
+	case kind == events.Forbidden:
+		return `Bearer realm="carehub", error="insufficient_scope"`
+	case r.Header.Get("Authorization") != "":
+		return `Bearer realm="carehub", error="invalid_token"`
+	}
+	return `Bearer realm="carehub"`
 }
 
 // Elsewhere answers what no route takes below the base: with the methods that there are, or as not found.
