@@ -37,7 +37,7 @@ type Server struct {
 }
 
 // TokenPath is where access tokens come from.
-const TokenPath = "/oauth/token"
+const TokenPath = "/oauth/token" // #nosec G101 -- a path
 
 // TokenURL is the whole address, which assertions are made out to.
 func (s *Server) TokenURL() string { return s.URL() + TokenPath }
