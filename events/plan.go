@@ -53,8 +53,8 @@ const Renderer = 1
 
 // Recipient is one row of a plan.
 type Recipient struct {
-	ID       string    `json:"id"`
-	For      string    `json:"for,omitempty"` // the subscriber whose own subscription this row is
+	ID       string    `json:"id"`            // of a subscriber, or of a FHIR Subscription
+	For      string    `json:"for,omitempty"` // on the row of a Subscription: the subscriber whose it is
 	Name     string    `json:"name"`
 	Phone    string    `json:"phone,omitempty"`
 	Rule     string    `json:"rule"`     // routing/p-7f3k.yaml:4, or hub.yaml:9 for alarms

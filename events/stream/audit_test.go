@@ -39,24 +39,3 @@ func TestAuditTrail(t *testing.T) {
 		t.Errorf("got %v: %v", all, err)
 	}
 }
-
-// TestHubForget: what is forgotten is as if it had never been.
-func TestHubForget(t *testing.T) {
-	s := open(t, stream.Options{Dir: t.TempDir()})
-	for range 2 {
-		if _, err := s.HubPut(t.Context(), "hub.jti.x", []byte("used"), 0); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.HubPut(t.Context(), "hub.jti.x", []byte("used"), 0); events.KindOf(err) != events.Conflict {
-			t.Errorf("used twice: %v", err)
-		}
-		for range 2 {
-			if err := s.HubForget(t.Context(), "hub.jti.x"); err != nil {
-				t.Error(err)
-			}
-		}
-		if _, revision, ok, err := s.HubGet(t.Context(), "hub.jti.x"); revision != 0 || ok || err != nil {
-			t.Errorf("revision %d: %v", revision, err)
-		}
-	}
-}

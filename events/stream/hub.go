@@ -44,24 +44,6 @@ func (s *Store) HubDelete(ctx context.Context, key string) error {
 	return err
 }
 
-// HubForget removes a key without a mark: who watches does not learn of it. It is for keys that nobody follows back, of
-// which there are so many that their marks would fill the store. A key that is not there is no error.
-func (s *Store) HubForget(ctx context.Context, key string) error {
-	ctx, cancel := bound(ctx, patience)
-	defer cancel()
-	_, revision, _, err := s.hubGet(ctx, key)
-	if err != nil || revision == 0 {
-		return err
-	}
-	if err = s.hub.DeleteMsg(ctx, revision); err == nil {
-		return nil
-	}
-	if _, now, _, failed := s.hubGet(ctx, key); failed == nil && now != revision { // another hub was quicker
-		return nil
-	}
-	return away(err)
-}
-
 func (s *Store) hubPut(ctx context.Context, key string, value []byte, options ...jetstream.PublishOpt) (uint64, error) {
 	s.still.RLock()
 	defer s.still.RUnlock()
@@ -114,6 +96,37 @@ func (s *Store) hubGet(ctx context.Context, key string) (value []byte, revision 
 		return nil, 0, false, err
 	}
 	return msg.Data, msg.Sequence, len(msg.Data) > 0, nil
+}
+
+// HubList calls fn with every key that begins with prefix, which ends with a dot, its value and its revision.
+func (s *Store) HubList(ctx context.Context, prefix string, fn func(key string, value []byte, revision uint64)) error {
+	_, err := s.list(ctx, s.hub, prefix, func(msg *jetstream.RawStreamMsg) bool {
+		if len(msg.Data) > 0 {
+			fn(msg.Subject, msg.Data, msg.Sequence)
+		}
+		return true
+	})
+	return err
+}
+
+// HubErase takes a record away, at the revision given, and leaves no mark: for keys that nobody watches. One that has
+// changed, or is not there any more, is left as it is.
+func (s *Store) HubErase(ctx context.Context, key string, revision uint64) error {
+	if err := checkHub(key, []byte{0}); err != nil {
+		return err
+	}
+	ctx, cancel := bound(ctx, patience)
+	defer cancel()
+	_, now, ok, err := s.hubGet(ctx, key)
+	if err != nil || !ok || now != revision {
+		return err
+	}
+	s.still.RLock()
+	defer s.still.RUnlock()
+	if err := s.hub.DeleteMsg(ctx, revision); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return unwritten(err)
+	}
+	return nil
 }
 
 // HubWatch calls fn with every key that begins with prefix, which ends with a dot, and its value, then ready, and then

@@ -323,8 +323,44 @@ func (m *Memory) HubDelete(ctx context.Context, key string) error {
 	return nil
 }
 
-// HubForget is as in Store, but for that who watches learns of it.
-func (m *Memory) HubForget(ctx context.Context, key string) error { return m.HubDelete(ctx, key) }
+// HubList is as in Store.
+func (m *Memory) HubList(ctx context.Context, prefix string, fn func(key string, value []byte, revision uint64)) error {
+	if !strings.HasSuffix(prefix, ".") {
+		return invalid("A prefix ends with a dot.")
+	}
+	if err := m.enter(ctx); err != nil {
+		return err
+	}
+	all := slices.Clone(m.hub)
+	for i, w := range all {
+		if m.newest[w.subject] != i || !strings.HasPrefix(w.subject, prefix) {
+			all[i].data = nil
+		}
+	}
+	m.mu.Unlock()
+	for i, w := range all {
+		if len(w.data) > 0 {
+			fn(w.subject, slices.Clone(w.data), uint64(i)+1) // #nosec G115 -- an index
+		}
+	}
+	return nil
+}
+
+// HubErase is as in Store.
+func (m *Memory) HubErase(ctx context.Context, key string, revision uint64) error {
+	if err := checkHub(key, []byte{0}); err != nil {
+		return err
+	}
+	if err := m.enter(ctx); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	if _, now, ok := m.hubValue(key); ok && now == revision {
+		delete(m.newest, key)
+		m.hub[revision-1].data = nil
+	}
+	return nil
+}
 
 // HubWatch is as in Store.
 func (m *Memory) HubWatch(ctx context.Context, prefix string, ready func(), fn func(key string, value []byte)) error {

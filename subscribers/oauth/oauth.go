@@ -18,7 +18,8 @@ import (
 type Store interface {
 	HubPut(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
 	HubDelete(ctx context.Context, key string) error
-	HubForget(ctx context.Context, key string) error
+	HubList(ctx context.Context, prefix string, fn func(key string, value []byte, revision uint64)) error
+	HubErase(ctx context.Context, key string, revision uint64) error
 	HubWatch(ctx context.Context, prefix string, ready func(), fn func(key string, value []byte)) error
 }
 

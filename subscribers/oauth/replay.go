@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"sync"
 	"time"
 
 	"carehub/events"
@@ -20,9 +19,6 @@ const tidyEvery = time.Minute
 type Replays struct {
 	store Store
 	clock func() time.Time
-
-	mu   sync.Mutex
-	ends map[string]time.Time // by key
 }
 
 // used is the record of one assertion.
@@ -33,7 +29,7 @@ type used struct {
 
 // NewReplays returns replays whose records are tidied away once Run runs.
 func NewReplays(store Store, clock func() time.Time) *Replays {
-	return &Replays{store: store, clock: clock, ends: map[string]time.Time{}}
+	return &Replays{store: store, clock: clock}
 }
 
 var errReplayed = errors.New("the assertion was used before")
@@ -55,54 +51,30 @@ func (r *Replays) Use(ctx context.Context, client, jti string, ends time.Time) e
 
 // Run tidies away what has had its time, of whichever hub, until ctx ends.
 func (r *Replays) Run(ctx context.Context) error {
-	watching, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- r.store.HubWatch(watching, replayPrefix, func() {}, r.note) }()
-	defer stop()
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
 	for {
 		select {
-		case err := <-ended:
-			return err
 		case <-ctx.Done():
-			return <-ended
+			return nil
 		case <-tick.C:
-			r.tidy(ctx)
+			_ = r.tidy(ctx) // what is left over is looked at again
 		}
 	}
 }
 
-func (r *Replays) note(key string, value []byte) {
-	var u used
-	if len(value) == 0 || json.Unmarshal(value, &u) != nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.ends[key] = u.Ends
-}
-
-// tidy forgets what no hub would take any more. What the store fails to forget is tried again.
-func (r *Replays) tidy(ctx context.Context) {
+// tidy erases what no hub would take any more.
+func (r *Replays) tidy(ctx context.Context) error {
 	past := r.clock().Add(-2 * leeway)
-	for _, key := range r.over(past) {
-		if r.store.HubForget(ctx, key) != nil {
-			return
+	over := map[string]uint64{}
+	err := r.store.HubList(ctx, replayPrefix, func(key string, value []byte, revision uint64) {
+		var u used
+		if json.Unmarshal(value, &u) == nil && u.Ends.Before(past) {
+			over[key] = revision
 		}
-		r.mu.Lock()
-		delete(r.ends, key)
-		r.mu.Unlock()
+	})
+	for key, revision := range over {
+		err = errors.Join(err, r.store.HubErase(ctx, key, revision))
 	}
-}
-
-func (r *Replays) over(past time.Time) (keys []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for key, ends := range r.ends {
-		if ends.Before(past) {
-			keys = append(keys, key)
-		}
-	}
-	return keys
+	return err
 }

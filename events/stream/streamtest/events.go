@@ -325,8 +325,10 @@ func closedStore(t *testing.T, s Store) {
 	_, hubPut := s.HubPut(ctx, "hub.a.b", []byte("1"), 0)
 	_, _, _, hubGet := s.HubGet(ctx, "hub.a.b")
 	hubDelete := s.HubDelete(ctx, "hub.a.b")
+	hubList := s.HubList(ctx, "hub.a.", func(string, []byte, uint64) {})
+	hubErase := s.HubErase(ctx, "hub.a.b", 1)
 	watch := s.HubWatch(ctx, "hub.a.", func() {}, func(string, []byte) {})
-	for i, err := range []error{publish, find, latest, at, last, read, put, get, list, hubPut, hubGet, hubDelete, watch} {
+	for i, err := range []error{publish, find, latest, at, last, read, put, get, list, hubPut, hubGet, hubDelete, hubList, hubErase, watch} {
 		if err == nil || events.KindOf(err) != events.Unavailable {
 			t.Errorf("call %d on a closed store gave %v", i, err)
 		}

@@ -153,6 +153,47 @@ func hubCompareAndSet(t *testing.T, s Store) {
 	wantKind(t, err, events.Invalid)
 }
 
+func hubListAndErase(t *testing.T, s Store) {
+	ctx := t.Context()
+	put := func(key, value string, revision uint64) uint64 {
+		t.Helper()
+		now, err := s.HubPut(ctx, key, []byte(value), revision)
+		must(t, err)
+		return now
+	}
+	listed := func() (all []string) {
+		t.Helper()
+		must(t, s.HubList(ctx, "hub.seen.", func(key string, value []byte, revision uint64) {
+			if _, now, _, _ := s.HubGet(ctx, key); now != revision {
+				t.Errorf("%s is listed at %d and stands at %d", key, revision, now)
+			}
+			all = append(all, key+"="+string(value))
+		}))
+		return all
+	}
+	put("hub.other.a", "no", 0)
+	a := put("hub.seen.a", "1", 0)
+	b := put("hub.seen.b", "2", 0)
+	put("hub.seen.c", "3", 0)
+	must(t, s.HubDelete(ctx, "hub.seen.c"))
+	b2 := put("hub.seen.b", "4", b)
+	if got := strings.Join(listed(), " "); got != "hub.seen.a=1 hub.seen.b=4" {
+		t.Errorf("listed %s", got)
+	}
+	must(t, s.HubErase(ctx, "hub.seen.a", a))
+	must(t, s.HubErase(ctx, "hub.seen.a", a)) // gone already
+	must(t, s.HubErase(ctx, "hub.seen.b", b)) // has changed
+	if got := strings.Join(listed(), " "); got != "hub.seen.b=4" {
+		t.Errorf("listed %s", got)
+	}
+	must(t, s.HubErase(ctx, "hub.seen.b", b2))
+	put("hub.seen.a", "5", 0)
+	if got := strings.Join(listed(), " "); got != "hub.seen.a=5" {
+		t.Errorf("listed %s", got)
+	}
+	wantKind(t, s.HubList(ctx, "hub.seen", func(string, []byte, uint64) {}), events.Invalid)
+}
+
 func hubWatch(t *testing.T, s Store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -34,6 +34,8 @@ type Store interface {
 	HubPut(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
 	HubGet(ctx context.Context, key string) ([]byte, uint64, bool, error)
 	HubDelete(ctx context.Context, key string) error
+	HubList(ctx context.Context, prefix string, fn func(key string, value []byte, revision uint64)) error
+	HubErase(ctx context.Context, key string, revision uint64) error
 	HubWatch(ctx context.Context, prefix string, ready func(), fn func(key string, value []byte)) error
 	Close(ctx context.Context) error
 }
@@ -63,6 +65,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"ledger keys of elsewhere", ledgerKeys},
 		{"ledger by many", ledgerByMany},
 		{"hub compares and sets", hubCompareAndSet},
+		{"hub list and erase", hubListAndErase},
 		{"hub watch", hubWatch},
 		{"grow", grow},
 		{"grow while events come in", growMeanwhile},
