@@ -42,9 +42,7 @@ type Server struct {
 	Resources  []Served
 	Operations []Operation // of the whole server
 	TokenURL   string      // where OAuth2 access tokens come from
-	// Receives are the canonical addresses of the MessageDefinitions that $process-message takes; empty where it takes none.
-	// ReliableCache is for how long it answers a repeat as it did the first time.
-	Receives      []string
+	// ReliableCache is for how long $process-message answers a repeat as it did the first time; 0 where it takes nothing in.
 	ReliableCache time.Duration
 }
 
@@ -123,20 +121,22 @@ func (s Server) resources() []any {
 	return all
 }
 
+// messaging declares $process-message, in both directions where the hub takes messages in.
 func (s Server) messaging(hub events.Sender) map[string]any {
-	out := map[string]any{
-		"documentation": "Sends admission, attendance, discharge and fall messages to the recipients that each patient's rules name.",
+	modes, documentation := []string{"sender"}, "Sends admission, attendance, discharge and fall messages to the recipients that each patient's rules name"
+	out := map[string]any{}
+	if s.ReliableCache > 0 {
+		modes, documentation = append(modes, "receiver"), documentation+", and takes them from registered systems at $process-message"
+		out["endpoint"] = []any{map[string]any{"protocol": coding(messageTransport, "http", ""), "address": hub.URL + endpoint + "/$process-message"}}
+		out["reliableCache"] = int(s.ReliableCache.Minutes())
 	}
-	if len(s.Receives) == 0 {
-		return out
+	var supported []any
+	for _, mode := range modes {
+		for _, kind := range events.Kinds {
+			supported = append(supported, map[string]string{"mode": mode, "definition": hub.URL + endpoint + "/MessageDefinition/" + string(kind)})
+		}
 	}
-	out["endpoint"] = []any{map[string]any{"protocol": coding(messageTransport, "http", "HTTP"), "address": hub.URL + endpoint + "/$process-message"}}
-	out["reliableCache"] = int(s.ReliableCache.Minutes())
-	messages := make([]any, 0, len(s.Receives))
-	for _, definition := range s.Receives {
-		messages = append(messages, map[string]string{"mode": "receiver", "definition": definition})
-	}
-	out["supportedMessage"] = messages
+	out["documentation"], out["supportedMessage"] = documentation+".", supported
 	return out
 }
 

@@ -12,7 +12,7 @@ import (
 // TestCapability has the validators judge what the hub says of itself, with nothing served and with all that there can be.
 func TestCapability(t *testing.T) {
 	all := fhir.Server{
-		TokenURL: hub.URL + "/oauth/token", Receives: []string{"https://hub.example/MessageDefinition/admission"}, ReliableCache: 48 * time.Hour,
+		TokenURL: hub.URL + "/oauth/token", ReliableCache: 48 * time.Hour,
 		Operations: []fhir.Operation{{Name: "process-message", Definition: "http://hl7.org/fhir/OperationDefinition/MessageHeader-process-message"}},
 		Resources: []fhir.Served{
 			{Type: "Encounter", Interactions: []string{"read", "search-type"}, Versioned: true, Search: []fhir.SearchParameter{{Name: "patient", Type: "reference"}}},
