@@ -16,7 +16,7 @@ import (
 
 // fhirAPI is what providers' systems can read.
 func (h *hub) fhirAPI(d desk) *fhirapi.API {
-	return &fhirapi.API{Source: h.archive, Permits: h.permits, Names: d.names, Told: d.told, Identified: d.identified,
+	return &fhirapi.API{Source: h.archive, Permits: h.permits, Names: d.concerns, Told: d.told, Identified: d.identified,
 		Organization: d.organization, Hub: h.folder.sender, Zone: d.Zone, Key: h.pages, Clock: time.Now, Log: h.log,
 		Audit: func(ctx context.Context, a fhirapi.Access) error {
 			event, err := audit.Event(h.folder.sender(), audit.Access(a))
@@ -27,15 +27,15 @@ func (h *hub) fhirAPI(d desk) *fhirapi.API {
 		}}
 }
 
-// names reports whether the rules in force name a provider for a patient at all.
-func (d desk) names(by events.Actor, patient string) bool {
+// concerns reports whether the rules in force name a provider for a patient at all.
+func (d desk) concerns(by events.Actor, patient string) bool {
 	if _, registered := d.register.Lookup(by.ID); !registered || by.Kind != events.System {
 		return false
 	}
-	return slices.ContainsFunc(events.Kinds, func(kind events.Kind) bool { return d.namesFor(by, patient, kind, "", "") })
+	return slices.ContainsFunc(events.Kinds, func(kind events.Kind) bool { return d.namedFor(by, patient, kind, "", "") })
 }
 
-func (d desk) namesFor(by events.Actor, patient string, kind, because events.Kind, loggedBy string) bool {
+func (d desk) namedFor(by events.Actor, patient string, kind, because events.Kind, loggedBy string) bool {
 	matches, _ := d.rules.Match(patient, kind, because, loggedBy)
 	return slices.ContainsFunc(matches, func(m routing.Match) bool { return m.Recipient == by.ID })
 }
@@ -44,7 +44,7 @@ func (d desk) namesFor(by events.Actor, patient string, kind, because events.Kin
 // the rules in force name it still.
 func (d desk) told(by events.Actor, rec *events.Record) bool {
 	e := rec.Event
-	return d.names(by, e.Patient) && d.namesFor(by, e.Patient, e.Kind, e.Because, e.By.ID) &&
+	return d.concerns(by, e.Patient) && d.namedFor(by, e.Patient, e.Kind, e.Because, e.By.ID) &&
 		slices.ContainsFunc(rec.Plan.Recipients, func(r events.Recipient) bool { return r.Is(by.ID) })
 }
 
@@ -67,7 +67,7 @@ func (d desk) organization(by events.Actor, id string) (string, bool) {
 		return "", false
 	}
 	logs := func(patient string) bool {
-		return d.rules.May(id, patient, routing.Log, time.Time{}) != routing.No && d.names(by, patient)
+		return d.rules.May(id, patient, routing.Log, time.Time{}) != routing.No && d.concerns(by, patient)
 	}
 	return s.Name, id == by.ID || slices.ContainsFunc(d.rules.Patients(), logs)
 }

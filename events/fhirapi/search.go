@@ -16,6 +16,9 @@ import (
 // wants only what is newer looks so much further back.
 const disorder = 24 * time.Hour
 
+// mostLooked is how many events one page looks at, where few of them are as asked. A page may be empty and have a next.
+const mostLooked = 1000
+
 // page is what one answer holds.
 type page struct {
 	resources []fhir.Resource
@@ -28,7 +31,7 @@ func (a *API) search(ctx context.Context, by events.Actor, q query) (page, error
 		return a.byID(ctx, by, q)
 	}
 	p := page{}
-	seen, last := slices.Clone(q.Seen), q.Before
+	seen, last, looked := slices.Clone(q.Seen), q.Before, 0
 	err := a.walk(ctx, by, q.Patient, q.Before, func(st events.Stored) (bool, error) {
 		e := st.Record.Event
 		if q.past(e.Recorded) {
@@ -39,7 +42,8 @@ func (a *API) search(ctx context.Context, by events.Actor, q query) (page, error
 		if err != nil {
 			return false, err
 		}
-		if len(p.resources) > 0 && len(p.resources)+len(fresh) > q.Count {
+		looked++
+		if len(p.resources) > 0 && len(p.resources)+len(fresh) > q.Count || looked > mostLooked {
 			p.next = &Page{Before: last, Seen: before}
 			return false, nil
 		}

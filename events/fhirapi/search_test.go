@@ -142,6 +142,22 @@ func TestSearchByIdentifier(t *testing.T) {
 	}
 }
 
+// TestLongHistory: what is far back is found, by pages that hold nothing if need be.
+func TestLongHistory(t *testing.T) {
+	w := newWard(t)
+	old := w.logs(thomas, events.Fall, "", 0, "frailty-team")
+	for n := range 1200 {
+		w.logs(thomas, events.Fall, "", 60*24*2+n, "frailty-team")
+	}
+	page, pages := w.search("Condition?patient=p-7f3k&_lastUpdated=2026-07-12"), 1
+	for ; page.link("next") != "" && len(page.Entry) == 0; pages++ {
+		page = w.set(w.ask(http.MethodGet, page.link("next"), ""))
+	}
+	if !slices.Equal(page.ids(), []string{old.ID}) || pages != 2 {
+		t.Errorf("%v on page %d", page.ids(), pages)
+	}
+}
+
 // TestUnknownParameters are ignored, and the answer says so (R4, 3.1.1.4.1).
 func TestUnknownParameters(t *testing.T) {
 	w := newWard(t)
