@@ -31,7 +31,7 @@ var (
 
 // ward is a store with events, and the API over it for the frailty team, whom the rules name for Thomas and for nobody else.
 type ward struct {
-	t     *testing.T
+	t     testing.TB
 	store *stream.Memory
 	api   *fhirapi.API
 	mux   *http.ServeMux
@@ -41,7 +41,7 @@ type ward struct {
 	failing error // of the trail
 }
 
-func newWard(t *testing.T) *ward {
+func newWard(t testing.TB) *ward {
 	w := &ward{t: t, store: stream.NewMemory(4), mux: http.NewServeMux(), told: func(*events.Record) bool { return true }}
 	w.api = &fhirapi.API{
 		Source: w.store, Key: make([]byte, 32), Clock: time.Now, Log: slog.New(slog.DiscardHandler),
