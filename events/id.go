@@ -93,6 +93,12 @@ func PatientOf(id string) string {
 	return ""
 }
 
+// RelatedID is the logical id of a carer in relation to a patient. It says where the patient's events are, and not who the
+// carer is.
+func RelatedID(carer, patient string) string {
+	return strings.TrimPrefix(patient, "p-") + "-" + hashed("related", carer, patient)
+}
+
 // DeliveryID is the stable id of one event to one recipient: what a receiver drops repeats by.
 func DeliveryID(event, recipient string) string {
 	return "msg_" + hashed("delivery", event, recipient)

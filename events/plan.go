@@ -53,12 +53,16 @@ const Renderer = 1
 
 // Recipient is one row of a plan.
 type Recipient struct {
-	ID       string    `json:"id"`
+	ID       string    `json:"id"`            // of a subscriber, or of a FHIR Subscription
+	For      string    `json:"for,omitempty"` // on the row of a Subscription: the subscriber whose it is
 	Name     string    `json:"name"`
 	Phone    string    `json:"phone,omitempty"`
 	Rule     string    `json:"rule"`     // routing/p-7f3k.yaml:4, or hub.yaml:9 for alarms
 	Channels []Channel `json:"channels"` // in order of preference; empty: known by phone only
 }
+
+// Is reports whether the row tells a subscriber, by the admin's channels or by a subscription of their own.
+func (r Recipient) Is(subscriber string) bool { return r.ID == subscriber || r.For == subscriber }
 
 // Channel is one way of reaching a recipient. Key names it within the recipient: its type, and from the second channel
 // of one type on a number (email, email-2).

@@ -16,6 +16,7 @@ import (
 //	cur.<p>                                    LEDGER  every event up to this sequence is settled or parked
 //	own.<p>                                    LEDGER  which hub the partition belongs to, on an external server
 //	arch.<v>.<n>                               ARCHIVE part n of volume v of the archive
+//	audit.chain                                AUDIT   who has read what, each link with the hash of the one before
 //	hub.<what>.<name>                          HUB     tokens, secrets, the format of the store, beats: signs of life of hubs,
 //	                                                   other systems' messages that were seen or are held
 //

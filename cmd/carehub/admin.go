@@ -16,6 +16,7 @@ import (
 	"carehub/events"
 	"carehub/events/archive"
 	"carehub/events/stream"
+	"carehub/subscribers/oauth"
 )
 
 // The admin socket lies in the store's folder and belongs to who runs the hub: whoever can open it may do what the CLI
@@ -58,10 +59,11 @@ func listenAdmin(dir string) (net.Listener, error) {
 }
 
 // adminRoutes is what the socket answers.
-func adminRoutes(t *tokens, a *archive.Archive, s *stream.Store, held holding) http.Handler {
+func adminRoutes(t *tokens, c *oauth.Clients, a *archive.Archive, s *stream.Store, held holding) http.Handler {
 	mux := http.NewServeMux()
 	heldRoutes(mux, held)
 	storeRoutes(mux, a, s)
+	clientRoutes(mux, c)
 	mux.HandleFunc("POST /tokens", func(w http.ResponseWriter, r *http.Request) {
 		var holder events.Actor
 		if err := json.NewDecoder(io.LimitReader(r.Body, 1<<10)).Decode(&holder); err != nil {

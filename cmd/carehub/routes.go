@@ -11,14 +11,15 @@ import (
 	"carehub/events/fhir"
 	"carehub/events/intake"
 	"carehub/events/receipts"
+	"carehub/subscribers/oauth"
 )
 
 // routes is every URL of the hub. draining is closed when the doors close.
-func (h *hub) routes(draining <-chan struct{}) http.Handler {
+func (h *hub) routes(draining <-chan struct{}) *doors {
 	d := desk{h.folder}
 	viewer := receipts.Viewer{Source: source{h.archive, h.engine}, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
-	read := &receipts.Handler{Viewer: viewer, Authenticate: h.tokens.authenticate, MaySee: d.maySee, Resolve: d.Resolve, Draining: draining, Log: h.log}
-	write := &intake.Handler{Intake: h.intake, Receiver: h.receiver, Authenticate: h.tokens.authenticate, Log: h.log, Answered: h.meter.answered,
+	read := &receipts.Handler{Viewer: viewer, Authenticate: h.byToken, MaySee: d.maySee, Resolve: d.Resolve, Draining: draining, Log: h.log}
+	write := &intake.Handler{Intake: h.intake, Receiver: h.receiver, Authenticate: h.byToken, Log: h.log, Answered: h.meter.answered,
 		View: func(ctx context.Context, st events.Stored) (any, error) {
 			view, err := viewer.View(ctx, st)
 			if st.Record.Event.Has(events.FlagAuthorityEnded) && len(view.Recipients) > 0 { // it is passed on, but whoever logged it sees nothing new
@@ -29,7 +30,9 @@ func (h *hub) routes(draining <-chan struct{}) http.Handler {
 		}}
 	page := &receipts.Page{Links: h.links, Hub: h.folder.sender, Zone: d.Zone, Clock: time.Now, Log: h.log, Open: h.letter}
 
-	mux := http.NewServeMux()
+	api := h.fhirAPI(d)
+
+	mux := &doors{}
 	mux.Handle("POST /events", write)
 	mux.HandleFunc("GET /events", read.List)
 	mux.HandleFunc("GET /events/{id}", read.Get)
@@ -37,6 +40,11 @@ func (h *hub) routes(draining <-chan struct{}) http.Handler {
 	mux.Handle("/m/{token}", page)
 	mux.HandleFunc("GET /fhir/metadata", h.metadata)
 	mux.Handle("POST /fhir/$process-message", h.messages())
+	api.Register(mux.HandleFunc)
+	mux.Handle("POST "+oauth.TokenPath, h.oauth)
+	mux.HandleFunc("GET /.well-known/smart-configuration", h.oauth.Configuration)
+	mux.HandleFunc("GET /fhir/.well-known/smart-configuration", h.oauth.Configuration)
+	mux.HandleFunc("/fhir/", api.Elsewhere(mux.allowed("/fhir/")))
 	mux.HandleFunc("GET /healthz", h.healthz)
 	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.Handle("GET /metrics", h.meter)
@@ -104,16 +112,4 @@ func reply(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body) // the client has gone
-}
-
-// metadata declares what this server does. It needs no login.
-func (h *hub) metadata(w http.ResponseWriter, _ *http.Request) {
-	body, err := fhir.Capability(h.folder.sender(), h.started, intake.Cache)
-	if err != nil {
-		h.log.Error("capability statement", "error", err.Error())
-		http.Error(w, "", http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/fhir+json")
-	_, _ = w.Write(body)
 }

@@ -16,11 +16,13 @@ import (
 	"carehub/config"
 	"carehub/events"
 	"carehub/events/archive"
+	"carehub/events/audit"
 	"carehub/events/intake"
 	"carehub/events/receipts"
 	"carehub/events/stream"
 	"carehub/subscribers"
 	"carehub/subscribers/deliver"
+	"carehub/subscribers/oauth"
 )
 
 func serveCommand() *cobra.Command {
@@ -88,9 +90,12 @@ type hub struct {
 	archive  *archive.Archive // the store and what has left it
 	leases   *stream.Leases   // nil with the embedded store: all of it is this hub's
 	tokens   *tokens
+	oauth    *oauth.Server
 	intake   *intake.Intake
 	receiver *intake.Receiver // of messages of other systems
 	links    receipts.Links
+	pages    []byte // key of the links to the next page of a search
+	trail    *audit.Trail
 	engine   *deliver.Engine
 	meter    *meter
 	pulse    *pulse
@@ -133,8 +138,16 @@ func (h *hub) open(ctx context.Context) (err error) {
 		return fmt.Errorf("key of the links: %w", err)
 	}
 	h.links = receipts.Links{Key: key, Base: h.folder.hub.URL}
+	if h.pages, err = secretKey(ctx, h.store, "pages"); err != nil {
+		return fmt.Errorf("key of the pages: %w", err)
+	}
+	h.trail = audit.NewTrail(h.store)
 	h.tokens = newTokens(h.store)
 	h.openDoors()
+	if key, err = secretKey(ctx, h.store, "oauth"); err != nil {
+		return fmt.Errorf("key of the access tokens: %w", err)
+	}
+	h.oauth = newOAuth(h.folder, h.store, key, h.log)
 	store := timedStore{h.store, h.meter}
 	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.folder.register.Lookup, Link: h.links.For,
 		Allowed: desk{h.folder}.mayBeTold,
@@ -202,8 +215,10 @@ func (h *hub) run(ctx context.Context) error {
 		}()
 		return ended
 	}
-	known := make(chan struct{})
+	known, clientsKnown := make(chan struct{}), make(chan struct{})
 	following := start("tokens", engineOn, func(ctx context.Context) error { return h.tokens.follow(ctx, func() { close(known) }) })
+	clients := start("oauth clients", engineOn, func(ctx context.Context) error { return h.oauth.Clients.Follow(ctx, func() { close(clientsKnown) }) })
+	replays := start("oauth assertions", engineOn, h.oauth.Replays.Run)
 	leases := start("leases", engineOn, func(ctx context.Context) error {
 		if h.leases == nil {
 			<-ctx.Done()
@@ -212,15 +227,18 @@ func (h *hub) run(ctx context.Context) error {
 		return h.leases.Run(ctx, 30*time.Second) // the engine takes a while to drain
 	})
 	engine := start("engine", engineOn, h.engine.Run)
+	trail := start("audit trail", engineOn, h.trail.Run)
 	pulse := start("pulse", engineOn, h.pulse.run)
 	keeper := start("archive", engineOn, h.archive.Run)
 	held := start("held messages", engineOn, h.sweepHeld)
 	disk := start("disk", engineOn, h.watchDisk)
 	memory := start("memory", engineOn, func(ctx context.Context) error { return saveMemory(ctx, h.store.Trim) })
 	collector := start("garbage collector", engineOn, keepCollecting)
-	select {
-	case <-known:
-	case <-doorsOpen.Done():
+	for _, all := range []chan struct{}{known, clientsKnown} {
+		select {
+		case <-all:
+		case <-doorsOpen.Done():
+		}
 	}
 	doors := start("doors", doorsOpen, func(ctx context.Context) error { return serveUntil(ctx, h.doors, h.routes(doorsOpen.Done()), h.log) })
 	admin := start("admin socket", doorsOpen, func(ctx context.Context) error {
@@ -228,7 +246,7 @@ func (h *hub) run(ctx context.Context) error {
 			<-ctx.Done()
 			return nil
 		}
-		return serveUntil(ctx, h.admin, adminRoutes(h.tokens, h.archive, h.store, h.receiver), h.log)
+		return serveUntil(ctx, h.admin, adminRoutes(h.tokens, h.oauth.Clients, h.archive, h.store, h.receiver), h.log)
 	})
 	<-doors
 	<-admin
@@ -242,7 +260,10 @@ func (h *hub) run(ctx context.Context) error {
 	<-collector
 	<-leases
 	<-following
+	<-clients
+	<-replays
 	<-pulse
+	<-trail
 	h.log.Info("hub is down", "seconds_up", int(time.Since(h.started).Seconds()))
 	select {
 	case err := <-failures:

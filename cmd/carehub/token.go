@@ -122,13 +122,18 @@ func withTokens(ctx context.Context, f *folder, direct func(context.Context, *to
 	}
 	defer store.Close(context.WithoutCancel(ctx))
 	t := newTokens(store)
+	return whileFollowing(ctx, t.follow, func() error { return direct(ctx, t) })
+}
+
+// whileFollowing calls do once everything that follow follows is known.
+func whileFollowing(ctx context.Context, follow func(ctx context.Context, ready func()) error, do func() error) error {
 	known, stop := make(chan struct{}), make(chan error, 1)
 	following, cancelFollow := context.WithCancel(ctx)
-	go func() { stop <- t.follow(following, func() { close(known) }) }()
+	go func() { stop <- follow(following, func() { close(known) }) }()
 	defer func() { cancelFollow(); <-stop }()
 	select {
 	case <-known:
-		return direct(ctx, t)
+		return do()
 	case err := <-stop:
 		stop <- err
 		return err

@@ -47,7 +47,7 @@ type Store struct {
 	// Two connections: a read waits for the disk in the server's loop of its connection and would hold up writes there.
 	writes, reads *nats.Conn
 	publisher     jetstream.JetStream
-	hub           jetstream.Stream
+	hub, audit    jetstream.Stream
 	js            jetstream.JetStream // for looking after streams, on reads
 	replicas      int                 // as in Options
 	layout        atomic.Pointer[layout]

@@ -23,7 +23,12 @@ export function links(resource) {
   const targets = entries(resource);
   const isMessage = resource.type === 'message'; // elsewhere a URL may lead to another server
   const out = [...blanks(resource, resource.resourceType), ...(isMessage ? envelope(resource, targets) : [])];
+  const bundles = resourcesIn(resource).filter(({ node }) => node !== resource && node.resourceType === 'Bundle');
+  out.push(...bundles.flatMap(({ node }) => links(node))); // what is inside a bundle resolves there
   for (const { node, path } of resourcesIn(resource)) {
+    if (bundles.some((inner) => path === inner.path || path.startsWith(`${inner.path}.`))) {
+      continue;
+    }
     const choices = new Set();
     walk(node, path, (element, value, where) => {
       out.push(...choiceProblems(element, where, choices));

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"carehub/events"
+	"carehub/events/audit"
+	"carehub/events/fhir"
+	"carehub/events/fhirapi"
+	"carehub/events/intake"
+	"carehub/routing"
+)
+
+// fhirAPI is what providers' systems can read.
+func (h *hub) fhirAPI(d desk) *fhirapi.API {
+	return &fhirapi.API{Source: h.archive, Permits: h.permits, Names: d.concerns, Told: d.told, Identified: d.identified,
+		Organization: d.organization, Hub: h.folder.sender, Zone: d.Zone, Key: h.pages, Clock: time.Now, Log: h.log,
+		Audit: func(ctx context.Context, a fhirapi.Access) error {
+			event, err := audit.Event(h.folder.sender(), audit.Access(a))
+			if err != nil {
+				return err
+			}
+			return h.trail.Append(ctx, event)
+		}}
+}
+
+// concerns reports whether the rules in force name a provider for a patient at all.
+func (d desk) concerns(by events.Actor, patient string) bool {
+	if _, registered := d.register.Lookup(by.ID); !registered || by.Kind != events.System {
+		return false
+	}
+	return slices.ContainsFunc(events.Kinds, func(kind events.Kind) bool { return d.namedFor(by, patient, kind, "", "") })
+}
+
+func (d desk) namedFor(by events.Actor, patient string, kind, because events.Kind, loggedBy string) bool {
+	matches, _ := d.rules.Match(patient, kind, because, loggedBy)
+	return slices.ContainsFunc(matches, func(m routing.Match) bool { return m.Recipient == by.ID })
+}
+
+// told reports whether a provider was told of an event, and would be today: the frozen plan has it, it is registered, and
+// the rules in force name it still.
+func (d desk) told(by events.Actor, rec *events.Record) bool {
+	e := rec.Event
+	return d.concerns(by, e.Patient) && d.namedFor(by, e.Patient, e.Kind, e.Because, e.By.ID) &&
+		slices.ContainsFunc(rec.Plan.Recipients, func(r events.Recipient) bool { return r.Is(by.ID) })
+}
+
+// identified is the patient with an NHS number, which is as it was written or in groups.
+func (d desk) identified(nhsNumber string) string {
+	digits := strings.NewReplacer(" ", "", "-", "").Replace(nhsNumber)
+	for id, p := range d.patients {
+		if digits != "" && p.NHSNumber == digits {
+			return id
+		}
+	}
+	return ""
+}
+
+// organization is the name of an organisation that a provider hears of: itself, or one whose system may log about a
+// patient of theirs, or might once.
+func (d desk) organization(by events.Actor, id string) (string, bool) {
+	s, registered := d.register.Lookup(id)
+	if !registered || s.Carer {
+		return "", false
+	}
+	logs := func(patient string) bool {
+		return d.rules.May(id, patient, routing.Log, time.Time{}) != routing.No && d.concerns(by, patient)
+	}
+	return s.Name, id == by.ID || slices.ContainsFunc(d.rules.Patients(), logs)
+}
+
+// metadata declares what this server does by FHIR. It needs no login.
+func (h *hub) metadata(w http.ResponseWriter, _ *http.Request) {
+	body, err := fhir.Capability(h.folder.sender(), h.started, h.served())
+	if err != nil {
+		h.log.Error("capability statement", "error", err.Error())
+		http.Error(w, "", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/fhir+json")
+	_, _ = w.Write(body)
+}
+
+// served is what each part of the hub serves by FHIR.
+func (h *hub) served() fhir.Server {
+	return fhir.Server{Resources: fhirapi.Served(), TokenURL: h.oauth.TokenURL(), ReliableCache: intake.Cache}
+}

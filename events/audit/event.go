@@ -1,0 +1,147 @@
+package audit
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"carehub/events"
+)
+
+// Access is one read or search over the RESTful API.
+type Access struct {
+	By          events.Actor
+	Interaction string // read, vread or search-type
+	Type, ID    string // what was asked for; no ID in a search
+	Patient     string // whom it was about; "" where nobody can tell
+	Query       string // of a search, without identifiers
+	Refused     events.ErrorKind
+	From        string // network address of the client
+	Request     string // X-Request-Id
+	At          time.Time
+}
+
+// Code systems and profiles of the Basic Audit Log Patterns (IHE ITI BALP 1.1.3).
+const (
+	auditTypes   = "http://terminology.hl7.org/CodeSystem/audit-event-type"
+	interactions = "http://hl7.org/fhir/restful-interaction"
+	dicom        = "http://dicom.nema.org/resources/ontology/DCM"
+	entityTypes  = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
+	objectRoles  = "http://terminology.hl7.org/CodeSystem/object-role"
+	sourceTypes  = "http://terminology.hl7.org/CodeSystem/security-source-type"
+	balpEntities = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
+	balpProfiles = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit."
+
+	systemIDs  = "/id/system" // below the hub's URL, as in its messages
+	patientIDs = "/id/patient"
+)
+
+type (
+	object = map[string]any
+	list   = []any
+)
+
+// Event is the AuditEvent of an access to a hub. A success has the profile of its kind; a refusal has the same shape
+// without it, for the profiles are those of successes.
+func Event(hub events.Sender, a Access) ([]byte, error) {
+	search := a.Interaction == "search-type"
+	event := object{
+		"resourceType": "AuditEvent",
+		"id":           uuid.NewString(),
+		"type":         coding(auditTypes, "rest", "RESTful Operation"),
+		"subtype":      list{coding(interactions, a.Interaction, "")},
+		"action":       map[bool]string{false: "R", true: "E"}[search],
+		"recorded":     a.At.UTC().Format(time.RFC3339Nano),
+		"outcome":      "0",
+		"agent":        agents(hub, a, search),
+		"source": object{
+			"site":     hub.Name,
+			"observer": object{"display": hub.Name},
+			"type":     list{coding(sourceTypes, "4", "Application Server")},
+		},
+		"entity": entities(hub, a, search),
+	}
+	if a.Refused != "" {
+		event["outcome"], event["outcomeDesc"] = outcome(a.Refused), string(a.Refused)
+	} else {
+		event["meta"] = object{"profile": list{balpProfiles + profile(a, search)}}
+	}
+	return json.Marshal(event)
+}
+
+// outcome is minor where the client is at fault, serious where the hub is (R4, audit-event-outcome).
+func outcome(refused events.ErrorKind) string {
+	if refused == events.Internal || refused == events.Unavailable {
+		return "8"
+	}
+	return "4"
+}
+
+func profile(a Access, search bool) string {
+	what := map[bool]string{false: "Read", true: "Query"}[search]
+	if a.Patient != "" {
+		return "Patient" + what
+	}
+	return what
+}
+
+// agents are the client and the hub. What is read flows to the client, so that it is the destination; a query comes from
+// it, so that it is the source.
+func agents(hub events.Sender, a Access, search bool) list {
+	source, destination := coding(dicom, "110153", "Source Role ID"), coding(dicom, "110152", "Destination Role ID")
+	client, server := destination, source
+	if search {
+		client, server = source, destination
+	}
+	return list{
+		object{
+			"type": object{"coding": list{client}}, "requestor": true,
+			"who":     object{"identifier": identifier(hub.URL+systemIDs, a.By.ID)},
+			"network": object{"address": cmp.Or(a.From, "unknown"), "type": "2"},
+		},
+		object{
+			"type": object{"coding": list{server}}, "requestor": false,
+			"who":     object{"display": hub.Name},
+			"network": object{"address": hub.URL + "/fhir", "type": "5"},
+		},
+	}
+}
+
+func entities(hub events.Sender, a Access, search bool) list {
+	var all list
+	if a.Patient != "" {
+		all = append(all, object{
+			"type": coding(entityTypes, "1", "Person"), "role": coding(objectRoles, "1", "Patient"),
+			"what": object{"reference": "Patient/" + a.Patient, "identifier": identifier(hub.URL+patientIDs, a.Patient)},
+		})
+	}
+	system := coding(entityTypes, "2", "System Object")
+	switch {
+	case search:
+		query := a.Type + "?" + a.Query
+		all = append(all, object{"type": system, "role": coding(objectRoles, "24", "Query"),
+			"query": base64.StdEncoding.EncodeToString([]byte(query))})
+	case a.ID != "":
+		all = append(all, object{"type": system, "role": coding(objectRoles, "4", "Domain Resource"),
+			"what": object{"reference": a.Type + "/" + a.ID}})
+	default:
+		all = append(all, object{"type": system, "role": coding(objectRoles, "4", "Domain Resource"), "what": object{"display": a.Type}})
+	}
+	if a.Request != "" {
+		all = append(all, object{"type": coding(balpEntities, "XrequestId", ""), "what": object{"identifier": object{"value": a.Request}}})
+	}
+	return all
+}
+
+func coding(system, code, display string) object {
+	c := object{"system": system, "code": code}
+	if display != "" {
+		c["display"] = display
+	}
+	return c
+}
+
+func identifier(system, value string) object { return object{"system": system, "value": value} }

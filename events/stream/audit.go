@@ -1,0 +1,98 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"carehub/events"
+)
+
+// The audit trail is a stream of its own, of which nothing is ever written again or removed by a hub.
+
+const (
+	auditSubject = "audit.chain"
+	auditKey     = "hub.store.audit" // says that the stream has been made: one that is missing then is lost
+)
+
+func auditConfig(replicas int) jetstream.StreamConfig {
+	c := settings("AUDIT", replicas, "audit.>")
+	c.Compression = jetstream.S2Compression // accesses are much alike
+	return c
+}
+
+// standAudit finds the audit trail, or makes it in a store that never had one.
+func (s *Store) standAudit(ctx context.Context) error {
+	_, _, made, err := s.HubGet(ctx, auditKey)
+	if err != nil {
+		return err
+	}
+	if s.audit, err = s.stand(ctx, auditConfig(s.replicas), !made); err != nil || made {
+		return err
+	}
+	_, err = s.HubPut(ctx, auditKey, []byte(`{"v":1}`), 0)
+	if events.KindOf(err) == events.Conflict { // another hub has made the same
+		return nil
+	}
+	return err
+}
+
+// AuditAppend writes the next link of the audit trail if the newest has the number given, 0 for none, and returns when it
+// is on disk. Errors: Conflict if the newest is another, TooLarge, Unavailable: it may be written then.
+func (s *Store) AuditAppend(ctx context.Context, after uint64, link []byte) (uint64, error) {
+	ctx, cancel := bound(ctx, patience)
+	defer cancel()
+	if err := s.embedded.full(eventReserve); err != nil {
+		return 0, err
+	}
+	future, err := s.publish(ctx, &nats.Msg{Subject: auditSubject, Data: link}, jetstream.WithExpectLastSequence(after))
+	if err != nil {
+		return 0, err
+	}
+	ack, err := s.await(ctx, future)
+	if hasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
+		return 0, conflict()
+	}
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+// AuditLast returns the newest link of the audit trail and its number, 0 if there is none.
+func (s *Store) AuditLast(ctx context.Context) (uint64, []byte, error) {
+	ctx, cancel := bound(ctx, patience)
+	defer cancel()
+	msg, err := s.lastMsg(ctx, s.audit, auditSubject)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return 0, nil, nil
+	case err != nil:
+		return 0, nil, err
+	}
+	return msg.Sequence, msg.Data, nil
+}
+
+// AuditRead calls fn with the links of the audit trail behind a number, in order, until there are no more.
+func (s *Store) AuditRead(ctx context.Context, after uint64, fn func(n uint64, link []byte) error) error {
+	for {
+		bounded, cancel := bound(ctx, patience)
+		msg, err := s.message(bounded, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+			return s.audit.GetMsg(ctx, after+1, jetstream.WithGetMsgSubject(auditSubject))
+		})
+		cancel()
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+			return nil
+		case err != nil:
+			return fmt.Errorf("link behind %d: %w", after, err)
+		}
+		if err := fn(msg.Sequence, msg.Data); err != nil {
+			return err
+		}
+		after = msg.Sequence
+	}
+}
