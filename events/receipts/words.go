@@ -103,6 +103,7 @@ var reasons = map[events.Reason]string{
 	events.ReasonRevoked:     "they are no longer registered here",
 	events.ReasonGaveUp:      "it did not work for days",
 	events.ReasonInternal:    "something is wrong with this hub",
+	events.ReasonUnverified:  "their system has not confirmed that the address is theirs",
 }
 
 func because(r events.Receipt) string { return by(": ", reasons[r.Reason]) }
