@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"carehub/events"
-	"carehub/events/archive"
-	"carehub/events/stream"
 )
 
 // The admin socket lies in the store's folder and belongs to who runs the hub: whoever can open it may do what the CLI
@@ -58,9 +56,10 @@ func listenAdmin(dir string) (net.Listener, error) {
 }
 
 // adminRoutes is what the socket answers.
-func adminRoutes(t *tokens, a *archive.Archive, s *stream.Store) http.Handler {
-	mux := http.NewServeMux()
-	storeRoutes(mux, a, s)
+func (h *hub) adminRoutes(draining <-chan struct{}) http.Handler {
+	mux, t := http.NewServeMux(), h.tokens
+	storeRoutes(mux, h.archive, h.store)
+	h.endpointDesk().adminRoutes(mux, draining)
 	mux.HandleFunc("POST /tokens", func(w http.ResponseWriter, r *http.Request) {
 		var holder events.Actor
 		if err := json.NewDecoder(io.LimitReader(r.Body, 1<<10)).Decode(&holder); err != nil {

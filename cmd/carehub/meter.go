@@ -84,7 +84,7 @@ func (m *meter) zero() {
 	m.deliveries.WithLabelValues("fhir", string(events.Received))
 	m.deliveries.WithLabelValues("webhook", string(events.Received))
 	m.deliveries.WithLabelValues("none", string(events.Refused))
-	for _, reason := range []events.Reason{events.ReasonOverdue, events.ReasonGaveUp, events.ReasonLost, events.ReasonNoChannel, events.ReasonNoRecipient} {
+	for _, reason := range []events.Reason{events.ReasonOverdue, events.ReasonGaveUp, events.ReasonLost, events.ReasonNoChannel, events.ReasonNoRecipient, events.ReasonPaused} {
 		m.alarms.WithLabelValues(string(reason))
 	}
 }

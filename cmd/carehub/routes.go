@@ -37,6 +37,7 @@ func (h *hub) routes(draining <-chan struct{}) http.Handler {
 	mux.HandleFunc("GET /events/{id}", read.Get)
 	mux.HandleFunc("GET /events/{id}/stream", read.Stream)
 	mux.Handle("/m/{token}", page)
+	h.endpointDesk().routes(mux, h.tokens.authenticate, draining, h.log)
 	mux.HandleFunc("GET /fhir/metadata", h.metadata)
 	mux.HandleFunc("GET /healthz", h.healthz)
 	mux.HandleFunc("GET /readyz", h.readyz)

@@ -19,7 +19,9 @@ import (
 	"carehub/events/receipts"
 	"carehub/events/stream"
 	"carehub/subscribers"
+	"carehub/subscribers/attempts"
 	"carehub/subscribers/deliver"
+	"carehub/subscribers/endpoints"
 )
 
 func serveCommand() *cobra.Command {
@@ -89,6 +91,8 @@ type hub struct {
 	tokens  *tokens
 	links   receipts.Links
 	engine  *deliver.Engine
+	learned *endpoints.Registry
+	tried   *attempts.Log
 	meter   *meter
 	pulse   *pulse
 	started time.Time
@@ -119,6 +123,22 @@ func serve(ctx context.Context, f *folder, log *slog.Logger, ready func(address 
 
 // open connects everything, without starting it.
 func (h *hub) open(ctx context.Context) (err error) {
+	if err := h.assemble(ctx); err != nil {
+		return err
+	}
+	h.pulse = newPulse(h.store, h.engine, h.meter, h.log)
+	h.meter.registry.MustRegister(gauges{h})
+	if h.doors, err = net.Listen("tcp", h.folder.hub.Listen); err != nil {
+		return fmt.Errorf("hub.yaml: listen: %w", err)
+	}
+	if h.folder.hub.NATS == nil {
+		h.admin, err = listenAdmin(h.folder.hub.Store)
+	}
+	return err
+}
+
+// assemble opens the store and puts together what works on it.
+func (h *hub) assemble(ctx context.Context) (err error) {
 	if h.store, err = openStore(ctx, h.folder, h.log); err != nil {
 		return err
 	}
@@ -131,10 +151,13 @@ func (h *hub) open(ctx context.Context) (err error) {
 	}
 	h.links = receipts.Links{Key: key, Base: h.folder.hub.URL}
 	h.tokens = newTokens(h.store)
+	h.learned, h.tried = endpoints.New(h.store), attempts.New(h.store, h.log)
+	h.folder.channels.webhook.Remember(h.learned)
 	store := timedStore{h.store, h.meter}
 	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.folder.register.Lookup, Link: h.links.For,
 		Allowed: desk{h.folder}.mayBeTold,
 		Slog:    h.log, Attempted: h.meter.attempted, Ended: h.meter.ended,
+		Tried: h.logAttempt, Paused: h.isPaused, Gone: h.pauseGone,
 		Alarm: func(ctx context.Context, about events.About, of events.Stored) error {
 			err := raiseAlarm(ctx, h.folder, h.archive, about, of)
 			if err == nil {
@@ -147,15 +170,8 @@ func (h *hub) open(ctx context.Context) (err error) {
 		options.Owner = h.leases
 	}
 	h.engine = deliver.New(options)
-	h.pulse = newPulse(h.store, h.engine, h.meter, h.log)
-	h.meter.registry.MustRegister(gauges{h})
-	if h.doors, err = net.Listen("tcp", h.folder.hub.Listen); err != nil {
-		return fmt.Errorf("hub.yaml: listen: %w", err)
-	}
-	if h.folder.hub.NATS == nil {
-		h.admin, err = listenAdmin(h.folder.hub.Store)
-	}
-	return err
+	h.learned.OnChange(func(r endpoints.Record) { h.engine.Pause(r.Subscriber, r.Channel, r.Paused != nil) })
+	return nil
 }
 
 func (h *hub) close() {
@@ -198,7 +214,7 @@ func (h *hub) run(ctx context.Context) error {
 		}()
 		return ended
 	}
-	known := make(chan struct{})
+	known, learned := make(chan struct{}), make(chan struct{})
 	following := start("tokens", engineOn, func(ctx context.Context) error { return h.tokens.follow(ctx, func() { close(known) }) })
 	leases := start("leases", engineOn, func(ctx context.Context) error {
 		if h.leases == nil {
@@ -207,7 +223,19 @@ func (h *hub) run(ctx context.Context) error {
 		}
 		return h.leases.Run(ctx, 30*time.Second) // the engine takes a while to drain
 	})
-	engine := start("engine", engineOn, h.engine.Run)
+	learning := start("endpoints", engineOn, func(ctx context.Context) error { return h.learned.Follow(ctx, func() { close(learned) }) })
+	engine := start("engine", engineOn, func(ctx context.Context) error {
+		select {
+		case <-learned: // nothing is sent to who is paused
+			return h.engine.Run(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	pauses := start("pauses", engineOn, func(ctx context.Context) error { return h.tellOfPauses(ctx, learned) })
+	logging, stopLogging := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLogging()
+	deliveryLog := start("delivery log", logging, h.tried.Run)
 	pulse := start("pulse", engineOn, h.pulse.run)
 	keeper := start("archive", engineOn, h.archive.Run)
 	disk := start("disk", engineOn, h.watchDisk)
@@ -223,13 +251,17 @@ func (h *hub) run(ctx context.Context) error {
 			<-ctx.Done()
 			return nil
 		}
-		return serveUntil(ctx, h.admin, adminRoutes(h.tokens, h.archive, h.store), h.log)
+		return serveUntil(ctx, h.admin, h.adminRoutes(doorsOpen.Done()), h.log)
 	})
 	<-doors
 	<-admin
 	h.log.Info("doors are shut; finishing what is in flight")
 	stopEngine()
 	<-engine
+	stopLogging()
+	<-deliveryLog
+	<-learning
+	<-pauses
 	<-keeper
 	<-disk
 	<-memory

@@ -43,9 +43,8 @@ type Record struct {
 type Pause struct {
 	At     time.Time     `json:"at"`
 	Reason events.Reason `json:"reason"`
-	By     string        `json:"by,omitempty"`    // who paused it, where that was a person: an id of the admin's files
-	Event  string        `json:"event,omitempty"` // that was refused when it was paused
-	Told   bool          `json:"told,omitempty"`  // the alarm about it is stored
+	By     string        `json:"by,omitempty"`   // who paused it, where that was a person: an id of the admin's files
+	Told   bool          `json:"told,omitempty"` // the alarm about it is stored, where there is to be one
 }
 
 // recordVersion is the version of the records that this build writes.
