@@ -2,8 +2,11 @@ module carehub
 
 go 1.26.0
 
-// Node packages of the FHIR validators: no Go in them.
-ignore ./events/fhir/validate/node_modules
+// Node packages of the tests: no Go in them.
+ignore (
+	./events/fhir/validate/node_modules
+	./subscribers/webhook/verify/node_modules
+)
 
 require (
 	code.dny.dev/ssrf v0.3.0

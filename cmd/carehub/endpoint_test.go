@@ -34,7 +34,7 @@ func TestChallengedOnce(t *testing.T) {
 // TestUnverifiedIsNotTold: a system that answers 200 to everything gets nothing of a patient, and a person hears of it.
 func TestUnverifiedIsNotTold(t *testing.T) {
 	w := newTown(t)
-	w.edit("hub.yaml", "timezone:", "kinds: {admission: {alarm_after: 1s}}\ntimezone:")
+	w.edit("hub.yaml", "admission: {urgency: urgent, fallback_after: 5m, alarm_after: 15m}", "admission: {urgency: urgent, fallback_after: 1s, alarm_after: 1s}")
 	w.nurses.stands.mute = true
 	w.start()
 	ruth := w.token("ruth")
@@ -44,7 +44,7 @@ func TestUnverifiedIsNotTold(t *testing.T) {
 		t.Errorf("%+v, %d messages", nurses, len(w.nurses.all()))
 	}
 	contains(t, w.carehub("endpoint", "list", "--dir", w.dir), "district-nurses/webhook", "not verified")
-	contains(t, w.carehub("endpoint", "log", "district-nurses", "--dir", w.dir), "attempt 1  unverified (200)", v.ID)
+	contains(t, w.carehub("endpoint", "log", "district-nurses", "--dir", w.dir), "attempt 1  unverified (204)", v.ID)
 }
 
 // own is what the hospice's system, by HTTP, asks about its own endpoint.
@@ -69,7 +69,7 @@ func (w *town) own(token, method, path, body string) (status int, answers []map[
 // TestProviderLooksAfterItsOwn: what it missed it sees, and gets, without anybody's help.
 func TestProviderLooksAfterItsOwn(t *testing.T) {
 	w := newTown(t)
-	w.edit("subscribers/hospice.yaml", "  - email: {to: nurses@hospice.example}\n", "")
+	w.edit("subscribers/hospice.yaml", "  - email: {to: nurses@hospice.example, content: link}\n", "")
 	w.hospice.answers(func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("X-Why", "closed")
 		rw.WriteHeader(http.StatusUnprocessableEntity)

@@ -129,7 +129,7 @@ func (f *folder) endpointOf(name string) (subscribers.Subscriber, subscribers.Ch
 	case len(all) > 1:
 		return no("%s has several endpoints: say which, %s.", id, strings.Join(keys, " or "))
 	case chosen:
-		return no("%s has no webhook or FHIR endpoint %q.", id, key)
+		return no("%s has no webhook or FHIR endpoint of that name.", id)
 	}
 	return no("%s has neither a webhook nor a FHIR endpoint.", id)
 }
