@@ -31,6 +31,23 @@ func attemptsConfig(replicas int) jetstream.StreamConfig {
 	return c
 }
 
+// standAttempts returns the stream, however it is set up: no promise rests on it.
+func (s *Store) standAttempts(ctx context.Context, replicas int) (jetstream.Stream, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*patience)
+	defer cancel()
+	want := attemptsConfig(replicas)
+	have, err := s.js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		if have, err = s.js.CreateStream(ctx, want); err != nil {
+			return nil, unmade(ctx, want.Name, err)
+		}
+	}
+	if err != nil {
+		return nil, away(err)
+	}
+	return have, nil
+}
+
 // AppendAttempts writes messages of at most 64 KiB to the delivery log, each under its events.AttemptSubject. A crash may
 // lose what was written in the last moments.
 func (s *Store) AppendAttempts(ctx context.Context, messages []events.Entry) error {

@@ -29,7 +29,7 @@ func (s *Store) prepare(ctx context.Context, o Options) (err error) {
 	if s.hub, err = s.stand(ctx, hubConfig(o.Replicas), true); err != nil {
 		return err
 	}
-	if s.attempts, err = s.stand(ctx, attemptsConfig(o.Replicas), true); err != nil {
+	if s.attempts, err = s.standAttempts(ctx, o.Replicas); err != nil {
 		return err
 	}
 	f, revision, err := s.readFormat(ctx, o.Partitions)
