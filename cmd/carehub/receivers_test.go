@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -189,5 +188,5 @@ func (r *exampleReceiver) send(id string, at time.Time, body string, change func
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return resp.StatusCode, fmt.Sprintf("%s", said)
+	return resp.StatusCode, string(said)
 }

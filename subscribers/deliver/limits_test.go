@@ -111,7 +111,7 @@ func TestGonePauses(t *testing.T) {
 		w := newWorld(t, "gp")
 		p := &pauses{paused: map[string]bool{}, fails: 2}
 		w.behaves("gp/webhook", pausing)
-		e := w.run(p.options)
+		w.run(p.options)
 		var all []string
 		for range 5 {
 			all = append(all, w.log(events.Admission, "p-7f3k", "gp").Record.Event.ID)
@@ -122,7 +122,7 @@ func TestGonePauses(t *testing.T) {
 			t.Errorf("%d attempts", n)
 		}
 		w.stop()
-		e = w.run(p.options)
+		e := w.run(p.options)
 		pass(time.Hour)
 		if n := len(w.attempts("gp/webhook")); n != 1 || len(w.alarms) == 0 || w.alarms[0].Reason != events.ReasonOverdue {
 			t.Errorf("%d attempts, alarms %v", n, w.alarms)
