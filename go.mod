@@ -2,8 +2,11 @@ module carehub
 
 go 1.26.0
 
-// Node packages of the FHIR validators: no Go in them.
-ignore ./events/fhir/validate/node_modules
+// Node packages of the tests: no Go in them.
+ignore (
+	./events/fhir/validate/node_modules
+	./subscribers/webhook/verify/node_modules
+)
 
 require (
 	code.dny.dev/ssrf v0.3.0
@@ -27,6 +30,7 @@ require (
 	go.uber.org/goleak v1.3.0
 	go.yaml.in/yaml/v4 v4.0.0
 	golang.org/x/oauth2 v0.37.0
+	golang.org/x/sync v0.25.0
 	golang.org/x/sys v0.49.0
 	golang.org/x/text v0.43.0
 	golang.org/x/time v0.16.0

@@ -63,6 +63,7 @@ type Delivery struct {
 	Urgent    bool
 	Test      bool
 	Recipient string // subscriber id
+	Channel   string // key of the recipient's channel
 	Name      string // of the recipient
 	Content   Content
 	Recorded  time.Time
@@ -70,6 +71,9 @@ type Delivery struct {
 	Link      func() string // address of the page for this recipient and event; the same each time
 	// Message is the FHIR message Bundle addressed to this recipient, the same bytes at every attempt.
 	Message []byte
+	Hub     string // base URL of the hub, as frozen in the plan
+	// Answered, if set, hears what an HTTP endpoint answered, within Send.
+	Answered func(Reply)
 }
 
 // Reason is a closed word for why an attempt did not work. It is safe to log, to store and to turn into a sentence.
@@ -97,6 +101,8 @@ const (
 	ReasonHeldEnding  Reason = "held-ending"  // of an alarm: it has waited for weeks, and is deleted in a week
 	ReasonHeldEnded   Reason = "held-ended"   // of an alarm: it was deleted, and nobody was told
 	ReasonHeldFull    Reason = "held-full"    // of an alarm: so many wait that no more of this sender's are taken
+	ReasonUnverified  Reason = "unverified"   // it answers, but has not proved that it is meant to be told
+	ReasonPaused      Reason = "paused"       // of an alarm: an endpoint is paused, so nothing is sent to it
 )
 
 // ErrRefused is matched by a Failure that no retry can mend.
@@ -110,6 +116,9 @@ type Failure struct {
 	RetryAfter time.Duration // as the other side asked; 0 if it did not
 	// Body says that the failure is about this message, not about the endpoint: the endpoint answered, other messages may pass.
 	Body bool
+	// Pause says that the endpoint asks not to be called again. Whoever can pause endpoints does, and the delivery waits;
+	// to others the failure is permanent.
+	Pause bool
 	// Err is detail for the hub's log. It must not hold addresses, credentials or anything of the message.
 	Err error
 }

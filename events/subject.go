@@ -16,6 +16,7 @@ import (
 //	cur.<p>                                    LEDGER  every event up to this sequence is settled or parked
 //	own.<p>                                    LEDGER  which hub the partition belongs to, on an external server
 //	arch.<v>.<n>                               ARCHIVE part n of volume v of the archive
+//	att.<recipient>.<channel>                  ATTEMPTS the delivery log of an endpoint: attempts of about a second each
 //	audit.chain                                AUDIT   who has read what, each link with the hash of the one before
 //	hub.<what>.<name>                          HUB     tokens, secrets, the format of the store, beats: signs of life of hubs,
 //	                                                   other systems' messages that were seen or are held
@@ -57,6 +58,9 @@ func CursorSubject(p int) string { return fmt.Sprintf("cur.%d", p) }
 
 // OwnSubject is the ledger's record of which hub a partition belongs to.
 func OwnSubject(p int) string { return fmt.Sprintf("own.%d", p) }
+
+// AttemptSubject is the delivery log of one channel of a recipient.
+func AttemptSubject(recipient, channel string) string { return "att." + recipient + "." + channel }
 
 // ParseCare splits a care subject; ok is false for any other.
 func ParseCare(subject string) (patient, event string, kind Kind, ok bool) {

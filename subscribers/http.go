@@ -102,6 +102,36 @@ func ParseURL(raw string, allowPlain func(host string) bool) (*url.URL, error) {
 	return wrong("must begin with https://")
 }
 
+// CheckHost refuses an address whose host mayDial says no to; nil allows all. The error is a *FieldError of the field url,
+// without the address.
+func CheckHost(u *url.URL, mayDial func(host string) bool) error {
+	if mayDial == nil || mayDial(u.Hostname()) {
+		return nil
+	}
+	return &FieldError{Field: "url", Message: "leads to an address that is neither public nor in egress.allow"}
+}
+
+// TakeReply reads a reply's body, limit bytes at the most, and tells answered of it unless that is nil.
+func TakeReply(resp *http.Response, limit int64, answered func(events.Reply)) ([]byte, error) {
+	if resp.ContentLength == 0 {
+		tell(resp, nil, answered)
+		return nil, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit))
+	tell(resp, body, answered)
+	return body, err
+}
+
+func tell(resp *http.Response, body []byte, answered func(events.Reply)) {
+	if answered == nil {
+		return
+	}
+	if len(body) > events.MaxReplyKept {
+		body = bytes.Clone(body[:events.MaxReplyKept]) // not to hold on to all of it
+	}
+	answered(events.Reply{Status: resp.StatusCode, Header: resp.Header, Body: body})
+}
+
 // Repeatable gives r its body in a form that the client may send again on another connection, when the one it had kept
 // turns out to be closed. That is safe, for receivers know repeats by the delivery's id. The empty Idempotency-Key, which
 // is never sent, tells net/http so (see http.Transport).

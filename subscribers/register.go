@@ -157,7 +157,7 @@ func (l *loader) channels(items []strict.Map[strict.Node]) []Channel {
 			}
 			count[entry.Key]++
 			channel := events.Channel{Key: key(entry.Key, count[entry.Key]), Type: entry.Key, Content: l.content(entry)}
-			all = append(all, Channel{channel, l.open(channelType, entry)})
+			all = append(all, Channel{channel, l.open(channelType, entry), l.limits(entry)})
 		}
 	}
 	return all
@@ -197,9 +197,27 @@ func (l *loader) content(entry strict.Entry[strict.Node]) events.Content {
 	return events.Content(level)
 }
 
+// limits reads how fast a channel may be used.
+func (l *loader) limits(entry strict.Entry[strict.Node]) (limits Limits) {
+	for _, key := range []struct {
+		name string
+		into *int
+		most int
+	}{{"rate", &limits.Rate, MaxRate}, {"concurrency", &limits.Concurrency, MaxConcurrency}} {
+		node, given := entry.V.Get(key.name)
+		if !given || node.Decode(key.into) != nil {
+			continue
+		}
+		if *key.into < 1 || *key.into > key.most {
+			entry.V.Report(key.name, "must be from 1 to %d", key.most)
+		}
+	}
+	return limits
+}
+
 // open lets the type read its own settings. What it finds wrong is reported where it says.
 func (l *loader) open(channelType Type, entry strict.Entry[strict.Node]) Endpoint {
-	endpoint, err := channelType.Open(func(into any) error { return entry.V.Decode(into, "content") })
+	endpoint, err := channelType.Open(func(into any) error { return entry.V.Decode(into, "content", "rate", "concurrency") })
 	switch field, judged := errors.AsType[*FieldError](err); {
 	case err == nil:
 		return endpoint

@@ -65,7 +65,7 @@ name: Surgery
 ods: A99999
 phone: "02"
 channels:
-  - webhook: {url: https://surgery.example}
+  - webhook: {url: https://surgery.example, rate: 120, concurrency: 2}
   - email: {to: one@surgery.example}
   - email: {to: two@surgery.example, content: full}
 -- subscribers/duty-line.yaml --
@@ -99,6 +99,9 @@ func TestLoad(t *testing.T) {
 	}
 	if !slices.Equal(channels, want) || surgery.Channels[2].Endpoint != (letter{"two@surgery.example"}) {
 		t.Errorf("got %+v", surgery.Channels)
+	}
+	if surgery.Channels[0].Limits != (subscribers.Limits{Rate: 120, Concurrency: 2}) || surgery.Channels[1].Limits != (subscribers.Limits{}) {
+		t.Errorf("limits %+v", surgery.Channels)
 	}
 	if surgery.Name != "Surgery" || surgery.ODS != "A99999" || surgery.Phone != "02" || surgery.Carer {
 		t.Errorf("got %+v", surgery)

@@ -23,6 +23,21 @@ type Endpoint interface {
 	Send(ctx context.Context, d events.Delivery) error
 }
 
+// A Verifiable is an Endpoint that has to prove that it is meant to be told, once for each address, before it is told
+// anything clinical. subscriber and channel (a key) say whose it is.
+type Verifiable interface {
+	Verified(subscriber, channel string) bool
+	// Verify asks for the proof now, whether or not it was given before. nil: it was given, and is remembered; else the
+	// error is a *events.Failure. answered, unless nil, hears what the other side said.
+	Verify(ctx context.Context, subscriber, channel string, answered func(events.Reply)) error
+}
+
+// A Signed is an Endpoint whose messages are signed with a secret that the hub can change by itself.
+type Signed interface {
+	// SecretHash tells the secrets of the admin's files from any others.
+	SecretHash() string
+}
+
 // FieldError says which key of a channel's settings is wrong, so that the loader can point at its line and column.
 type FieldError struct {
 	Field   string // yaml key, such as url
@@ -45,4 +60,17 @@ type Subscriber struct {
 type Channel struct {
 	events.Channel
 	Endpoint Endpoint
+	Limits   Limits
 }
+
+// Limits are how fast an endpoint may be told.
+type Limits struct {
+	Rate        int // attempts a minute; 0: no limit
+	Concurrency int // attempts in flight; 0: what the engine thinks fit
+}
+
+// The most that Limits can say.
+const (
+	MaxRate        = 60_000
+	MaxConcurrency = 32
+)

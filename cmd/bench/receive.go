@@ -108,6 +108,11 @@ func (r *receivers) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "cannot read", http.StatusBadRequest)
 		return
 	}
+	if req.Header.Get("Content-Type") == "application/json" { // the hub's challenge: its type, and a nonce to echo
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write((*buf)[:size])
+		return
+	}
 	if r.all[n].hangs.Load() {
 		select {
 		case <-r.released:

@@ -14,9 +14,6 @@ import (
 	"time"
 
 	"carehub/events"
-	"carehub/events/archive"
-	"carehub/events/stream"
-	"carehub/subscribers/oauth"
 )
 
 // The admin socket lies in the store's folder and belongs to who runs the hub: whoever can open it may do what the CLI
@@ -59,11 +56,12 @@ func listenAdmin(dir string) (net.Listener, error) {
 }
 
 // adminRoutes is what the socket answers.
-func adminRoutes(t *tokens, c *oauth.Clients, a *archive.Archive, s *stream.Store, held holding) http.Handler {
-	mux := http.NewServeMux()
-	heldRoutes(mux, held)
-	storeRoutes(mux, a, s)
-	clientRoutes(mux, c)
+func (h *hub) adminRoutes(draining <-chan struct{}) http.Handler {
+	mux, t := http.NewServeMux(), h.tokens
+	heldRoutes(mux, h.receiver)
+	storeRoutes(mux, h.archive, h.store)
+	clientRoutes(mux, h.oauth.Clients)
+	h.endpointDesk().adminRoutes(mux, draining)
 	mux.HandleFunc("POST /tokens", func(w http.ResponseWriter, r *http.Request) {
 		var holder events.Actor
 		if err := json.NewDecoder(io.LimitReader(r.Body, 1<<10)).Decode(&holder); err != nil {

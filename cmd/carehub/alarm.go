@@ -82,6 +82,9 @@ func alarmWords(f *folder, about events.About, of events.Stored) string {
 		return "The store of this hub is more than 80 % full. Nothing is lost, but when it is full no event can be saved. " +
 			"Please give it more room."
 	}
+	if strings.HasPrefix(about.Event, pausedPrefix) {
+		return pauseWords(f, about)
+	}
 	if about.Recipient == "" {
 		return fmt.Sprintf("A stored event (reference %s, %s) cannot be read any more, so nobody can be told of it. "+
 			"Please ask whoever logged it.", ref, about.Event)
@@ -135,15 +138,16 @@ func heldWords(f *folder, about events.About) string {
 // reasonWords finishes the sentence "… has not been told of a message: …".
 func reasonWords(r events.Reason) string {
 	words := map[events.Reason]string{
-		events.ReasonOverdue:   "it could not be delivered in time, and the hub keeps trying",
-		events.ReasonGone:      "their system says that it is gone for good",
-		events.ReasonAddress:   "the address does not work",
-		events.ReasonRejected:  "their system will not take it",
-		events.ReasonAuth:      "their system does not accept who we are",
-		events.ReasonRevoked:   "they are no longer registered here",
-		events.ReasonNoChannel: "they can only be reached by phone",
-		events.ReasonLost:      "it can no longer be read, and nobody here knows what it said",
-		events.ReasonGaveUp:    "the hub has tried for three days and given up",
+		events.ReasonOverdue:    "it could not be delivered in time, and the hub keeps trying",
+		events.ReasonGone:       "their system says that it is gone for good",
+		events.ReasonAddress:    "the address does not work",
+		events.ReasonRejected:   "their system will not take it",
+		events.ReasonAuth:       "their system does not accept who we are",
+		events.ReasonRevoked:    "they are no longer registered here",
+		events.ReasonNoChannel:  "they can only be reached by phone",
+		events.ReasonLost:       "it can no longer be read, and nobody here knows what it said",
+		events.ReasonUnverified: "their system answers, but has not confirmed that the address is theirs (carehub endpoint test)",
+		events.ReasonGaveUp:     "the hub has tried for three days and given up",
 	}[r]
 	if words == "" {
 		return "it could not be delivered"

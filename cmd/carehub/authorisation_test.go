@@ -53,6 +53,9 @@ func authorisation() map[string][]attempt {
 		"/m/{token}":                                {{method: "GET", path: "/m/{event}", shut: true}},
 		"/fhir/":                                    {{method: "GET", path: "/fhir/Observation?patient={patient}", shut: true}, {method: "GET", path: "/fhir/Patient/{patient}/$everything", shut: true}},
 	}
+	// A provider's own endpoints are about no patient, but for the events that it asks to be sent again.
+	table["GET /endpoints"], table["GET /endpoints/{channel}/log"] = open, open
+	table["POST /endpoints/{channel}/{action}"] = []attempt{{method: "POST", path: "/endpoints/webhook/redeliver", body: `{"event":"{event}"}`, media: "application/json", shut: true}}
 	for _, resource := range fhirapi.Types {
 		at, id := "/fhir/"+resource, "{event}"
 		switch resource {

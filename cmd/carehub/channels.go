@@ -20,18 +20,20 @@ var version = "0.1.0"
 
 // channels are the ways of reaching people that this build has, by their name in YAML, and what they share.
 type channels struct {
-	types map[string]subscribers.Type
-	http  *http.Client
-	mail  *email.Channel // nil when the hub sends no mail
+	types   map[string]subscribers.Type
+	http    *http.Client
+	webhook *webhook.Channel
+	mail    *email.Channel // nil when the hub sends no mail
 }
 
 // newChannels makes the channel types as hub.yaml sets them up. It opens no connection.
 func newChannels(hub *config.Hub) (*channels, error) {
 	guard := egress.New(hub.Egress.Allow)
 	c := &channels{http: guard.Client(hub.Egress.Roots)}
+	c.webhook = webhook.New(c.http, webhook.Options{Version: version, AllowPlain: guard.AllowPlain, MayDial: guard.MayDial})
 	c.types = map[string]subscribers.Type{
-		"webhook": webhook.New(c.http, webhook.Options{Version: version, AllowPlain: guard.AllowPlain}),
-		"fhir":    fhirmsg.New(c.http, fhirmsg.Options{Version: version, AllowPlain: guard.AllowPlain}),
+		"webhook": c.webhook,
+		"fhir":    fhirmsg.New(c.http, fhirmsg.Options{Version: version, AllowPlain: guard.AllowPlain, MayDial: guard.MayDial}),
 		"email":   noMail{},
 	}
 	if hub.Mail == nil {

@@ -24,6 +24,7 @@ type receiver struct {
 	token  string        // expected by the FHIR server
 	delay  time.Duration // before it answers
 	fails  int           // how many first attempts it answers with 503
+	mute   bool          // it answers challenges like anything else
 
 	mu   sync.Mutex
 	seen map[string]bool
@@ -38,6 +39,11 @@ func (s *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := s.verify(r.Header, body); err != nil {
 		s.say("%s refused a message: %v", s.name, err)
 		http.Error(w, "signature or token not accepted", http.StatusUnauthorized)
+		return
+	}
+	if nonce, is := challengeIn(body); is && !s.mute {
+		s.say("%s has confirmed its address (signature verified)", s.name)
+		echoChallenge(w, nonce)
 		return
 	}
 	if s.failing() {

@@ -178,6 +178,11 @@ func (r *fullRun) refused(want int, ask func() (int, string)) {
 
 // wait ends when everything has been tried and told, alarms too, and somebody has read what there is to read.
 func (r *fullRun) wait() {
+	waitUntil(r.t, "the nurses' webhook is paused", func() bool {
+		return strings.Contains(r.carehub("endpoint", "list", "--dir", r.dir), "PAUSED by a 410")
+	})
+	r.nurses.answers(nil)
+	r.carehub("endpoint", "resume", "district-nurses", "--dir", r.dir)
 	for _, id := range r.ids {
 		if v := r.view(r.ruth, id); len(v.Recipients) > 0 {
 			r.settled(r.ruth, id)
@@ -186,7 +191,7 @@ func (r *fullRun) wait() {
 		r.answers = append(r.answers, answer)
 		r.answers = append(r.answers, r.streamed(id)...)
 	}
-	waitUntil(r.t, "the alarms have arrived", func() bool { // nurses, hospice, nobody to tell
+	waitUntil(r.t, "the alarms have arrived", func() bool { // the nurses' pause, the hospice, nobody to tell
 		return len(r.mail.to("on-call@riverside.example")) >= 3 && len(r.alarms()) >= 3
 	})
 	waitUntil(r.t, "tom's event has arrived", func() bool { return len(r.mail.to("team@frailty.example")) >= 7 })

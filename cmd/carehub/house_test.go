@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"config":                    {},
 	"routing":                   {},
 	"subscribers":               {},
+	"subscribers/attempts":      {},
 	"subscribers/egress":        {},
 	"subscribers/endpoints":     {},
 	"subscribers/email":         {"subscribers"},

@@ -224,6 +224,10 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		p.t.Errorf("%s: signature: %v", p.id, err)
 	}
+	if nonce, is := challengeIn(body); is {
+		echoChallenge(w, nonce)
+		return
+	}
 	m, err := fhir.Decode(body)
 	if err != nil {
 		p.t.Errorf("%s: %v", p.id, err)

@@ -86,7 +86,7 @@ func (m *meter) zero() {
 	m.deliveries.WithLabelValues("webhook", string(events.Received))
 	m.deliveries.WithLabelValues("none", string(events.Refused))
 	for _, reason := range []events.Reason{events.ReasonOverdue, events.ReasonGaveUp, events.ReasonLost, events.ReasonNoChannel, events.ReasonNoRecipient,
-		events.ReasonHeld, events.ReasonHeldEnding, events.ReasonHeldEnded, events.ReasonHeldFull} {
+		events.ReasonHeld, events.ReasonHeldEnding, events.ReasonHeldEnded, events.ReasonHeldFull, events.ReasonPaused} {
 		m.alarms.WithLabelValues(string(reason))
 	}
 }

@@ -38,6 +38,7 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 	mux.HandleFunc("GET /events/{id}", read.Get)
 	mux.HandleFunc("GET /events/{id}/stream", read.Stream)
 	mux.Handle("/m/{token}", page)
+	h.endpointDesk().routes(mux, h.byToken, draining, h.log)
 	mux.HandleFunc("GET /fhir/metadata", h.metadata)
 	mux.Handle("POST /fhir/$process-message", h.messages())
 	api.Register(mux.HandleFunc)

@@ -21,7 +21,9 @@ import (
 	"carehub/events/receipts"
 	"carehub/events/stream"
 	"carehub/subscribers"
+	"carehub/subscribers/attempts"
 	"carehub/subscribers/deliver"
+	"carehub/subscribers/endpoints"
 	"carehub/subscribers/oauth"
 )
 
@@ -97,6 +99,8 @@ type hub struct {
 	pages    []byte // key of the links to the next page of a search
 	trail    *audit.Trail
 	engine   *deliver.Engine
+	learned  *endpoints.Registry
+	tried    *attempts.Log
 	meter    *meter
 	pulse    *pulse
 	started  time.Time
@@ -127,6 +131,22 @@ func serve(ctx context.Context, f *folder, log *slog.Logger, ready func(address 
 
 // open connects everything, without starting it.
 func (h *hub) open(ctx context.Context) (err error) {
+	if err := h.assemble(ctx); err != nil {
+		return err
+	}
+	h.pulse = newPulse(h.store, h.engine, h.meter, h.log)
+	h.meter.registry.MustRegister(gauges{h})
+	if h.doors, err = net.Listen("tcp", h.folder.hub.Listen); err != nil {
+		return fmt.Errorf("hub.yaml: listen: %w", err)
+	}
+	if h.folder.hub.NATS == nil {
+		h.admin, err = listenAdmin(h.folder.hub.Store)
+	}
+	return err
+}
+
+// assemble opens the store and puts together what works on it.
+func (h *hub) assemble(ctx context.Context) (err error) {
 	if h.store, err = openStore(ctx, h.folder, h.log); err != nil {
 		return err
 	}
@@ -148,10 +168,13 @@ func (h *hub) open(ctx context.Context) (err error) {
 		return fmt.Errorf("key of the access tokens: %w", err)
 	}
 	h.oauth = newOAuth(h.folder, h.store, key, h.log)
+	h.learned, h.tried = endpoints.New(h.store), attempts.New(h.store, h.log)
+	h.folder.channels.webhook.Remember(h.learned)
 	store := timedStore{h.store, h.meter}
 	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.folder.register.Lookup, Link: h.links.For,
 		Allowed: desk{h.folder}.mayBeTold,
 		Slog:    h.log, Attempted: h.meter.attempted, Ended: h.meter.ended,
+		Tried: h.logAttempt, Paused: h.isPaused, Gone: h.pauseGone,
 		Alarm: func(ctx context.Context, about events.About, of events.Stored) error {
 			err := raiseAlarm(ctx, h.folder, h.archive, about, of)
 			if err == nil {
@@ -164,15 +187,8 @@ func (h *hub) open(ctx context.Context) (err error) {
 		options.Owner = h.leases
 	}
 	h.engine = deliver.New(options)
-	h.pulse = newPulse(h.store, h.engine, h.meter, h.log)
-	h.meter.registry.MustRegister(gauges{h})
-	if h.doors, err = net.Listen("tcp", h.folder.hub.Listen); err != nil {
-		return fmt.Errorf("hub.yaml: listen: %w", err)
-	}
-	if h.folder.hub.NATS == nil {
-		h.admin, err = listenAdmin(h.folder.hub.Store)
-	}
-	return err
+	h.learned.OnChange(func(r endpoints.Record) { h.engine.Pause(r.Subscriber, r.Channel, r.Paused != nil) })
+	return nil
 }
 
 func (h *hub) close() {
@@ -192,85 +208,80 @@ func (h *hub) close() {
 }
 
 // run starts everything and waits for it to end. The engine outlives the doors: what they accepted is delivered if it can
-// be. Any part that fails takes the others down, for a supervisor to start anew.
+// be. Any part that fails takes the others down.
 func (h *hub) run(ctx context.Context) error {
-	doorsOpen, shutDoors := context.WithCancel(ctx)
-	engineOn, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopEngine()
-	defer shutDoors()
-	failures := make(chan error, 16)
-	start := func(part string, on context.Context, run func(context.Context) error) (ended chan struct{}) {
-		ended = make(chan struct{})
-		go func() {
-			defer close(ended)
-			err := run(on)
-			if on.Err() != nil {
-				return
-			}
-			if err == nil {
-				err = errors.New("ended by itself")
-			}
-			failures <- fmt.Errorf("%s: %w", part, err)
-			shutDoors()
-		}()
-		return ended
-	}
-	known, clientsKnown := make(chan struct{}), make(chan struct{})
-	following := start("tokens", engineOn, func(ctx context.Context) error { return h.tokens.follow(ctx, func() { close(known) }) })
-	clients := start("oauth clients", engineOn, func(ctx context.Context) error { return h.oauth.Clients.Follow(ctx, func() { close(clientsKnown) }) })
-	replays := start("oauth assertions", engineOn, h.oauth.Replays.Run)
-	leases := start("leases", engineOn, func(ctx context.Context) error {
-		if h.leases == nil {
-			<-ctx.Done()
+	c := &crew{failed: make(chan error, 1)}
+	open, work, logs := c.shift(ctx), c.shift(context.WithoutCancel(ctx)), c.shift(context.WithoutCancel(ctx))
+	c.fail = open.stop
+	known := h.follow(work)
+	h.work(work, known)
+	logs.run("delivery log", h.tried.Run)
+	open.run("doors", func(ctx context.Context) error {
+		if !await(ctx, known...) {
 			return nil
 		}
-		return h.leases.Run(ctx, 30*time.Second) // the engine takes a while to drain
+		return serveUntil(ctx, h.doors, h.routes(ctx.Done()), h.log)
 	})
-	engine := start("engine", engineOn, h.engine.Run)
-	trail := start("audit trail", engineOn, h.trail.Run)
-	pulse := start("pulse", engineOn, h.pulse.run)
-	keeper := start("archive", engineOn, h.archive.Run)
-	held := start("held messages", engineOn, h.sweepHeld)
-	disk := start("disk", engineOn, h.watchDisk)
-	memory := start("memory", engineOn, func(ctx context.Context) error { return saveMemory(ctx, h.store.Trim) })
-	collector := start("garbage collector", engineOn, keepCollecting)
-	for _, all := range []chan struct{}{known, clientsKnown} {
-		select {
-		case <-all:
-		case <-doorsOpen.Done():
-		}
+	if h.admin != nil {
+		open.run("admin socket", func(ctx context.Context) error {
+			if !await(ctx, known...) {
+				return nil
+			}
+			return serveUntil(ctx, h.admin, h.adminRoutes(ctx.Done()), h.log)
+		})
 	}
-	doors := start("doors", doorsOpen, func(ctx context.Context) error { return serveUntil(ctx, h.doors, h.routes(doorsOpen.Done()), h.log) })
-	admin := start("admin socket", doorsOpen, func(ctx context.Context) error {
-		if h.admin == nil {
-			<-ctx.Done()
-			return nil
-		}
-		return serveUntil(ctx, h.admin, adminRoutes(h.tokens, h.oauth.Clients, h.archive, h.store, h.receiver), h.log)
-	})
-	<-doors
-	<-admin
+	open.work.Wait()
 	h.log.Info("doors are shut; finishing what is in flight")
-	stopEngine()
-	<-engine
-	<-keeper
-	<-held
-	<-disk
-	<-memory
-	<-collector
-	<-leases
-	<-following
-	<-clients
-	<-replays
-	<-pulse
-	<-trail
+	work.end()
+	logs.end()
+	open.end()
 	h.log.Info("hub is down", "seconds_up", int(time.Since(h.started).Seconds()))
 	select {
-	case err := <-failures:
+	case err := <-c.failed:
 		return err
 	default:
 		return nil
 	}
+}
+
+// follow starts what keeps up with the hub's own records, and returns a channel for each that is closed when all that is
+// stored is known.
+func (h *hub) follow(s *shift) (known []<-chan struct{}) {
+	for part, follow := range map[string]func(context.Context, func()) error{
+		"tokens": h.tokens.follow, "oauth clients": h.oauth.Clients.Follow, "endpoints": h.learned.Follow,
+	} {
+		ready := make(chan struct{})
+		known = append(known, ready)
+		s.run(part, func(ctx context.Context) error { return follow(ctx, func() { close(ready) }) })
+	}
+	return known
+}
+
+// work starts what goes on behind the doors.
+func (h *hub) work(s *shift, known []<-chan struct{}) {
+	if h.leases != nil {
+		s.run("leases", func(ctx context.Context) error { return h.leases.Run(ctx, 30*time.Second) }) // the engine takes a while to drain
+	}
+	s.run("engine", func(ctx context.Context) error {
+		if !await(ctx, known...) { // nothing is sent to who is paused
+			return nil
+		}
+		return h.engine.Run(ctx)
+	})
+	s.run("pauses", func(ctx context.Context) error {
+		if !await(ctx, known...) {
+			return nil
+		}
+		return h.tellOfPauses(ctx)
+	})
+	s.run("oauth assertions", h.oauth.Replays.Run)
+	s.run("audit trail", h.trail.Run)
+	s.run("archive", h.archive.Run)
+	s.run("held messages", h.sweepHeld)
+	s.run("pulse", h.pulse.run)
+	s.run("disk", h.watchDisk)
+	s.run("memory", func(ctx context.Context) error { return saveMemory(ctx, h.store.Trim) })
+	s.run("garbage collector", keepCollecting)
 }
 
 // serveUntil serves h on l until ctx ends, and waits for what is being answered.

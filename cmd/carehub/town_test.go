@@ -229,7 +229,7 @@ func row(v receipts.View, id string) receipts.Recipient {
 	return v.Recipients[i]
 }
 
-// system is a provider's: it keeps every request, and answers as the demo's stand-in does unless told otherwise.
+// system is a provider's: it answers challenges, keeps every other request, and answers as the demo's stand-in does unless told otherwise.
 type system struct {
 	t      *testing.T
 	server *httptest.Server
@@ -237,6 +237,7 @@ type system struct {
 
 	mu       sync.Mutex
 	requests []request
+	asked    int // challenges
 	instead  http.HandlerFunc
 }
 
@@ -263,6 +264,13 @@ func (s *system) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // the hub has gone
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
+	if _, challenged := challengeIn(body); challenged {
+		s.mu.Lock()
+		s.asked++
+		s.mu.Unlock()
+		s.stands.ServeHTTP(w, r)
+		return
+	}
 	s.mu.Lock()
 	s.requests = append(s.requests, request{r.URL.String(), r.Header.Clone(), body})
 	answer := s.instead

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -26,7 +27,7 @@ import (
 type arrival struct {
 	At      int64       `json:"t"` // Unix nanoseconds
 	To      string      `json:"r"`
-	ID      string      `json:"id"` // webhook-id
+	ID      string      `json:"id"` // webhook-id, or X-Request-ID
 	Sum     string      `json:"sum"`
 	Event   string      `json:"e"`
 	Patient string      `json:"p"`
@@ -37,7 +38,7 @@ type arrival struct {
 // What a receiver can do with a message.
 const (
 	takes   = "takes" // 204
-	refuses = "410"
+	refuses = "422"   // for good, where it speaks FHIR
 	fails   = "500"
 	busy    = "429" // with Retry-After
 	hangs   = "hangs"
@@ -82,7 +83,7 @@ func receive(address, file string) error {
 }
 
 func (rs *receivers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	to := strings.TrimPrefix(r.URL.Path, "/")
+	to := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), "/$process-message")
 	switch r.Method {
 	case http.MethodGet: // ready
 	case http.MethodPut:
@@ -124,7 +125,11 @@ func (rs *receivers) take(w http.ResponseWriter, r *http.Request, to string) {
 		return // the hub has gone in the middle
 	}
 	sum := sha256.Sum256(body.Bytes())
-	id := r.Header.Get("Webhook-Id")
+	if r.Header.Get("Content-Type") == "application/json" { // the hub's challenge: its type, and a nonce to echo
+		answer(w, r, is, until, body.Bytes())
+		return
+	}
+	id := cmp.Or(r.Header.Get("Webhook-Id"), r.Header.Get("X-Request-Id"))
 	if is == takes && unwelcome(to, id) {
 		is = refuses
 	}
@@ -134,7 +139,7 @@ func (rs *receivers) take(w http.ResponseWriter, r *http.Request, to string) {
 	}
 	rs.write(arrival{At: time.Now().UnixNano(), To: to, ID: id, Sum: hex.EncodeToString(sum[:]), Event: m.Event.ID,
 		Patient: m.Event.Patient, Kind: m.Event.Kind, Did: is})
-	answer(w, r, is, until)
+	answer(w, r, is, until, nil)
 }
 
 // picky is the recipient who refuses some messages for good.
@@ -156,7 +161,8 @@ func (rs *receivers) write(a arrival) {
 	}
 }
 
-func answer(w http.ResponseWriter, r *http.Request, is string, until time.Time) {
+// answer does as the mood has it; what is taken is answered with echo, unless that is nil.
+func answer(w http.ResponseWriter, r *http.Request, is string, until time.Time, echo []byte) {
 	switch is {
 	case fails:
 		w.WriteHeader(http.StatusInternalServerError)
@@ -164,7 +170,7 @@ func answer(w http.ResponseWriter, r *http.Request, is string, until time.Time) 
 		w.Header().Set("Retry-After", "1")
 		w.WriteHeader(http.StatusTooManyRequests)
 	case refuses:
-		w.WriteHeader(http.StatusGone)
+		w.WriteHeader(http.StatusUnprocessableEntity)
 	case hangs:
 		<-r.Context().Done()
 	case cuts:
@@ -179,8 +185,12 @@ func answer(w http.ResponseWriter, r *http.Request, is string, until time.Time) 
 			_, err := w.Write([]byte(" "))
 			return err == nil && http.NewResponseController(w).Flush() == nil
 		})
-	default:
-		w.WriteHeader(http.StatusNoContent)
+	case takes:
+		if echo == nil {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		_, _ = w.Write(echo)
 	}
 }
 

@@ -209,8 +209,12 @@ func (w *world) configure(h *hub, address string) error {
 	for n, wire := range w.wires {
 		id := w.recipient(n)
 		all = append(all, id)
+		channel := "webhook: {secret: \"${file:secrets/key}\", "
+		if id == picky {
+			channel = "fhir: {" // a webhook refuses nothing for good without being paused
+		}
 		files["subscribers/"+id+".yaml"] = fmt.Sprintf("id: %s\nname: Receiver %d\nphone: \"01234 567890\"\nchannels:\n"+
-			"  - webhook: {url: \"http://%s/%s%s\", secret: \"${file:secrets/key}\"}\n", id, n, wire.address(), h.path, id)
+			"  - %surl: \"http://%s/%s%s\"}\n", id, n, channel, wire.address(), h.path, id)
 	}
 	var people strings.Builder
 	for n := range w.patients {

@@ -198,7 +198,7 @@ func (d decoder) structure(n Node, v reflect.Value, name string) {
 		case known:
 			decoder{}.value(value, v.Field(f.index), key.yaml.Value)
 		case !slices.Contains(d.allowed, key.yaml.Value):
-			key.report("unknown key %q%s", key.yaml.Value, DidYouMean(key.yaml.Value, names))
+			key.report("unknown key %q%s", key.yaml.Value, DidYouMean(key.yaml.Value, slices.Concat(names, d.allowed)))
 		}
 	}
 	for _, required := range names {

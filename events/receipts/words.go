@@ -27,6 +27,9 @@ func Words(r events.Receipt, now time.Time, zone *time.Location) string {
 	case events.Trying:
 		return "Telling " + r.Name + "…"
 	case events.Retrying:
+		if r.Reason == events.ReasonGone || r.Reason == events.ReasonPaused { // nothing is tried until a person has seen to it
+			return say("We could not tell "+r.Name+" yet", because(r)) + call(r) + alarmed(r)
+		}
 		return say("Still trying "+r.Name) + sentence(" Trying again at ", at(r.Next)) + call(r) + alarmed(r)
 	case events.Sent:
 		return say("Sent to "+r.Name+by(" by ", means(r)), by(" at ", at(r.At))) +
@@ -103,6 +106,8 @@ var reasons = map[events.Reason]string{
 	events.ReasonRevoked:     "they are no longer registered here",
 	events.ReasonGaveUp:      "it did not work for days",
 	events.ReasonInternal:    "something is wrong with this hub",
+	events.ReasonPaused:      "sending to their system is paused",
+	events.ReasonUnverified:  "their system has not confirmed that the address is theirs",
 }
 
 func because(r events.Receipt) string { return by(": ", reasons[r.Reason]) }

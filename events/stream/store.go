@@ -48,6 +48,7 @@ type Store struct {
 	writes, reads *nats.Conn
 	publisher     jetstream.JetStream
 	hub, audit    jetstream.Stream
+	attempts      jetstream.Stream    // the delivery log
 	js            jetstream.JetStream // for looking after streams, on reads
 	replicas      int                 // as in Options
 	layout        atomic.Pointer[layout]

@@ -43,12 +43,13 @@ func (e *Engine) wakeLane(l *lane, at time.Time) {
 	}
 }
 
-// wakeEndpoint sees to it that the endpoint's waiting lanes are looked at when its pause ends. Without a pause an attempt
+// wakeEndpoint sees to it that the endpoint's waiting lanes are looked at when it may be used again. If it may now, an attempt
 // is in flight, and its end looks at them.
 func (e *Engine) wakeEndpoint(ep *endpoint) {
-	if ep.until.After(time.Now()) && !ep.wake.Equal(ep.until) {
-		ep.wake = ep.until
-		e.schedule(ep.until, ep)
+	now := time.Now()
+	if at := ep.opens(now); at.After(now) && (ep.wake.IsZero() || at.Before(ep.wake)) {
+		ep.wake = at
+		e.schedule(at, ep)
 	}
 }
 

@@ -17,6 +17,9 @@ func (e *Engine) start(l *lane, d *delivery, ch int, ep *endpoint) {
 	l.busy, l.since = true, time.Now()
 	ep.started = append(ep.started, l.since)
 	ep.inflight++
+	if ep.pace != nil {
+		ep.pace.AllowN(l.since, 1)
+	}
 	ctx, cut := context.WithCancelCause(d.shard.ctx)
 	f := &flight{d: d, ch: ch, ep: ep, class: classOf(d, ch, ep), round: ep.rounds, since: l.since, cut: cut}
 	e.budget.depart(f)
@@ -43,21 +46,22 @@ func (e *Engine) attempt(ctx context.Context, f *flight) {
 		return
 	}
 	if err != nil {
-		e.finish(f, nil, &events.Failure{Reason: events.ReasonInternal, Err: err}, 0)
+		e.finish(f, nil, &events.Failure{Reason: events.ReasonInternal, Err: err}, 0, nil)
 		return
 	}
 	if !e.mayStart(d.shard.p) { // reading the event took its time
-		e.finish(f, ev, errNotYet, 0)
+		e.finish(f, ev, errNotYet, 0, nil)
 		return
 	}
 	began := time.Now()
 	state, number := e.trying(ev, d, f.ch)
 	if state.Final() {
-		e.finish(f, ev, errSettled, 0) // delivered before a crash, and only the ledger knew
+		e.finish(f, ev, errSettled, 0, nil) // delivered before a crash, and only the ledger knew
 		return
 	}
-	err = e.send(ctx, ev, d, f.ch, number)
-	e.finish(f, ev, err, time.Since(began))
+	var reply *events.Reply
+	err = e.send(ctx, ev, d, f.ch, number, func(r events.Reply) { reply = &r })
+	e.finish(f, ev, err, time.Since(began), reply)
 }
 
 // lose drops a delivery whose event is gone from the store. Whoever is behind it is not held up; it stays parked until a
@@ -116,7 +120,7 @@ func (e *Engine) trying(ev *event, d *delivery, ch int) (events.State, int) {
 
 // send looks up the endpoint as it is now and hands it the message as it was frozen. A channel that panics fails this
 // delivery, not the hub.
-func (e *Engine) send(ctx context.Context, ev *event, d *delivery, ch, number int) (err error) {
+func (e *Engine) send(ctx context.Context, ev *event, d *delivery, ch, number int, answered func(events.Reply)) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &events.Failure{Reason: events.ReasonInternal, Body: true, Err: fmt.Errorf("panic: %T", p)}
@@ -131,9 +135,12 @@ func (e *Engine) send(ctx context.Context, ev *event, d *delivery, ch, number in
 	key := d.channels[ch]
 	for _, c := range sub.Channels {
 		if c.Key == key {
-			m, err := e.message(ev, to, ch, number)
+			m, err := e.message(ev, to, to.Channels[ch], number)
 			if err != nil {
 				return &events.Failure{Reason: events.ReasonInternal, Body: true, Err: err}
+			}
+			if e.opt.Tried != nil {
+				m.Answered = answered
 			}
 			return c.Endpoint.Send(ctx, m)
 		}
@@ -142,7 +149,7 @@ func (e *Engine) send(ctx context.Context, ev *event, d *delivery, ch, number in
 }
 
 // message builds what the recipient gets: a pure function of what is stored, so that every attempt sends the same bytes.
-func (e *Engine) message(ev *event, to *events.Recipient, ch, number int) (events.Delivery, error) {
+func (e *Engine) message(ev *event, to *events.Recipient, by events.Channel, number int) (events.Delivery, error) {
 	rec := &ev.stored.Record
 	body, err := ev.address(to)
 	if err != nil {
@@ -151,8 +158,8 @@ func (e *Engine) message(ev *event, to *events.Recipient, ch, number int) (event
 	return events.Delivery{
 		ID: events.DeliveryID(rec.Event.ID, to.ID), Event: rec.Event.ID, Ref: events.Ref(rec.Event.ID),
 		Kind: rec.Event.Kind, Urgent: rec.Plan.Urgency == events.Urgent, Test: rec.Event.Test,
-		Recipient: to.ID, Name: to.Name, Content: to.Channels[ch].Content, Recorded: rec.Event.Recorded,
-		Attempt: number, Message: body,
+		Recipient: to.ID, Channel: by.Key, Name: to.Name, Content: by.Content, Recorded: rec.Event.Recorded,
+		Attempt: number, Message: body, Hub: rec.Plan.Hub,
 		Link: func() string { return e.opt.Link(rec.Event.ID, to.ID) },
 	}, nil
 }
@@ -168,10 +175,11 @@ func (ev *event) address(to *events.Recipient) ([]byte, error) {
 }
 
 // finish takes in what an attempt came to, and says so when the lock is free again.
-func (e *Engine) finish(f *flight, ev *event, err error, took time.Duration) {
+func (e *Engine) finish(f *flight, ev *event, err error, took time.Duration, reply *events.Reply) {
 	failure := asFailure(err)
 	if made := e.conclude(f, ev, err, failure); made.number > 0 {
 		e.logAttempt(f, ev, made, failure, took)
+		e.report(f, ev, made, failure, took, reply)
 	}
 }
 
@@ -179,6 +187,7 @@ func (e *Engine) finish(f *flight, ev *event, err error, took time.Duration) {
 type made struct {
 	number int // 0 if nothing was sent
 	state  events.State
+	next   time.Time // of the next attempt, where one is planned
 }
 
 func (e *Engine) conclude(f *flight, ev *event, err error, failure *events.Failure) (m made) {
@@ -195,6 +204,8 @@ func (e *Engine) conclude(f *flight, ev *event, err error, failure *events.Failu
 		tried = false
 	case err == nil:
 		e.delivered(d, ch, ep)
+	case failure.Pause && e.opt.Gone != nil && ev != nil:
+		e.gone(d, ch, ep, failure)
 	case failure.Permanent:
 		e.refused(d, ch, failure)
 	default:
@@ -204,7 +215,7 @@ func (e *Engine) conclude(f *flight, ev *event, err error, failure *events.Failu
 		m.number = d.attempts()
 	}
 	if tried && ev != nil {
-		m.state = ev.out[d.index].State
+		m.state, m.next = ev.out[d.index].State, ev.out[d.index].Next
 	}
 	e.release(ep) // others first: a lane with much to send must not starve the rest
 	e.advance(d.lane)

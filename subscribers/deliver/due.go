@@ -102,14 +102,14 @@ func (e *Engine) keep(d *delivery, now time.Time) time.Time {
 	return at
 }
 
-// failing reports whether d itself has failed, or has had no chance because its endpoints are down. What only waits behind
+// failing reports whether d itself has failed, or has had no chance because its endpoints are down or paused. What only waits behind
 // another of its lane is not given up.
 func (d *delivery) failing() bool {
 	if d.attempts() > 0 {
 		return true
 	}
 	for _, key := range d.channels[:min(int(d.open), len(d.channels))] {
-		if ep := d.lane.recipient.endpoints[key]; ep == nil || !ep.down() {
+		if ep := d.lane.recipient.endpoints[key]; ep == nil || !ep.down() && !ep.paused {
 			return false
 		}
 	}

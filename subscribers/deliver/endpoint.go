@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"carehub/events"
 )
 
@@ -28,6 +30,8 @@ type endpoint struct {
 	waiting  []*lane       // lanes with something to send, in the order they came
 	wake     time.Time     // when the agenda looks at it again; zero if not at all
 	queued   [classes]bool // it waits for room in the budget
+	pace     *rate.Limiter // nil: as fast as it takes them
+	paused   bool          // nothing is sent to it for now
 	held     []*delivery   // failed while the endpoint was in doubt; tried again when it opens
 }
 
@@ -35,6 +39,9 @@ func (ep *endpoint) down() bool { return ep.fails >= downAfter }
 
 // admits reports whether an attempt may start now.
 func (ep *endpoint) admits(now time.Time) bool {
+	if ep.paused || !ep.paced(now) {
+		return false
+	}
 	if ep.down() {
 		return ep.inflight == 0 && !ep.until.After(now)
 	}
@@ -43,7 +50,7 @@ func (ep *endpoint) admits(now time.Time) bool {
 
 // troubled reports whether those who wait for the endpoint wait for something to mend.
 func (ep *endpoint) troubled(now time.Time, patience time.Duration) bool {
-	return ep.fails > 0 || ep.hanging(now, patience)
+	return ep.fails > 0 || ep.paused || !ep.paced(now) || ep.hanging(now, patience)
 }
 
 // hanging reports whether an attempt has been under way for so long.

@@ -11,7 +11,7 @@
 // share a store, and a store may grow.
 //
 // The files: engine.go wires it, supervise.go starts and stops shards as they come and go, intake of accepted events is read.go, lanes and whom to try next lane.go, one endpoint's
-// health endpoint.go, what all endpoints share budget.go, one attempt attempt.go, fallback, alarm and give-up times due.go, the ledger settle.go and park.go.
+// health endpoint.go, its limits and pauses limits.go, what all endpoints share budget.go, one attempt attempt.go, one that somebody asked for repeat.go, fallback, alarm and give-up times due.go, the ledger settle.go and park.go.
 package deliver
 
 import (
@@ -69,13 +69,20 @@ type Options struct {
 	Slog *slog.Logger
 	// Attempted, if set, hears of each attempt: the channel's type, and delivered or the reason it was not.
 	Attempted func(channelType, result string, took time.Duration)
+	// Tried, if set, hears of each attempt with what an HTTP endpoint answered, for the delivery log. It must return at once.
+	Tried func(events.Attempt)
+	// Paused, if set, says whether nothing is to be sent to an endpoint for now. Engine.Pause tells of changes.
+	Paused func(recipient, channel string) bool
+	// Gone, if set, pauses an endpoint that asks not to be called again, durably, and has a person told, once. It is called
+	// again until it returns nil. of is the event that was refused.
+	Gone func(ctx context.Context, recipient, channel string, of events.Stored) error
 	// Ended, if set, hears of each delivery's final outcome: the type of the channel that it speaks of, empty if the
 	// recipient has none, and how long after its event was accepted. It is called with the engine's lock held.
 	Ended func(channelType string, state events.State, age time.Duration)
 
 	AttemptTimeout time.Duration // one attempt at the most; 60 s unless set
 	Grace          time.Duration // how long attempts in flight may take to end at shutdown; 10 s unless set
-	Concurrency    int           // attempts in flight to one endpoint; 8 unless set
+	Concurrency    int           // attempts in flight to one endpoint; 8 unless set, or the endpoint has a limit of its own
 	InFlight       int           // attempts in flight to all endpoints; 2048 unless set
 	Hot            int           // events of one partition kept in memory with their bodies; 512 unless set
 }
@@ -107,6 +114,9 @@ func (o *Options) defaults() {
 	}
 	if o.Ended == nil {
 		o.Ended = func(string, events.State, time.Duration) {}
+	}
+	if o.Paused == nil {
+		o.Paused = func(string, string) bool { return false }
 	}
 	if o.Link == nil {
 		o.Link = func(string, string) string { return "" }

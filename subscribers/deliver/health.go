@@ -24,7 +24,7 @@ type Standing struct {
 	Parked   int           // of these, and of those given up whose alarm is not stored yet, the ones waiting on disk
 	Oldest   time.Duration // age of the oldest pending one
 	InFlight int           // attempts
-	Down     []string      // channels that have failed too often in a row, by key
+	Down     []string      // channels that have failed too often in a row or are paused, by key
 }
 
 // Progress is how far the telling of one partition's events has come.
@@ -127,7 +127,7 @@ func (r *recipient) standing() (st Standing) {
 	}
 	for key, ep := range r.endpoints {
 		st.InFlight += ep.inflight
-		if ep.down() {
+		if ep.down() || ep.paused {
 			st.Down = append(st.Down, key)
 		}
 	}

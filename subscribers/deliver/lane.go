@@ -168,15 +168,6 @@ func (e *Engine) recipient(id string) *recipient {
 	return r
 }
 
-func (r *recipient) endpoint(key string, width int) *endpoint {
-	ep := r.endpoints[key]
-	if ep == nil {
-		ep = &endpoint{width: width, window: 1, steady: width} // until it has shown what it can take
-		r.endpoints[key] = ep
-	}
-	return ep
-}
-
 // enqueue puts d at the end of its lane. Called with the lock held, in the order of acceptance.
 func (e *Engine) enqueue(d *delivery, recipient, patient string) {
 	r := e.recipient(recipient)
@@ -241,7 +232,7 @@ func (e *Engine) advance(l *lane) {
 	}
 	var earliest time.Time
 	tries := d.tries()
-	for ch := range min(int(d.open), len(d.channels)) {
+	for ch := 0; ch < min(int(d.open), len(d.channels)); ch++ {
 		var t try
 		if tries != nil {
 			t = tries[ch]
@@ -249,11 +240,14 @@ func (e *Engine) advance(l *lane) {
 		if t.refused {
 			continue
 		}
+		ep := e.endpoint(l.recipient, d.channels[ch])
+		if ep.paused {
+			d.passOver(ch)
+		}
 		if t.next.After(now) {
 			earliest = sooner(earliest, t.next)
 			continue
 		}
-		ep := l.recipient.endpoint(d.channels[ch], e.opt.Concurrency)
 		if ep.admits(now) {
 			c := classOf(d, ch, ep)
 			if e.budget.admits(c, now) {
@@ -309,7 +303,7 @@ func (l *lane) dammed(d *delivery, now time.Time) bool {
 	if l.queue[0] != d && (l.busy && now.Sub(l.since) >= parkAfter || l.queue[0].tries() != nil) {
 		return true
 	}
-	return slices.ContainsFunc(l.blocked, func(ep *endpoint) bool { return ep.down() || ep.hanging(now, parkAfter) })
+	return slices.ContainsFunc(l.blocked, func(ep *endpoint) bool { return ep.down() || ep.paused || ep.hanging(now, parkAfter) })
 }
 
 func (l *lane) unblock(ep *endpoint) {

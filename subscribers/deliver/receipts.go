@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -64,6 +65,9 @@ func (e *Engine) live(s *shard, st events.Stored, i int, r *events.Receipt) {
 	if ep := d.lane.recipient.endpoints[r.Outcome.Channel]; ep != nil && !r.State.Final() && !first {
 		r.State = events.Retrying
 		r.Next = later(r.Next, ep.until).UTC()
+		if ep.paused {
+			r.Reason = cmp.Or(r.Reason, events.ReasonPaused)
+		}
 	}
 	if r.Next.Before(time.Now()) {
 		r.Next = time.Time{}

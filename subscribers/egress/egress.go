@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -78,6 +80,30 @@ func (g *Guard) AllowPlain(host string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && g.allows(ip)
+}
+
+// MayDial reports whether host may be dialled, as far as it tells without the network: an address is judged as Control
+// would, localhost is loopback, and what some resolvers take for an address in disguise (127.1, 0x7f000001) is refused.
+// Any other name may lead anywhere, and is judged whenever it is dialled.
+func (g *Guard) MayDial(host string) bool {
+	name := strings.ToLower(strings.TrimSuffix(host, "."))
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return g.AllowPlain("localhost")
+	}
+	ip, err := netip.ParseAddr(name)
+	switch {
+	case err != nil:
+		return !numeric(name[strings.LastIndexByte(name, '.')+1:])
+	case ip.Is4():
+		return g.Control("tcp4", netip.AddrPortFrom(ip, 443).String(), nil) == nil
+	}
+	return g.Control("tcp6", netip.AddrPortFrom(ip, 443).String(), nil) == nil
+}
+
+// numeric reports whether a host whose last label this is can only be an address (WHATWG URL, "ends in a number").
+func numeric(label string) bool {
+	_, err := strconv.ParseUint(label, 0, 64)
+	return err == nil || label != "" && strings.Trim(label, "0123456789") == ""
 }
 
 func (g *Guard) allows(ip netip.Addr) bool {

@@ -57,6 +57,9 @@ func TestControl(t *testing.T) {
 		{"v4-compatible loopback", "[::127.0.0.1]:443", false},
 		{"NAT64 of loopback", "[64:ff9b::7f00:1]:443", false},
 		{"NAT64 of a public address", "[64:ff9b::5db8:d70e]:443", false},
+		{"local NAT64 of loopback", "[64:ff9b:1::7f00:1]:443", false},
+		{"v4-mapped metadata", "[::ffff:169.254.169.254]:80", false},
+		{"NAT64 of metadata", "[64:ff9b::a9fe:a9fe]:80", false},
 		{"6to4 of loopback", "[2002:7f00:1::1]:443", false},
 		{"Teredo", "[2001:0:7f00:1::1]:443", false},
 		{"unspecified", "0.0.0.0:443", false},
@@ -82,6 +85,34 @@ func TestControl(t *testing.T) {
 	}
 	if guard.Control("udp4", "93.184.215.14:443", nil) == nil {
 		t.Error("UDP is allowed")
+	}
+}
+
+// TestMayDial has what can be refused before anything is sent: whatever Control would refuse of an address, in every
+// spelling.
+func TestMayDial(t *testing.T) {
+	guard := New([]netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd00:1::/32")})
+	for host, want := range map[string]bool{
+		"gp.example": true, "gp.example.": true, "93.184.215.14": true, "2606:2800:21f:cb07::1": true,
+		"10.1.2.3": true, "fd00:1::5": true, "hooks.10.example": true, "xn--bcher-kva.example": true, "a1.b2": true,
+		"localhost": false, "LOCALHOST": false, "localhost.": false, "hub.localhost": false,
+		"127.0.0.1": false, "127.0.0.1.": false, "::1": false, "0.0.0.0": false, "::": false,
+		"10.2.0.1": false, "172.16.0.1": false, "192.168.1.1": false, "100.64.0.1": false, "fd00:2::5": false,
+		"169.254.1.1": false, "169.254.169.254": false, "fd00:ec2::254": false, "fe80::1": false, "fe80::1%eth0": false,
+		"::ffff:127.0.0.1": false, "::ffff:7f00:1": false, "::127.0.0.1": false, "64:ff9b::7f00:1": false, "64:ff9b:1::7f00:1": false,
+		"2002:7f00:1::1": false, "2001:0:7f00:1::1": false,
+		"2130706433": false, "0x7f000001": false, "0x7f.1": false, "127.1": false, "0177.0.0.1": false, "127.0.0.08": false,
+		"1.2.3.4.5": false, "224.0.0.1": false, "255.255.255.255": false, "192.0.2.1": false,
+	} {
+		if guard.MayDial(host) != want {
+			t.Errorf("%q: %v, want %v", host, !want, want)
+		}
+	}
+	loopback := New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})
+	for _, host := range []string{"localhost", "127.0.0.1", "127.9.9.9"} {
+		if !loopback.MayDial(host) {
+			t.Errorf("%q is refused where loopback is allowed", host)
+		}
 	}
 }
 

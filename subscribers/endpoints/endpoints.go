@@ -36,13 +36,15 @@ type Record struct {
 	Target   string    `json:"target,omitempty"`
 	Verified time.Time `json:"verified,omitzero"`
 	Paused   *Pause    `json:"paused,omitempty"`
+	Secret   *Secret   `json:"secret,omitempty"`
 }
 
 // Pause is why nothing is sent to an endpoint for now.
 type Pause struct {
 	At     time.Time     `json:"at"`
 	Reason events.Reason `json:"reason"`
-	By     string        `json:"by,omitempty"` // who paused it, where that was a person: an id of the admin's files
+	By     string        `json:"by,omitempty"`   // who paused it, where that was a person: an id of the admin's files
+	Told   bool          `json:"told,omitempty"` // the alarm about it is stored, where there is to be one
 }
 
 // recordVersion is the version of the records that this build writes.
@@ -66,25 +68,37 @@ func (r *Record) Verify(address string, at time.Time) {
 type Registry struct {
 	store Store
 
-	mu    sync.RWMutex
-	known map[string]Record // by key
+	mu      sync.RWMutex
+	known   map[string]Record // by key
+	changed func(Record)
 }
 
 // New returns a registry that knows nothing until Follow runs.
-func New(store Store) *Registry { return &Registry{store: store, known: map[string]Record{}} }
+func New(store Store) *Registry {
+	return &Registry{store: store, known: map[string]Record{}, changed: func(Record) {}}
+}
+
+// OnChange has fn called with each record that Follow finds or Change makes, more than once for some. It is called before
+// Follow.
+func (r *Registry) OnChange(fn func(Record)) { r.changed = fn }
 
 // Follow keeps the registry up to date until ctx ends; ready is called when everything stored is known.
 func (r *Registry) Follow(ctx context.Context, ready func()) error {
 	return r.store.HubWatch(ctx, Prefix, ready, func(key string, value []byte) {
 		rec, err := decode(key, value)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if err != nil || len(value) == 0 {
-			delete(r.known, key) // what cannot be read is unverified
-			return
-		}
-		r.known[key] = rec
+		r.learn(key, rec, err == nil && len(value) > 0) // what cannot be read is unverified
+		r.changed(rec)
 	})
+}
+
+func (r *Registry) learn(key string, rec Record, known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !known {
+		delete(r.known, key)
+		return
+	}
+	r.known[key] = rec
 }
 
 // Get is what is known of an endpoint.
@@ -132,9 +146,8 @@ func (r *Registry) Change(ctx context.Context, subscriber, channel string, fn fu
 		if err != nil {
 			return Record{}, fmt.Errorf("store endpoint %s of %s: %w", channel, subscriber, err)
 		}
-		r.mu.Lock()
-		r.known[key] = rec // Follow brings it too, a moment later
-		r.mu.Unlock()
+		r.learn(key, rec, true) // Follow brings it too, a moment later
+		r.changed(rec)
 		return rec, nil
 	}
 }

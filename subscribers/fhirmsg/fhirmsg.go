@@ -5,7 +5,6 @@ package fhirmsg
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -31,7 +30,9 @@ type Options struct {
 	Version string // of carehub, for the User-Agent
 	// AllowPlain reports whether a host may be called without TLS; nil allows none.
 	AllowPlain func(host string) bool
-	Timeout    time.Duration // of one attempt; 0 is Timeout
+	// MayDial, if set, reports whether a host may be called at all, as far as its name tells.
+	MayDial func(host string) bool
+	Timeout time.Duration // of one attempt; 0 is Timeout
 }
 
 // Channel is the subscribers.Type of FHIR messaging endpoints.
@@ -65,6 +66,9 @@ func (c *Channel) Open(decode func(into any) error) (subscribers.Endpoint, error
 	}
 	base, err := subscribers.ParseURL(s.URL, c.opts.AllowPlain)
 	if err != nil {
+		return nil, err
+	}
+	if err := subscribers.CheckHost(base, c.opts.MayDial); err != nil {
 		return nil, err
 	}
 	if base.RawQuery != "" || base.ForceQuery {
@@ -102,7 +106,7 @@ func (e *endpoint) Send(ctx context.Context, d events.Delivery) error {
 		return subscribers.NetworkFailure(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	reply, err := io.ReadAll(io.LimitReader(resp.Body, subscribers.MaxReply))
+	reply, err := subscribers.TakeReply(resp, subscribers.MaxReply, d.Answered)
 	if err != nil && resp.StatusCode < 300 {
 		return subscribers.NetworkFailure(err) // it may have been about to say no
 	}

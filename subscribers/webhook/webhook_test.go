@@ -27,7 +27,7 @@ const (
 
 var (
 	loopback = egress.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})
-	options  = webhook.Options{Version: "test", AllowPlain: loopback.AllowPlain}
+	options  = webhook.Options{Version: "test", AllowPlain: loopback.AllowPlain, MayDial: loopback.MayDial}
 )
 
 func TestChannel(t *testing.T) {
@@ -142,6 +142,11 @@ func TestOpenRefuses(t *testing.T) {
 		{"url: http://gp.example/hook\nsecret: ${file:secret}\n", "url"},
 		{"url: http://10.1.2.3/hook\nsecret: ${file:secret}\n", "url"},
 		{"url: http://127.0.0.1.gp.example/hook\nsecret: ${file:secret}\n", "url"},
+		{"url: https://10.1.2.3/hook\nsecret: ${file:secret}\n", "url"},
+		{"url: 'https://[::ffff:10.1.2.3]/hook'\nsecret: ${file:secret}\n", "url"},
+		{"url: 'https://[64:ff9b::a01:203]/hook'\nsecret: ${file:secret}\n", "url"},
+		{"url: https://169.254.169.254/latest/meta-data\nsecret: ${file:secret}\n", "url"},
+		{"url: https://0x0a010203/hook\nsecret: ${file:secret}\n", "url"},
 		{"url: https://user:pass@gp.example/hook\nsecret: ${file:secret}\n", "url"},
 		{"url: https://gp.example/hook#top\nsecret: ${file:secret}\n", "url"},
 		{"url: /hook\nsecret: ${file:secret}\n", "url"},
@@ -157,7 +162,7 @@ func TestOpenRefuses(t *testing.T) {
 		{sound + "secrets: ['${file:secret}']\n", "secrets"},
 		{sound + "secrets: ['${file:secret}', '${file:short}']\n", "secrets.1"},
 		{sound + "secrets: ['${file:short}', '${file:secret}']\n", "secrets.0"},
-		{sound + "secret: ${file:secret}\nformat: cloudevents\n", "format"},
+		{sound + "secret: ${file:secret}\nformat: cloudevent\n", "format"},
 	} {
 		_, err := webhook.New(http.DefaultClient, options).Open(decoder(t, c.yaml))
 		wrong, ok := errors.AsType[*subscribers.FieldError](err)

@@ -19,16 +19,8 @@ import (
 // says that a file was not as expected, or what to install. The first run installs the packages, which needs npm's
 // registry; later ones do so only when the lock file has changed. Paths are relative to the working directory.
 func Run(ctx context.Context, args ...string) (string, error) {
-	for _, tool := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return "", fmt.Errorf("%s is missing: install Node.js 20 or later, which brings node and npm (%w)", tool, err)
-		}
-	}
-	dir, err := folder()
+	dir, err := Install(ctx, "events/fhir/validate")
 	if err != nil {
-		return "", err
-	}
-	if err := install(ctx, dir); err != nil {
 		return "", err
 	}
 	args = append([]string{filepath.Join(dir, "validate.mjs")}, args...)
@@ -36,15 +28,30 @@ func Run(ctx context.Context, args ...string) (string, error) {
 	return string(out), err
 }
 
-// folder finds this folder from anywhere in the module, as tests run in the folders of their packages.
-func folder() (string, error) {
+// Install installs the npm packages that a folder of the module, named from its root, has in its lock file, and returns
+// the folder. It is for tests too.
+func Install(ctx context.Context, folder string) (string, error) {
+	for _, tool := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return "", fmt.Errorf("%s is missing: install Node.js 20 or later, which brings node and npm (%w)", tool, err)
+		}
+	}
+	dir, err := find(folder)
+	if err != nil {
+		return "", err
+	}
+	return dir, install(ctx, dir)
+}
+
+// find finds a folder from anywhere in the module, as tests run in the folders of their packages.
+func find(folder string) (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err
 	}
 	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return filepath.Join(dir, "events", "fhir", "validate"), nil
+			return filepath.Join(dir, filepath.FromSlash(folder)), nil
 		}
 	}
 	return "", errors.New("not inside the module")
@@ -70,7 +77,7 @@ func install(ctx context.Context, dir string) error {
 	npm := exec.CommandContext(ctx, "npm", "ci")
 	npm.Dir = dir
 	if out, err := npm.CombinedOutput(); err != nil {
-		return fmt.Errorf("npm ci in events/fhir/validate: %w\n%s", err, out)
+		return fmt.Errorf("npm ci in %s: %w\n%s", dir, err, out)
 	}
 	return os.WriteFile(stamp, hash, 0o600)
 }

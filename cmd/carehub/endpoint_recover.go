@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"carehub/events"
+)
+
+// Recovering is no hurry, and what comes new goes beside it.
+const (
+	recoverPerSecond = 10
+	recoverFailures  = 3 // in a row, after which it is of no use to go on
+	recoverPage      = 100
+)
+
+// recovered is the last line of what recover answers.
+type recovered struct {
+	Done      bool `json:"done"`
+	Delivered int  `json:"delivered"`
+	Failed    int  `json:"failed"`
+}
+
+// redeliver sends one event to the endpoint once more.
+func (d endpointDesk) redeliver(ctx context.Context, _ string, at endpointAt, ask endpointAsk, say func(any) error) error {
+	if !events.ValidID(ask.Event) {
+		return &events.Error{Kind: events.Invalid, Message: "Say which event, by its id."}
+	}
+	st, err := d.events.Find(ctx, ask.Event)
+	if events.KindOf(err) == events.NotFound {
+		return &events.Error{Kind: events.NotFound, Message: "There is no such event for this endpoint."}
+	}
+	if err != nil {
+		return err
+	}
+	a, err := d.repeat(ctx, at, st)
+	if err != nil {
+		return err
+	}
+	return say(viewAttempt(a))
+}
+
+func (d endpointDesk) repeat(ctx context.Context, at endpointAt, st events.Stored) (events.Attempt, error) {
+	if d.learned.Get(at.subscriber, at.Key).Paused != nil {
+		return events.Attempt{}, &events.Error{Kind: events.Conflict, Message: "This endpoint is paused. Resume it first."}
+	}
+	return d.engine.Repeat(ctx, st, at.subscriber, at.Key)
+}
+
+// recover sends again what was saved since a time and ended without the endpoint's subscriber being told, or with All
+// everything: of the patients whose rules name the subscriber now, each patient's events in their order.
+func (d endpointDesk) recover(ctx context.Context, _ string, at endpointAt, ask endpointAsk, say func(any) error) error {
+	if ask.Since.IsZero() || ask.Since.After(time.Now()) {
+		return &events.Error{Kind: events.Invalid, Message: "Say since when, a time in the past."}
+	}
+	pace, sum, inARow := rate.NewLimiter(recoverPerSecond, 1), recovered{}, 0
+	for _, patient := range d.patientsOf(at.subscriber) {
+		missed, err := d.missed(ctx, patient, at.subscriber, ask)
+		if err != nil {
+			return err
+		}
+		for _, st := range missed {
+			if err := pace.Wait(ctx); err != nil {
+				return err
+			}
+			a, err := d.repeat(ctx, at, st)
+			if events.KindOf(err) == events.NotFound && err != nil {
+				continue // may no longer be told
+			}
+			if err != nil {
+				return err
+			}
+			if a.Result == events.Delivered {
+				sum.Delivered++
+				inARow = 0
+			} else {
+				sum.Failed++
+				inARow++
+			}
+			if err := say(viewAttempt(a)); err != nil {
+				return err
+			}
+			if inARow == recoverFailures {
+				return say(sum)
+			}
+		}
+	}
+	sum.Done = true
+	return say(sum)
+}
+
+// patientsOf are those of whom any rule tells the subscriber.
+func (d endpointDesk) patientsOf(subscriber string) (all []string) {
+	for _, patient := range d.folder.rules.Patients() {
+		if d.folder.names(patient, subscriber) {
+			all = append(all, patient)
+		}
+	}
+	return all
+}
+
+// names reports whether any rule of the patient names somebody.
+func (f *folder) names(patient, who string) bool {
+	for _, kind := range events.Kinds {
+		matches, _ := f.rules.Match(patient, kind, "", "")
+		for _, m := range matches {
+			if m.Recipient == who {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// missed are a patient's events since then that the subscriber was to be told of and was not, the oldest first.
+func (d endpointDesk) missed(ctx context.Context, patient, subscriber string, ask endpointAsk) (missed []events.Stored, err error) {
+	var before events.Place
+	for {
+		some, err := d.events.Timeline(ctx, patient, before, recoverPage)
+		if err != nil {
+			return nil, err
+		}
+		for _, st := range some {
+			before = st.Place()
+			if st.Record.Event.Recorded.Before(ask.Since) {
+				slices.Reverse(missed)
+				return missed, nil
+			}
+			ended, err := d.ended(ctx, st, subscriber)
+			if err != nil {
+				return nil, err
+			}
+			if ended.Final() && (ask.All || !ended.Told()) {
+				missed = append(missed, st)
+			}
+		}
+		if len(some) < recoverPage {
+			slices.Reverse(missed)
+			return missed, nil
+		}
+	}
+}
+
+// ended is how telling the subscriber of an event has ended; empty if it has not, or if the event is not for them.
+func (d endpointDesk) ended(ctx context.Context, st events.Stored, subscriber string) (events.State, error) {
+	named := slices.ContainsFunc(st.Record.Plan.Recipients, func(r events.Recipient) bool { return r.ID == subscriber })
+	if !named {
+		return "", nil
+	}
+	receipts, err := d.events.Receipts(ctx, st)
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(receipts, func(r events.Receipt) bool { return r.ID == subscriber })
+	if i < 0 {
+		return "", nil
+	}
+	return receipts[i].State, nil
+}

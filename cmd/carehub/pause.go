@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"carehub/config/strict"
+	"carehub/events"
+	"carehub/subscribers"
+	"carehub/subscribers/endpoints"
+)
+
+// An endpoint is paused when it answers that it is gone, or by a person. Nothing is sent to it until somebody resumes it;
+// what comes waits, takes the next channel, and alarms like anything else that nobody has been told of.
+
+// logAttempt keeps the attempts at HTTP endpoints for their owners. A mail server's are in the hub's own log.
+func (h *hub) logAttempt(a events.Attempt) {
+	if a.Type != "email" {
+		h.tried.Add(a)
+	}
+}
+
+func (h *hub) isPaused(recipient, channel string) bool {
+	return h.learned.Get(recipient, channel).Paused != nil
+}
+
+// pauseGone pauses an endpoint that asks not to be called again, and has a person told.
+func (h *hub) pauseGone(ctx context.Context, recipient, channel string, of events.Stored) error {
+	rec, err := h.learned.Change(ctx, recipient, channel, func(rec *endpoints.Record) error {
+		if rec.Paused == nil {
+			rec.Paused = &endpoints.Pause{At: time.Now().UTC().Truncate(time.Second), Reason: events.ReasonGone}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return h.endpointDesk().tellOfPause(ctx, rec, of)
+}
+
+// pausedPrefix begins what an alarm about a pause is about, in place of an event: the pause is named by when it began, so
+// that each has one alarm, whoever raises it, however often.
+const pausedPrefix = "paused-"
+
+// tellOfPause has a person told of a pause that was not an admin's own doing, once.
+func (d endpointDesk) tellOfPause(ctx context.Context, rec endpoints.Record, of events.Stored) error {
+	p := rec.Paused
+	if p == nil || p.Told {
+		return nil
+	}
+	about := events.About{Event: pausedPrefix + p.At.UTC().Format("20060102T150405Z"), Recipient: rec.Subscriber, Channel: rec.Channel,
+		Reason: p.Reason}
+	if err := d.alarm(ctx, about, of); err != nil {
+		return err
+	}
+	_, err := d.learned.Change(ctx, rec.Subscriber, rec.Channel, func(now *endpoints.Record) error {
+		if now.Paused != nil && now.Paused.At.Equal(p.At) {
+			now.Paused.Told = true
+		}
+		return nil
+	})
+	return err
+}
+
+// tellOfPauses raises the alarms that a crash has kept from being stored.
+func (h *hub) tellOfPauses(ctx context.Context) error {
+	for _, rec := range h.learned.All() {
+		for {
+			err := h.endpointDesk().tellOfPause(ctx, rec, events.Stored{})
+			if err == nil || ctx.Err() != nil {
+				break
+			}
+			h.log.Error("alarm about a pause not stored yet", "error", err.Error())
+			select {
+			case <-ctx.Done():
+			case <-time.After(10 * time.Second):
+			}
+		}
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// pauseWords says what has stopped and who can let it go on.
+func pauseWords(f *folder, about events.About) string {
+	name, phone := about.Recipient, ""
+	if s, ok := f.register.Lookup(about.Recipient); ok {
+		name, phone = s.Name, s.Phone
+	}
+	why := "somebody there paused it"
+	if about.Reason == events.ReasonGone {
+		why = "their system answered that it is gone for good (410)"
+	}
+	words := fmt.Sprintf("The %s of %s is paused: %s. Nothing is sent to it any more; what comes for them waits, or goes by their next channel, "+
+		"until it is resumed: carehub endpoint resume %s/%s. Please ask them", about.Channel, name, why, about.Recipient, about.Channel)
+	if phone != "" {
+		words += " on " + phone
+	}
+	return words + "."
+}
+
+// endpointOf finds the endpoint that "hospice" or "hospice/webhook-2" means: without a channel the only one of HTTP.
+func (f *folder) endpointOf(name string) (subscribers.Subscriber, subscribers.Channel, error) {
+	no := func(format string, args ...any) (subscribers.Subscriber, subscribers.Channel, error) {
+		return subscribers.Subscriber{}, subscribers.Channel{}, &events.Error{Kind: events.NotFound, Message: fmt.Sprintf(format, args...)}
+	}
+	id, key, chosen := strings.Cut(name, "/")
+	s, ok := f.register.Lookup(id)
+	if !ok {
+		return no("%q is not registered here%s.", id, strict.DidYouMean(id, f.everyone()))
+	}
+	var all []subscribers.Channel
+	var keys []string
+	for _, c := range s.Channels {
+		if c.Type != "email" && (!chosen || c.Key == key) {
+			all, keys = append(all, c), append(keys, id+"/"+c.Key)
+		}
+	}
+	switch {
+	case len(all) == 1 && all[0].Endpoint != nil:
+		return s, all[0], nil
+	case len(all) > 1:
+		return no("%s has several endpoints: say which, %s.", id, strings.Join(keys, " or "))
+	case chosen:
+		return no("%s has no webhook or FHIR endpoint of that name.", id)
+	}
+	return no("%s has neither a webhook nor a FHIR endpoint.", id)
+}

@@ -1,0 +1,128 @@
+package deliver
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"carehub/events"
+	"carehub/subscribers"
+)
+
+// endpoint returns the health of one of a recipient's channels, with the limits that the admin has set.
+func (e *Engine) endpoint(r *recipient, key string) *endpoint {
+	ep := r.endpoints[key]
+	if ep != nil {
+		return ep
+	}
+	limits := e.limits(r.id, key)
+	width := cmp.Or(limits.Concurrency, e.opt.Concurrency)
+	ep = &endpoint{width: width, window: 1, steady: width, paused: e.opt.Paused(r.id, key)} // until it has shown what it can take
+	if limits.Rate > 0 {
+		ep.pace = rate.NewLimiter(rate.Limit(limits.Rate)/60, max(1, limits.Rate/60))
+	}
+	r.endpoints[key] = ep
+	return ep
+}
+
+func (e *Engine) limits(recipient, key string) subscribers.Limits {
+	sub, _ := e.opt.Lookup(recipient)
+	for _, c := range sub.Channels {
+		if c.Key == key {
+			return c.Limits
+		}
+	}
+	return subscribers.Limits{}
+}
+
+// paced reports whether the endpoint's rate lets an attempt start now.
+func (ep *endpoint) paced(now time.Time) bool { return ep.pace == nil || ep.pace.TokensAt(now) >= 1 }
+
+// opens is when an attempt may start, as far as pauses and the rate go: not in the future if it may now, or if nobody
+// knows when.
+func (ep *endpoint) opens(now time.Time) time.Time {
+	if ep.paused {
+		return time.Time{}
+	}
+	at := ep.until
+	if !ep.paced(now) {
+		lacking := (1 - ep.pace.TokensAt(now)) / float64(ep.pace.Limit())
+		at = later(at, now.Add(time.Duration(lacking*float64(time.Second))+time.Millisecond))
+	}
+	return at
+}
+
+// passOver opens the channel after one that is paused: nobody knows for how long that will be.
+func (d *delivery) passOver(ch int) {
+	if int(d.open) == ch+1 && int(d.open) < min(len(d.channels), 255) {
+		d.open++
+	}
+}
+
+// Pause stops attempts at an endpoint, or lets what has waited go on, in order. It may be called any number of times.
+func (e *Engine) Pause(recipient, channel string, paused bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.recipients[recipient]
+	if r == nil || r.endpoints[channel] == nil || r.endpoints[channel].paused == paused {
+		return
+	}
+	ep := r.endpoints[channel]
+	ep.paused = paused
+	if !paused {
+		e.reopen(ep)
+		return
+	}
+	for _, l := range append([]*lane(nil), ep.waiting...) {
+		e.advance(l) // by the next channel
+	}
+}
+
+// reopen lets what waits for an endpoint that is paused no more go on. Whatever it suffered from before is over.
+func (e *Engine) reopen(ep *endpoint) {
+	ep.fails, ep.until, ep.poisoned = 0, time.Time{}, nil
+	held := ep.held
+	ep.held = nil
+	e.release(ep)
+	for _, d := range held {
+		if !d.done {
+			e.advance(d.lane)
+		}
+	}
+}
+
+// gone pauses an endpoint that asks not to be called again. d waits like whatever comes after it, or takes the next
+// channel.
+func (e *Engine) gone(d *delivery, ch int, ep *endpoint, f *events.Failure) {
+	d.try(ch).attempts++
+	of := d.event.stored
+	e.retrying(d, ch, f, time.Time{})
+	d.passOver(ch)
+	if ep.paused {
+		return
+	}
+	ep.paused = true
+	recipient, channel := d.lane.recipient.id, d.channels[ch]
+	d.shard.attempts.Go(func() {
+		err := e.persist(d.shard.ctx, "pause not stored yet", func(ctx context.Context) error { return e.opt.Gone(ctx, recipient, channel, of) })
+		if err != nil { // stopping: whoever delivers next finds out again
+			e.Pause(recipient, channel, false)
+		}
+	})
+}
+
+// report tells the delivery log of an attempt.
+func (e *Engine) report(f *flight, ev *event, made made, failure *events.Failure, took time.Duration, reply *events.Reply) {
+	if e.opt.Tried == nil || ev == nil {
+		return
+	}
+	id, to, channel := ev.id(), f.d.lane.recipient.id, f.d.channels[f.ch]
+	result := events.Delivered
+	if failure != nil {
+		result = string(failure.Reason)
+	}
+	e.opt.Tried(events.Attempt{At: time.Now().Add(-took), Recipient: to, Channel: channel, Type: ev.channelType(f.d.index, channel),
+		Event: id, Delivery: events.DeliveryID(id, to), Number: made.number, Result: result, Took: took, Next: made.next, Reply: reply})
+}
