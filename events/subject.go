@@ -17,6 +17,7 @@ import (
 //	own.<p>                                    LEDGER  which hub the partition belongs to, on an external server
 //	arch.<v>.<n>                               ARCHIVE part n of volume v of the archive
 //	audit.chain                                AUDIT   who has read what, each link with the hash of the one before
+//	note                                       NOTICES the numbers of events in subscriptions, in order
 //	hub.<what>.<name>                          HUB     tokens, secrets, the format of the store, beats: signs of life of hubs,
 //	                                                   other systems' messages that were seen or are held
 //

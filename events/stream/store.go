@@ -48,6 +48,7 @@ type Store struct {
 	writes, reads *nats.Conn
 	publisher     jetstream.JetStream
 	hub, audit    jetstream.Stream
+	notices       jetstream.Stream
 	js            jetstream.JetStream // for looking after streams, on reads
 	replicas      int                 // as in Options
 	layout        atomic.Pointer[layout]

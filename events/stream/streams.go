@@ -32,6 +32,9 @@ func (s *Store) prepare(ctx context.Context, o Options) (err error) {
 	if err := s.standAudit(ctx); err != nil {
 		return err
 	}
+	if s.notices, err = s.stand(ctx, noticesConfig(o.Replicas), true); err != nil {
+		return err
+	}
 	f, revision, err := s.readFormat(ctx, o.Partitions)
 	if err != nil {
 		return err
