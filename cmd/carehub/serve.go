@@ -23,6 +23,7 @@ import (
 	"carehub/subscribers"
 	"carehub/subscribers/deliver"
 	"carehub/subscribers/oauth"
+	"carehub/subscribers/signup"
 )
 
 func serveCommand() *cobra.Command {
@@ -94,14 +95,16 @@ type hub struct {
 	intake   *intake.Intake
 	receiver *intake.Receiver // of messages of other systems
 	links    receipts.Links
-	pages    []byte // key of the links to the next page of a search
-	trail    *audit.Trail
-	engine   *deliver.Engine
-	meter    *meter
-	pulse    *pulse
-	started  time.Time
-	doors    net.Listener
-	admin    net.Listener // nil with an external store
+	// subscriptions are those that providers' systems have made themselves.
+	subscriptions *signup.Service
+	pages         []byte // key of the links to the next page of a search
+	trail         *audit.Trail
+	engine        *deliver.Engine
+	meter         *meter
+	pulse         *pulse
+	started       time.Time
+	doors         net.Listener
+	admin         net.Listener // nil with an external store
 }
 
 // serve runs a hub until ctx ends, then drains: the doors close first, then what is in flight is delivered, then the
@@ -148,12 +151,13 @@ func (h *hub) open(ctx context.Context) (err error) {
 		return fmt.Errorf("key of the access tokens: %w", err)
 	}
 	h.oauth = newOAuth(h.folder, h.store, key, h.log)
+	h.subscriptions = h.newSubscriptions()
 	store := timedStore{h.store, h.meter}
-	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.folder.register.Lookup, Link: h.links.For,
-		Allowed: desk{h.folder}.mayBeTold,
-		Slog:    h.log, Attempted: h.meter.attempted, Ended: h.meter.ended,
+	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.desk().lookup, Link: h.links.For,
+		Allowed: h.desk().mayBeTold, Announce: h.subscriptions.Announce,
+		Slog: h.log, Attempted: h.meter.attempted, Ended: h.meter.ended,
 		Alarm: func(ctx context.Context, about events.About, of events.Stored) error {
-			err := raiseAlarm(ctx, h.folder, h.archive, about, of)
+			err := raiseAlarm(ctx, h.desk(), h.archive, about, of)
 			if err == nil {
 				h.meter.alarmed(about)
 			}
@@ -219,6 +223,7 @@ func (h *hub) run(ctx context.Context) error {
 	following := start("tokens", engineOn, func(ctx context.Context) error { return h.tokens.follow(ctx, func() { close(known) }) })
 	clients := start("oauth clients", engineOn, func(ctx context.Context) error { return h.oauth.Clients.Follow(ctx, func() { close(clientsKnown) }) })
 	replays := start("oauth assertions", engineOn, h.oauth.Replays.Run)
+	subscribed, unfollow := h.startSubscriptions(ctx, start)
 	leases := start("leases", engineOn, func(ctx context.Context) error {
 		if h.leases == nil {
 			<-ctx.Done()
@@ -226,7 +231,12 @@ func (h *hub) run(ctx context.Context) error {
 		}
 		return h.leases.Run(ctx, 30*time.Second) // the engine takes a while to drain
 	})
-	engine := start("engine", engineOn, h.engine.Run)
+	engine := start("engine", engineOn, func(ctx context.Context) error {
+		if !waitFor(ctx, subscribed) {
+			return nil
+		}
+		return h.engine.Run(ctx)
+	})
 	trail := start("audit trail", engineOn, h.trail.Run)
 	pulse := start("pulse", engineOn, h.pulse.run)
 	keeper := start("archive", engineOn, h.archive.Run)
@@ -234,12 +244,7 @@ func (h *hub) run(ctx context.Context) error {
 	disk := start("disk", engineOn, h.watchDisk)
 	memory := start("memory", engineOn, func(ctx context.Context) error { return saveMemory(ctx, h.store.Trim) })
 	collector := start("garbage collector", engineOn, keepCollecting)
-	for _, all := range []chan struct{}{known, clientsKnown} {
-		select {
-		case <-all:
-		case <-doorsOpen.Done():
-		}
-	}
+	waitFor(doorsOpen, known, clientsKnown, subscribed)
 	doors := start("doors", doorsOpen, func(ctx context.Context) error { return serveUntil(ctx, h.doors, h.routes(doorsOpen.Done()), h.log) })
 	admin := start("admin socket", doorsOpen, func(ctx context.Context) error {
 		if h.admin == nil {
@@ -253,6 +258,7 @@ func (h *hub) run(ctx context.Context) error {
 	h.log.Info("doors are shut; finishing what is in flight")
 	stopEngine()
 	<-engine
+	unfollow()
 	<-keeper
 	<-held
 	<-disk
