@@ -19,16 +19,11 @@ import (
 // says that a file was not as expected, or what to install. The first run installs the packages, which needs npm's
 // registry; later ones do so only when the lock file has changed. Paths are relative to the working directory.
 func Run(ctx context.Context, args ...string) (string, error) {
-	for _, tool := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return "", fmt.Errorf("%s is missing: install Node.js 20 or later, which brings node and npm (%w)", tool, err)
-		}
-	}
 	dir, err := folder()
 	if err != nil {
 		return "", err
 	}
-	if err := install(ctx, dir); err != nil {
+	if err := Install(ctx, dir); err != nil {
 		return "", err
 	}
 	args = append([]string{filepath.Join(dir, "validate.mjs")}, args...)
@@ -50,8 +45,14 @@ func folder() (string, error) {
 	return "", errors.New("not inside the module")
 }
 
-// install runs npm ci, once for each content of the lock file, however many test processes ask for it.
-func install(ctx context.Context, dir string) error {
+// Install runs npm ci in a folder with a package-lock.json, once for each content of that, however many test processes ask
+// for it. The error says what to install where npm is missing.
+func Install(ctx context.Context, dir string) error {
+	for _, tool := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("%s is missing: install Node.js 20 or later, which brings node and npm (%w)", tool, err)
+		}
+	}
 	unlock, err := lock(filepath.Join(dir, "package-lock.json"))
 	if err != nil {
 		return err
@@ -70,7 +71,7 @@ func install(ctx context.Context, dir string) error {
 	npm := exec.CommandContext(ctx, "npm", "ci")
 	npm.Dir = dir
 	if out, err := npm.CombinedOutput(); err != nil {
-		return fmt.Errorf("npm ci in events/fhir/validate: %w\n%s", err, out)
+		return fmt.Errorf("npm ci in %s: %w\n%s", dir, err, out)
 	}
 	return os.WriteFile(stamp, hash, 0o600)
 }
