@@ -26,18 +26,17 @@ func (m *Memory) Notices(ctx context.Context, after uint64, ready func(last uint
 		if !announced && stored == 0 {
 			stored = uint64(len(m.notices))
 		}
-		if !announced && after >= stored {
-			announced = true
-			return func() error { ready(stored); return nil }
-		}
-		for ; after < uint64(len(m.notices)); after++ {
-			if value := m.notices[after]; value != nil {
-				after++
-				seq := after
-				return func() error { return fn(seq, slices.Clone(value)) }
+		for after < uint64(len(m.notices)) && (announced || after < stored) {
+			after++
+			if value, seq := slices.Clone(m.notices[after-1]), after; value != nil {
+				return func() error { return fn(seq, value) }
 			}
 		}
-		return nil
+		if announced {
+			return nil
+		}
+		announced = true
+		return func() error { ready(stored); return nil }
 	})
 }
 

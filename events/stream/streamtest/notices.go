@@ -2,7 +2,6 @@ package streamtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -10,38 +9,26 @@ import (
 	"carehub/events"
 )
 
-var errEnough = errors.New("enough")
-
-// noticesAfter reads n records of the log of notices after a sequence, and what was read before ready.
-func noticesAfter(t *testing.T, s Store, after uint64, n int) (all []string, known int) {
+// noticesAfter returns the records of the log of notices after a sequence that are there by now, and what ready says.
+func noticesAfter(t *testing.T, s Store, after uint64) (all []string, newest uint64) {
 	t.Helper()
-	known = -1
-	if n == 0 {
-		ctx, cancel := context.WithCancel(t.Context())
-		_ = s.Notices(ctx, after, func(uint64) { known = 0; cancel() }, func(uint64, []byte) error { return errEnough })
-		return nil, known
-	}
-	err := s.Notices(t.Context(), after, func(uint64) { known = len(all) }, func(seq uint64, value []byte) error {
-		if all = append(all, fmt.Sprintf("%d %s", seq, value)); len(all) == n && known >= 0 {
-			return errEnough
-		}
-		if len(all) == n { // ready follows the last
-			n++
-			_, err := s.Note(t.Context(), []byte("more"), seq)
-			return err
-		}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_ = s.Notices(ctx, after, func(last uint64) { newest = last; cancel() }, func(seq uint64, value []byte) error {
+		all = append(all, fmt.Sprintf("%d %s", seq, value))
 		return nil
 	})
-	if !errors.Is(err, errEnough) {
-		t.Fatal(err)
-	}
-	return all, known
+	return all, newest
 }
 
 func notices(t *testing.T, s Store) {
-	if _, known := noticesAfter(t, s, 0, 0); known != 0 {
-		t.Error("an empty log is not ready")
+	check := func(after, newest uint64, want ...string) {
+		t.Helper()
+		if got, last := noticesAfter(t, s, after); !slices.Equal(got, want) || last != newest {
+			t.Errorf("after %d: %q, ready says %d, want %q and %d", after, got, last, want, newest)
+		}
 	}
+	check(0, 0)
 	for n := range uint64(5) {
 		seq, err := s.Note(t.Context(), fmt.Append(nil, "n", n), n)
 		if err != nil || seq != n+1 {
@@ -53,20 +40,45 @@ func notices(t *testing.T, s Store) {
 			t.Errorf("a note after %d of 5: %v", after, err)
 		}
 	}
+	check(0, 5, "1 n0", "2 n1", "3 n2", "4 n3", "5 n4")
 	must(t, s.TrimNotice(t.Context(), 2))
 	must(t, s.TrimNotice(t.Context(), 2))
-	got, known := noticesAfter(t, s, 0, 4)
-	if want := []string{"1 n0", "3 n2", "4 n3", "5 n4", "6 more"}; !slices.Equal(got, want) || known != 4 {
-		t.Errorf("got %q, ready after %d", got, known)
+	check(0, 5, "1 n0", "3 n2", "4 n3", "5 n4")
+	check(3, 5, "4 n3", "5 n4")
+	check(5, 5)
+	for seq := range uint64(5) {
+		must(t, s.TrimNotice(t.Context(), seq+1))
 	}
-	var last uint64
-	must(t, s.TrimNotice(t.Context(), 6))
+	check(0, 5)
+	if seq, err := s.Note(t.Context(), []byte("n5"), 5); err != nil || seq != 6 {
+		t.Errorf("after all was trimmed: %d, %v", seq, err)
+	}
+	check(0, 6, "6 n5")
+}
+
+// noticesLive has the log followed while it grows.
+func noticesLive(t *testing.T, s Store) {
 	ctx, cancel := context.WithCancel(t.Context())
-	_ = s.Notices(ctx, 5, func(newest uint64) { last = newest; cancel() }, func(uint64, []byte) error { return errEnough })
-	if last != 6 {
-		t.Errorf("the newest was %d, and is gone; ready says %d", 6, last)
+	defer cancel()
+	var seen []uint64
+	_ = s.Notices(ctx, 0, func(uint64) {
+		if _, err := s.Note(ctx, []byte("first"), 0); err != nil {
+			t.Error(err)
+		}
+	}, func(seq uint64, _ []byte) error {
+		if seen = append(seen, seq); seq == 50 {
+			cancel()
+			return nil
+		}
+		_, err := s.Note(ctx, []byte("next"), seq)
+		return err
+	})
+	for i, seq := range seen {
+		if seq != uint64(i)+1 { // #nosec G115 -- an index
+			t.Errorf("record %d has the sequence %d", i, seq)
+		}
 	}
-	if got, _ := noticesAfter(t, s, 4, 2); !slices.Equal(got[:2], []string{"5 n4", "7 more"}) {
-		t.Errorf("after 4: %q", got)
+	if len(seen) != 50 {
+		t.Errorf("%d records were seen", len(seen))
 	}
 }

@@ -71,6 +71,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"hub list and erase", hubListAndErase},
 		{"hub watch", hubWatch},
 		{"notices", notices},
+		{"notices live", noticesLive},
 		{"grow", grow},
 		{"grow while events come in", growMeanwhile},
 		{"retire", retire},
