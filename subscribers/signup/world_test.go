@@ -69,7 +69,7 @@ func newHub(t *testing.T, store *stream.Memory) *world {
 		Alarm: w.alarm, Find: w.find, Permits: permits, Clock: time.Now,
 		Log: slog.New(slog.NewTextHandler(&w.logs, nil)),
 	})
-	w.Routes(w.mux)
+	w.Routes(w.mux.HandleFunc)
 	return w
 }
 
