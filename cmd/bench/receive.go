@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ const hosts = 4
 
 // wish is what the receivers' process is asked for.
 type wish struct {
-	Do         string // open, await, sample, arrivals, forget, hang, release
+	Do         string // open, await, sample, arrivals, forget, hang, break, release
 	Recipients int    // open: how many
 	Of         []int  // which of them; nil: all
 	Each       int    // await: how many different messages each must have
@@ -52,6 +53,11 @@ func receive(ctx context.Context, _ []string) error {
 				r.all[n].hangs.Store(true)
 			}
 			return nil, nil
+		case "break":
+			for _, n := range w.Of {
+				r.all[n].broken.Store(true)
+			}
+			return nil, nil
 		case "release":
 			close(r.released)
 			return nil, nil
@@ -69,9 +75,10 @@ type receivers struct {
 }
 
 type receiver struct {
-	hangs atomic.Bool
-	mu    sync.Mutex
-	at    map[string]int64 // when each message arrived first, Unix nanoseconds, by its id
+	hangs  atomic.Bool
+	broken atomic.Bool // it closes each connection without an answer
+	mu     sync.Mutex
+	at     map[string]int64 // when each message arrived first, Unix nanoseconds, by its id
 }
 
 // open starts n receivers, and returns the addresses they are at.
@@ -108,6 +115,9 @@ func (r *receivers) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "cannot read", http.StatusBadRequest)
 		return
 	}
+	if r.all[n].broken.Load() {
+		panic(http.ErrAbortHandler)
+	}
 	if r.all[n].hangs.Load() {
 		select {
 		case <-r.released:
@@ -115,7 +125,7 @@ func (r *receivers) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			return
 		}
 	}
-	r.take(&r.all[n], req.Header.Get("Webhook-Id"))
+	r.take(&r.all[n], cmp.Or(req.Header.Get("Webhook-Id"), req.Header.Get("X-Request-Id"))) // notifications have the second only
 	if r.sample.Load() == nil {
 		r.sample.Store(&sample{req.Header.Clone(), append([]byte(nil), (*buf)[:size]...)})
 	}

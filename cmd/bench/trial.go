@@ -16,6 +16,7 @@ type trial struct {
 	atOnce   int      // POSTs at a time for one event; the raw limit's only
 	of       []int    // receivers that must get everything; nil: all
 	timed    bool     // whether to find out how long each event took to its last receiver
+	each     bool     // to each receiver instead, if timed
 }
 
 // outcome is what came of a trial.
@@ -95,7 +96,7 @@ func (m meter) times(t trial, last int64, o *outcome) error {
 	var at map[string]int64
 	err := m.receivers.ask(wish{Do: "arrivals", Of: t.of}, &at)
 	if err == nil {
-		o.arrivals, err = arrivals(all, at, t.of, m.deliveryID)
+		o.arrivals, err = arrivals(all, at, t, m.deliveryID)
 	}
 	return err
 }
@@ -113,19 +114,23 @@ func (m meter) read() (own, others time.Duration, err error) {
 	return own, others, err
 }
 
-// arrivals is how long each event took from when it was due to the last receiver of those named.
-func arrivals(all []logged, at map[string]int64, of []int, deliveryID func(event, recipient string) string) (times []time.Duration, err error) {
+// arrivals is how long each event took from when it was due to the last receiver of those named, or to each of them.
+func arrivals(all []logged, at map[string]int64, t trial, deliveryID func(event, recipient string) string) (times []time.Duration, err error) {
 	for _, e := range all {
 		var last int64
-		for _, r := range of {
+		for _, r := range t.of {
 			recipient := "r" + strconv.Itoa(r)
 			arrived, ok := at[deliveryID(e.ID, recipient)]
 			if !ok {
 				return nil, fmt.Errorf("%s did not arrive at %s", e.ID, recipient)
 			}
-			last = max(last, arrived)
+			if last = max(last, arrived); t.each {
+				times = append(times, time.Duration(arrived-e.Due))
+			}
 		}
-		times = append(times, time.Duration(last-e.Due))
+		if !t.each {
+			times = append(times, time.Duration(last-e.Due))
+		}
 	}
 	return times, nil
 }

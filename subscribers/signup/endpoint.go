@@ -38,7 +38,7 @@ func (e endpoint) Send(ctx context.Context, d events.Delivery) error {
 	if err != nil {
 		return &events.Failure{Reason: events.ReasonInternal, Err: err}
 	}
-	told, err := notified(number, d.Recorded, e.sub.Set.Content, d.Message)
+	told, err := e.notified(number, d.Recorded, e.sub.Set.Content, d.Event, d.Message)
 	if err != nil {
 		return &events.Failure{Reason: events.ReasonInternal, Body: true, Err: err}
 	}
@@ -52,13 +52,13 @@ func (e endpoint) Send(ctx context.Context, d events.Delivery) error {
 }
 
 // notified is an event as a notification of this level has it.
-func notified(number uint64, at time.Time, level Content, message []byte) (fhir.Notified, error) {
+func (s *Service) notified(number uint64, at time.Time, level Content, event string, message []byte) (fhir.Notified, error) {
 	n := fhir.Notified{Number: number, At: at, Full: level == Full}
 	if level == Empty {
 		return n, nil
 	}
 	var err error
-	n.Resources, err = fhir.Resources(message)
+	n.Resources, err = s.shelf.resources(event, message)
 	return n, err
 }
 

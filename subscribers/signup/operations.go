@@ -2,6 +2,7 @@ package signup
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -92,13 +93,23 @@ func (s *Service) events(w http.ResponseWriter, r *http.Request) error {
 	}
 	n := s.notification(sub, fhir.QueryEvent)
 	n.ID = events.UUID("notification", sub.ID, fhir.QueryEvent, n.At.Format(instantForm))
+	from, _, _ := net.SplitHostPort(r.RemoteAddr)
 	ids, first := s.Between(sub.ID, ask.from, ask.to, maxEvents)
+	var patients []string
 	for i, id := range ids {
 		told, err := s.recall(r.Context(), sub, id, first+uint64(i), ask.content) // #nosec G115 -- an index
 		if err != nil {
 			return err
 		}
 		n.Events = append(n.Events, told)
+		if patient := events.PatientOf(id); len(told.Resources) > 0 && !slices.Contains(patients, patient) {
+			patients = append(patients, patient)
+		}
+	}
+	for _, patient := range patients { // before the answer: what is not on record is not given
+		if err := s.Audit(r.Context(), Recall{sub.Owner, sub.ID, patient, from, s.Clock()}); err != nil {
+			return err
+		}
 	}
 	body, err := n.Encode()
 	if err == nil {
@@ -140,5 +151,5 @@ func (s *Service) recall(ctx context.Context, sub *Subscription, id string, numb
 	case !s.Desk.MayBeTold(&st.Record, sub.Owner):
 		content = Empty
 	}
-	return notified(number, st.Record.Event.Recorded, content, st.Message)
+	return s.notified(number, st.Record.Event.Recorded, content, id, st.Message)
 }

@@ -193,6 +193,10 @@ func TestEvents(t *testing.T) {
 				t.Errorf("%s: %d %v, want %v", query, rec.Code, got, want)
 			}
 			body := rec.Body.String()
+			if reads := strings.Join(w.reads, ", "); reads != map[bool]string{true: "gp p-7f3k"}[strings.Contains(body, `"focus"`)] {
+				t.Errorf("%s: on record is %q", query, reads)
+			}
+			w.reads = nil
 			if strings.Contains(body, "p-22") || strings.Contains(body, "Thomas") || strings.Contains(body, "p-7f3k") != (strings.Contains(body, `"focus"`)) {
 				t.Errorf("%s says too much: %s", query, body)
 			}

@@ -54,10 +54,19 @@ type Options struct {
 	Resumed func(id string)
 	// Find returns a stored event.
 	Find func(ctx context.Context, event string) (events.Stored, error)
+	// Audit, if set, puts on record that a provider's system is about to be answered with events of a patient.
+	Audit func(ctx context.Context, r Recall) error
 	// Permits returns who sends a request, if what they signed in with allows this access to this type of resource.
 	Permits func(r *http.Request, resource, access string) (events.Actor, error)
 	Clock   func() time.Time
 	Log     *slog.Logger
+}
+
+// Recall is one answer to $events that says something of a patient.
+type Recall struct {
+	By, Subscription, Patient string
+	From                      string // the client's network address, without port
+	At                        time.Time
 }
 
 // Service is all of the Subscriptions of a hub.
@@ -68,6 +77,7 @@ type Service struct {
 
 	parser parser
 	lines  lines
+	shelf  shelf
 }
 
 // New returns a service that does nothing until its parts are followed and run.
@@ -77,6 +87,9 @@ func New(o Options) *Service {
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
+	}
+	if o.Audit == nil {
+		o.Audit = func(context.Context, Recall) error { return nil }
 	}
 	if o.Resumed == nil {
 		o.Resumed = func(string) {}

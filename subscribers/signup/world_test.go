@@ -38,6 +38,7 @@ type world struct {
 	behave func(*http.Request) (int, error)
 	posts  []post
 	alarms []events.About
+	reads  []string // patients of whom $events has said something
 	stored map[string]events.Stored
 }
 
@@ -65,7 +66,13 @@ func newHub(t *testing.T, store *stream.Memory) *world {
 			}
 			return nil
 		},
-		Mine:  func(string) bool { return true },
+		Mine: func(string) bool { return true },
+		Audit: func(_ context.Context, r Recall) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.reads = append(w.reads, r.By+" "+r.Patient)
+			return nil
+		},
 		Alarm: w.alarm, Find: w.find, Permits: permits, Clock: time.Now,
 		Log: slog.New(slog.NewTextHandler(&w.logs, nil)),
 	})
