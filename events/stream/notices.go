@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// noticeSubject is where all records of the log of notices are stored.
-const noticeSubject = "note"
+// The log of notices is one subject of a stream of its own.
+const (
+	noticeSubject = "note"
+	noticesKey    = "hub.store.notices" // says that the stream has been made: one that is missing then is lost
+)
 
 func noticesConfig(replicas int) jetstream.StreamConfig {
 	return settings("NOTICES", replicas, noticeSubject)
@@ -18,23 +20,7 @@ func noticesConfig(replicas int) jetstream.StreamConfig {
 // Note adds a record to the log of notices if the newest there has the sequence after, 0 in an empty log, and returns its
 // own. So whoever writes has seen everything before it. Errors: Conflict, TooLarge, Unavailable.
 func (s *Store) Note(ctx context.Context, value []byte, after uint64) (uint64, error) {
-	ctx, cancel := bound(ctx, patience)
-	defer cancel()
-	if err := s.embedded.full(ledgerReserve); err != nil {
-		return 0, err
-	}
-	future, err := s.publish(ctx, &nats.Msg{Subject: noticeSubject, Data: value}, jetstream.WithExpectLastSequence(after))
-	if err != nil {
-		return 0, err
-	}
-	ack, err := s.await(ctx, future)
-	if hasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
-		return 0, conflict()
-	}
-	if err != nil {
-		return 0, err
-	}
-	return ack.Sequence, nil
+	return s.appendBehind(ctx, noticeSubject, value, after)
 }
 
 // Notices calls fn with every record of the log of notices after a sequence, in order, then ready with the

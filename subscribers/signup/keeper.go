@@ -50,8 +50,7 @@ type keeper struct {
 
 // look has done for a Subscription what is due, unless something of it is under way already.
 func (k *keeper) look(ctx context.Context, sub *Subscription) {
-	do := k.due(sub)
-	if do == nil || !k.Mine(sub.ID) {
+	if k.due(sub) == nil || !k.Mine(sub.ID) {
 		return
 	}
 	l := k.lines.of(sub.ID)
@@ -71,7 +70,11 @@ func (k *keeper) look(ctx context.Context, sub *Subscription) {
 	}
 	l.busy = true
 	k.work.Go(func() {
-		do(ctx, sub, l)
+		if now := k.Get(sub.ID); now != nil { // what was due may have been done since it was seen to be
+			if do := k.due(now); do != nil {
+				do(ctx, now, l)
+			}
+		}
 		l.mu.Lock()
 		l.busy = false
 		l.mu.Unlock()
