@@ -24,6 +24,14 @@ type town struct {
 	subscribed bool
 }
 
+// hosts is how many addresses the receivers are at: of those of Subscriptions four share one, as those of one system.
+func (t town) hosts() int {
+	if t.subscribed {
+		return max(hosts, t.receivers/4)
+	}
+	return hosts
+}
+
 // patients are n, all of whose events go to the first four receivers.
 func (t town) with(n int) town {
 	t.patients = map[string]int{}

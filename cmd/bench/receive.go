@@ -14,13 +14,14 @@ import (
 	"time"
 )
 
-// hosts is how many addresses the receivers have; receiver r is at address r modulo hosts.
+// hosts is how many addresses the receivers have, unless it matters; receiver r is at address r modulo that.
 const hosts = 4
 
 // wish is what the receivers' process is asked for.
 type wish struct {
 	Do         string // open, await, sample, arrivals, forget, hang, break, release
 	Recipients int    // open: how many
+	Hosts      int    // open: at how many addresses
 	Of         []int  // which of them; nil: all
 	Each       int    // await: how many different messages each must have
 }
@@ -38,7 +39,7 @@ func receive(ctx context.Context, _ []string) error {
 	return answer(func(w wish) (any, error) {
 		switch w.Do {
 		case "open":
-			return r.open(w.Recipients)
+			return r.open(w.Recipients, w.Hosts)
 		case "await":
 			return r.await(ctx, w)
 		case "sample":
@@ -82,7 +83,7 @@ type receiver struct {
 }
 
 // open starts n receivers, and returns the addresses they are at.
-func (r *receivers) open(n int) (addresses []string, err error) {
+func (r *receivers) open(n, hosts int) (addresses []string, err error) {
 	r.all = make([]receiver, n)
 	for range hosts {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -95,7 +95,7 @@ func (b *bench) stageOn(ctx context.Context, t town, fill func(dir string) error
 			sc.end()
 		}
 	}()
-	if sc.receivers, sc.addresses, err = openReceivers(ctx, t.receivers); err != nil {
+	if sc.receivers, sc.addresses, err = openReceivers(ctx, t.receivers, t.hosts()); err != nil {
 		return sc, err
 	}
 	if sc.loggers, err = startChild(ctx, "log"); err != nil {
@@ -110,11 +110,11 @@ func (b *bench) stageOn(ctx context.Context, t town, fill func(dir string) error
 	return sc, sc.hub.open(ctx, b.carehub)
 }
 
-func openReceivers(ctx context.Context, n int) (c *child, addresses []string, err error) {
+func openReceivers(ctx context.Context, n, hosts int) (c *child, addresses []string, err error) {
 	if c, err = startChild(ctx, "receive"); err != nil {
 		return nil, nil, err
 	}
-	err = c.ask(wish{Do: "open", Recipients: n}, &addresses)
+	err = c.ask(wish{Do: "open", Recipients: n, Hosts: hosts}, &addresses)
 	return c, addresses, err
 }
 
@@ -152,7 +152,7 @@ func (sc *scene) run(t trial) (o outcome, err error) {
 
 // raw does the same with the raw limit, on its own.
 func (b *bench) raw(ctx context.Context, recipients int, t trial) (o outcome, err error) {
-	receivers, addresses, err := openReceivers(ctx, recipients)
+	receivers, addresses, err := openReceivers(ctx, recipients, hosts)
 	defer receivers.end()
 	if err != nil {
 		return o, err
