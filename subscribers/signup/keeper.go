@@ -60,7 +60,7 @@ func (k *keeper) look(ctx context.Context, sub *Subscription) {
 	if l.fails > 0 {
 		room = k.failing
 	}
-	if l.busy {
+	if l.busy || k.Clock().Before(l.rest) {
 		return
 	}
 	select {
@@ -129,14 +129,20 @@ func (k *keeper) send(ctx context.Context, sub *Subscription, kind string) error
 	return err
 }
 
-// handshake asks the endpoint whether it is there. Its answer makes the Subscription active, or puts it in error.
+// handshakes is how often an endpoint is asked before its Subscription is in error.
+const handshakes = 3
+
+// handshake asks the endpoint whether it is there. Its answer makes the Subscription active; none, or a no, three times in
+// a row puts it in error.
 func (k *keeper) handshake(ctx context.Context, sub *Subscription, l *line) {
 	err := k.send(ctx, sub, fhir.Handshake)
 	if ctx.Err() != nil {
 		return // stopping: the next start asks again
 	}
 	if failure, failed := errors.AsType[*events.Failure](err); failed {
-		k.fail(ctx, sub, failure.Reason)
+		if l.lastChance(failure.Permanent, handshakes, k.Clock()) {
+			k.fail(ctx, sub, failure.Reason)
+		}
 		return
 	}
 	if err == nil {
@@ -176,11 +182,7 @@ func (k *keeper) farewell(ctx context.Context, sub *Subscription, l *line) {
 	if ctx.Err() != nil {
 		return
 	}
-	l.mu.Lock()
-	l.fails++
-	again := err != nil && l.fails < farewells
-	l.mu.Unlock()
-	if again {
+	if err != nil && !l.lastChance(false, farewells, k.Clock()) {
 		return
 	}
 	if err := k.step(ctx, sub, func(now *Subscription) { now.Farewell, now.Updated = false, sub.Updated }); err != nil {

@@ -17,6 +17,9 @@ const (
 	errorFailures = 3
 )
 
+// restAfter is between two tries of a handshake.
+const restAfter = 3 * time.Second
+
 // lines is what this process knows of how the endpoints do. Nothing of it is stored: after a start each begins afresh.
 type lines struct {
 	mu   sync.Mutex
@@ -30,6 +33,7 @@ type line struct {
 	failing time.Time // since when nothing has got through; zero: it is well
 	fails   int       // since then
 	busy    bool      // something of the keeper's is under way
+	rest    time.Time // nothing of the keeper's before
 
 	turn  chan struct{} // held while a notification of several events is under way
 	batch *batch        // that forms meanwhile
@@ -77,6 +81,18 @@ func (s *Service) observe(ctx context.Context, sub *Subscription, l *line, err e
 	if hopeless {
 		s.fail(context.WithoutCancel(ctx), sub, failure.Reason)
 	}
+}
+
+// lastChance takes note of a failure and reports whether it was one too many, or for good. The next one begins anew then.
+func (l *line) lastChance(permanent bool, most int, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fails++; l.fails < most && !permanent {
+		l.rest = now.Add(restAfter)
+		return false
+	}
+	l.failing, l.fails = time.Time{}, 0
+	return true
 }
 
 // plan sets when the next heartbeat is due: a period after the last notification, less up to a tenth so that those that
