@@ -95,6 +95,7 @@ const (
 	ReasonGaveUp      Reason = "gave-up"      // tried for days
 	ReasonOverdue     Reason = "overdue"      // not told in time; still trying
 	ReasonLost        Reason = "lost"         // the store no longer has it
+	ReasonSuspended   Reason = "suspended"    // its subscription is in error, or not active yet
 	ReasonDisk        Reason = "disk"         // of an alarm: the store is nearly full
 	ReasonInternal    Reason = "internal"     // the hub's own fault
 	ReasonHeld        Reason = "held"         // of an alarm: a message waits for a person to say whom it is about

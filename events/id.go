@@ -78,6 +78,20 @@ func AlarmID(a About) string {
 	return "al-" + hashed("alarm", a.Event, a.Recipient, a.Channel, string(a.Reason))
 }
 
+// subscriptionPrefix begins the ids of FHIR Subscriptions, which stand in plans as recipients of their own.
+const subscriptionPrefix = "sub-"
+
+// NewSubscriptionID makes the id of a FHIR Subscription of random bytes, of which there should be 16.
+func NewSubscriptionID(random []byte) string {
+	return subscriptionPrefix + hashed("subscription", string(random))
+}
+
+// IsSubscription reports whether a recipient's id is that of a FHIR Subscription.
+func IsSubscription(id string) bool {
+	rest, ok := strings.CutPrefix(id, subscriptionPrefix)
+	return ok && len(rest) == hashSize && only(rest, letters+"234567")
+}
+
 // PatientOf returns the patient that an event id stands for, HubPatient for alarms, "" if it is no event id.
 func PatientOf(id string) string {
 	at := len(id) - hashSize

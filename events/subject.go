@@ -18,6 +18,7 @@ import (
 //	arch.<v>.<n>                               ARCHIVE part n of volume v of the archive
 //	att.<recipient>.<channel>                  ATTEMPTS the delivery log of an endpoint: attempts of about a second each
 //	audit.chain                                AUDIT   who has read what, each link with the hash of the one before
+//	note                                       NOTICES the numbers of events in subscriptions, in order
 //	hub.<what>.<name>                          HUB     tokens, secrets, the format of the store, beats: signs of life of hubs,
 //	                                                   other systems' messages that were seen or are held
 //

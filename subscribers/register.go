@@ -131,6 +131,10 @@ func (l *loader) add(at strict.Pos, s Subscriber, person events.Person) {
 		l.folder.Report(at, "an id must be lower-case letters, digits and inner hyphens, 64 at the most")
 		return
 	}
+	if events.IsSubscription(s.ID) {
+		l.folder.Report(at, "an id of this form is kept for FHIR Subscriptions")
+		return
+	}
 	if first, taken := l.places[s.ID]; taken {
 		l.folder.Report(at, "the id %s is already taken at %s", s.ID, first)
 		return

@@ -92,11 +92,11 @@ func TestGoals(t *testing.T) {
 func TestArrivals(t *testing.T) {
 	at := map[string]int64{"ar0": 15, "ar1": 30, "br0": 28, "br1": 21}
 	id := func(event, recipient string) string { return event + recipient }
-	got, err := arrivals([]logged{{ID: "a", Due: 10}, {ID: "b", Due: 20}}, at, []int{0, 1}, id)
+	got, err := arrivals([]logged{{ID: "a", Due: 10}, {ID: "b", Due: 20}}, at, trial{of: []int{0, 1}}, id)
 	if err != nil || len(got) != 2 || got[0] != 20 || got[1] != 8 {
 		t.Errorf("got %v, %v, want each event's last arrival since it was due: 20 and 8", got, err)
 	}
-	if got, err := arrivals([]logged{{ID: "c"}}, at, []int{0}, id); err == nil {
+	if got, err := arrivals([]logged{{ID: "c"}}, at, trial{of: []int{0}}, id); err == nil {
 		t.Errorf("an event that did not arrive took %v", got)
 	}
 }

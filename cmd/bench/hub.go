@@ -20,6 +20,16 @@ import (
 type town struct {
 	receivers int
 	patients  map[string]int
+	// subscribed has all receivers be endpoints of FHIR Subscriptions of one provider, who is told of every patient.
+	subscribed bool
+}
+
+// hosts is how many addresses the receivers are at: of those of Subscriptions four share one, as those of one system.
+func (t town) hosts() int {
+	if t.subscribed {
+		return max(hosts, t.receivers/4)
+	}
+	return hosts
 }
 
 // patients are n, all of whose events go to the first four receivers.
@@ -142,15 +152,20 @@ func (h *hub) configure(t town, addresses []string) error {
 		"carers.yaml": "ruth: {name: Ruth Example, relationship: daughter, phone: \"+44 7700 900124\"}\n",
 		"secrets/key": "whsec_" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, 32)),
 	}
+	told := func(n int) string { return "r0" + others(n) }
+	if t.subscribed {
+		t.receivers, told = 1, func(int) string { return "team" } // r0 is for alarms
+		files["subscribers/team.yaml"] = "id: team\nname: Team\nphone: \"01234 567890\"\n"
+	}
 	for r := range t.receivers {
 		files[fmt.Sprintf("subscribers/r%d.yaml", r)] = fmt.Sprintf("id: r%d\nname: Receiver %d\nphone: \"01234 567890\"\nchannels:\n"+
 			"  - webhook: {url: \"http://%s/r%d\", secret: \"${file:secrets/key}\"}\n", r, r, addresses[r%hosts], r)
 	}
 	var register strings.Builder
-	for id, told := range t.patients {
+	for id, n := range t.patients {
 		fmt.Fprintf(&register, "%s: {name: Thomas Example, born: 1941-03-11}\n", id)
 		files["routing/"+id+".yaml"] = "patient: " + id + "\nlogged_by: {ruth: {as: [" + alias(id) + "], may: [log, see]}}\n" +
-			"rules:\n  - {on: [admission, attendance, discharge, fall], notify: [r0" + others(told) + "]}\n"
+			"rules:\n  - {on: [admission, attendance, discharge, fall], notify: [" + told(n) + "]}\n"
 	}
 	files["patients.yaml"] = register.String()
 	return writeFiles(h.dir, files)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,13 +14,14 @@ import (
 	"time"
 )
 
-// hosts is how many addresses the receivers have; receiver r is at address r modulo hosts.
+// hosts is how many addresses the receivers have, unless it matters; receiver r is at address r modulo that.
 const hosts = 4
 
 // wish is what the receivers' process is asked for.
 type wish struct {
-	Do         string // open, await, sample, arrivals, forget, hang, release
+	Do         string // open, await, sample, arrivals, forget, hang, break, release
 	Recipients int    // open: how many
+	Hosts      int    // open: at how many addresses
 	Of         []int  // which of them; nil: all
 	Each       int    // await: how many different messages each must have
 }
@@ -37,7 +39,7 @@ func receive(ctx context.Context, _ []string) error {
 	return answer(func(w wish) (any, error) {
 		switch w.Do {
 		case "open":
-			return r.open(w.Recipients)
+			return r.open(w.Recipients, w.Hosts)
 		case "await":
 			return r.await(ctx, w)
 		case "sample":
@@ -50,6 +52,11 @@ func receive(ctx context.Context, _ []string) error {
 		case "hang":
 			for _, n := range w.Of {
 				r.all[n].hangs.Store(true)
+			}
+			return nil, nil
+		case "break":
+			for _, n := range w.Of {
+				r.all[n].broken.Store(true)
 			}
 			return nil, nil
 		case "release":
@@ -69,13 +76,14 @@ type receivers struct {
 }
 
 type receiver struct {
-	hangs atomic.Bool
-	mu    sync.Mutex
-	at    map[string]int64 // when each message arrived first, Unix nanoseconds, by its id
+	hangs  atomic.Bool
+	broken atomic.Bool // it closes each connection without an answer
+	mu     sync.Mutex
+	at     map[string]int64 // when each message arrived first, Unix nanoseconds, by its id
 }
 
 // open starts n receivers, and returns the addresses they are at.
-func (r *receivers) open(n int) (addresses []string, err error) {
+func (r *receivers) open(n, hosts int) (addresses []string, err error) {
 	r.all = make([]receiver, n)
 	for range hosts {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -113,6 +121,9 @@ func (r *receivers) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		_, _ = w.Write((*buf)[:size])
 		return
 	}
+	if r.all[n].broken.Load() {
+		panic(http.ErrAbortHandler)
+	}
 	if r.all[n].hangs.Load() {
 		select {
 		case <-r.released:
@@ -120,7 +131,7 @@ func (r *receivers) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			return
 		}
 	}
-	r.take(&r.all[n], req.Header.Get("Webhook-Id"))
+	r.take(&r.all[n], cmp.Or(req.Header.Get("Webhook-Id"), req.Header.Get("X-Request-Id"))) // notifications have the second only
 	if r.sample.Load() == nil {
 		r.sample.Store(&sample{req.Header.Clone(), append([]byte(nil), (*buf)[:size]...)})
 	}

@@ -76,8 +76,11 @@ type scene struct {
 	town      town
 	hub       *hub
 	receivers *child
+	addresses []string // of the receivers
 	loggers   *child
 	events    int // logged so far
+	// deliveryID is under which a receiver has an event, if not by the webhook's.
+	deliveryID func(event, recipient string) string
 }
 
 func (b *bench) stage(ctx context.Context, t town) (*scene, error) {
@@ -92,14 +95,13 @@ func (b *bench) stageOn(ctx context.Context, t town, fill func(dir string) error
 			sc.end()
 		}
 	}()
-	var addresses []string
-	if sc.receivers, addresses, err = openReceivers(ctx, t.receivers); err != nil {
+	if sc.receivers, sc.addresses, err = openReceivers(ctx, t.receivers, t.hosts()); err != nil {
 		return sc, err
 	}
 	if sc.loggers, err = startChild(ctx, "log"); err != nil {
 		return sc, err
 	}
-	if sc.hub, err = b.folder(t, addresses...); err != nil {
+	if sc.hub, err = b.folder(t, sc.addresses...); err != nil {
 		return sc, err
 	}
 	if err := fill(sc.hub.dir); err != nil {
@@ -108,11 +110,11 @@ func (b *bench) stageOn(ctx context.Context, t town, fill func(dir string) error
 	return sc, sc.hub.open(ctx, b.carehub)
 }
 
-func openReceivers(ctx context.Context, n int) (c *child, addresses []string, err error) {
+func openReceivers(ctx context.Context, n, hosts int) (c *child, addresses []string, err error) {
 	if c, err = startChild(ctx, "receive"); err != nil {
 		return nil, nil, err
 	}
-	err = c.ask(wish{Do: "open", Recipients: n}, &addresses)
+	err = c.ask(wish{Do: "open", Recipients: n, Hosts: hosts}, &addresses)
 	return c, addresses, err
 }
 
@@ -134,7 +136,11 @@ func (sc *scene) run(t trial) (o outcome, err error) {
 		slices.Sort(t.patients)
 	}
 	job := logJob{Pace: t.pace, Hub: sc.hub.address, Token: sc.hub.token, Patients: t.patients, First: sc.events}
-	m := meter{process: sc.hub.process, worker: sc.loggers, receivers: sc.receivers, recipients: sc.town.receivers, deliveryID: events.DeliveryID,
+	named := events.DeliveryID
+	if sc.deliveryID != nil {
+		named = sc.deliveryID
+	}
+	m := meter{process: sc.hub.process, worker: sc.loggers, receivers: sc.receivers, recipients: sc.town.receivers, deliveryID: named,
 		after: settled}
 	if sc.b.quick {
 		m.after = 0
@@ -146,7 +152,7 @@ func (sc *scene) run(t trial) (o outcome, err error) {
 
 // raw does the same with the raw limit, on its own.
 func (b *bench) raw(ctx context.Context, recipients int, t trial) (o outcome, err error) {
-	receivers, addresses, err := openReceivers(ctx, recipients)
+	receivers, addresses, err := openReceivers(ctx, recipients, hosts)
 	defer receivers.end()
 	if err != nil {
 		return o, err

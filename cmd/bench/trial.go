@@ -16,6 +16,8 @@ type trial struct {
 	atOnce   int      // POSTs at a time for one event; the raw limit's only
 	of       []int    // receivers that must get everything; nil: all
 	timed    bool     // whether to find out how long each event took to its last receiver
+	each     bool     // to each receiver instead, if timed
+	share    int      // a receiver gets one event of so many; 0: all
 }
 
 // outcome is what came of a trial.
@@ -71,8 +73,9 @@ func (m meter) carryOut(t trial, job any, o *outcome) (last int64, err error) {
 	if o.events == 0 {
 		return 0, errors.New("nothing was logged in the time there was")
 	}
-	o.deliveries = o.events * len(t.of)
-	if err := m.receivers.ask(wish{Do: "await", Of: t.of, Each: o.events}, &last); err != nil {
+	each := o.events / max(1, t.share)
+	o.deliveries = each * len(t.of)
+	if err := m.receivers.ask(wish{Do: "await", Of: t.of, Each: each}, &last); err != nil {
 		return 0, err
 	}
 	time.Sleep(m.after)
@@ -95,7 +98,7 @@ func (m meter) times(t trial, last int64, o *outcome) error {
 	var at map[string]int64
 	err := m.receivers.ask(wish{Do: "arrivals", Of: t.of}, &at)
 	if err == nil {
-		o.arrivals, err = arrivals(all, at, t.of, m.deliveryID)
+		o.arrivals, err = arrivals(all, at, t, m.deliveryID)
 	}
 	return err
 }
@@ -113,19 +116,27 @@ func (m meter) read() (own, others time.Duration, err error) {
 	return own, others, err
 }
 
-// arrivals is how long each event took from when it was due to the last receiver of those named.
-func arrivals(all []logged, at map[string]int64, of []int, deliveryID func(event, recipient string) string) (times []time.Duration, err error) {
+// arrivals is how long each event took from when it was due to the last receiver of those named, or to each of them.
+func arrivals(all []logged, at map[string]int64, t trial, deliveryID func(event, recipient string) string) (times []time.Duration, err error) {
 	for _, e := range all {
 		var last int64
-		for _, r := range of {
+		for _, r := range t.of {
 			recipient := "r" + strconv.Itoa(r)
-			arrived, ok := at[deliveryID(e.ID, recipient)]
+			id := deliveryID(e.ID, recipient)
+			if id == "" { // it is not told of this event
+				continue
+			}
+			arrived, ok := at[id]
 			if !ok {
 				return nil, fmt.Errorf("%s did not arrive at %s", e.ID, recipient)
 			}
-			last = max(last, arrived)
+			if last = max(last, arrived); t.each {
+				times = append(times, time.Duration(arrived-e.Due))
+			}
 		}
-		times = append(times, time.Duration(last-e.Due))
+		if !t.each {
+			times = append(times, time.Duration(last-e.Due))
+		}
 	}
 	return times, nil
 }

@@ -25,7 +25,7 @@ type publisher interface {
 }
 
 // raiseAlarm stores one alarm, once for each trouble.
-func raiseAlarm(ctx context.Context, f *folder, store publisher, about events.About, of events.Stored) error {
+func raiseAlarm(ctx context.Context, f desk, store publisher, about events.About, of events.Stored) error {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	id := events.AlarmID(about)
 	words := alarmWords(f, about, of)
@@ -69,8 +69,8 @@ func otherFirst(channels []events.Channel, trouble string) []events.Channel {
 }
 
 // alarmWords says what a person should do, naming no patient.
-func alarmWords(f *folder, about events.About, of events.Stored) string {
-	if words := heldWords(f, about); words != "" {
+func alarmWords(f desk, about events.About, of events.Stored) string {
+	if words := heldWords(f.folder, about); words != "" {
 		return words
 	}
 	ref := events.Ref(about.Event)
@@ -83,20 +83,23 @@ func alarmWords(f *folder, about events.About, of events.Stored) string {
 			"Please give it more room."
 	}
 	if strings.HasPrefix(about.Event, pausedPrefix) {
-		return pauseWords(f, about)
+		return pauseWords(f.folder, about)
 	}
 	if about.Recipient == "" {
 		return fmt.Sprintf("A stored event (reference %s, %s) cannot be read any more, so nobody can be told of it. "+
 			"Please ask whoever logged it.", ref, about.Event)
 	}
 	name, phone := about.Recipient, ""
-	if s, ok := f.register.Lookup(about.Recipient); ok {
+	if s, ok := f.lookup(about.Recipient); ok {
 		name, phone = s.Name, s.Phone
 	}
 	for _, r := range of.Record.Plan.Recipients {
 		if r.ID == about.Recipient {
 			name, phone = r.Name, r.Phone
 		}
+	}
+	if about.Reason == events.ReasonSuspended {
+		return subscriptionWords(about.Recipient, name, phone)
 	}
 	words := fmt.Sprintf("%s has not been told of a message (reference %s, %s): %s.", name, ref, about.Event, reasonWords(about.Reason))
 	if phone != "" {
@@ -135,6 +138,16 @@ func heldWords(f *folder, about events.About) string {
 	return ""
 }
 
+// subscriptionWords say that a Subscription is in error.
+func subscriptionWords(id, name, phone string) string {
+	words := fmt.Sprintf("A subscription of %s (%s) is in error: their system did not take what was sent to it. Only their system can start it "+
+		"again; until then it is told nothing by it, and you will hear of each message that has waited too long. Please let them know", name, id)
+	if phone != "" {
+		words += " on " + phone
+	}
+	return words + "."
+}
+
 // reasonWords finishes the sentence "… has not been told of a message: …".
 func reasonWords(r events.Reason) string {
 	words := map[events.Reason]string{
@@ -144,6 +157,7 @@ func reasonWords(r events.Reason) string {
 		events.ReasonRejected:   "their system will not take it",
 		events.ReasonAuth:       "their system does not accept who we are",
 		events.ReasonRevoked:    "they are no longer registered here",
+		events.ReasonSuspended:  "their subscription is not active, and only their system can start it again",
 		events.ReasonNoChannel:  "they can only be reached by phone",
 		events.ReasonLost:       "it can no longer be read, and nobody here knows what it said",
 		events.ReasonUnverified: "their system answers, but has not confirmed that the address is theirs (carehub endpoint test)",

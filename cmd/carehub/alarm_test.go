@@ -19,7 +19,7 @@ func TestAlarmAboutALostMessage(t *testing.T) {
 	store := stream.NewMemory(4)
 	about := events.About{Event: "2/17", Recipient: "hospice", Reason: events.ReasonLost}
 	for range 2 { // one trouble, one alarm
-		if err := raiseAlarm(t.Context(), f, store, about, events.Stored{Partition: 2, Seq: 17}); err != nil {
+		if err := raiseAlarm(t.Context(), desk{f, nil}, store, about, events.Stored{Partition: 2, Seq: 17}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -56,6 +56,7 @@ func authorisation() map[string][]attempt {
 	// A provider's own endpoints are about no patient, but for the events that it asks to be sent again.
 	table["GET /endpoints"], table["GET /endpoints/{channel}/log"] = open, open
 	table["POST /endpoints/{channel}/{action}"] = []attempt{{method: "POST", path: "/endpoints/webhook/redeliver", body: `{"event":"{event}"}`, media: "application/json", shut: true}}
+	subscriptions(table)
 	for _, resource := range fhirapi.Types {
 		at, id := "/fhir/"+resource, "{event}"
 		switch resource {
@@ -90,6 +91,46 @@ func authorisation() map[string][]attempt {
 	return table
 }
 
+// subscriptions are the attempts by Subscriptions: with a filter for the patient, and at the Subscription of another
+// provider.
+func subscriptions(table map[string][]attempt) {
+	const at, fhirMedia = "/fhir/Subscription", "application/fhir+json"
+	one := at + "/{subscription}"
+	get := func(path string, empty bool) attempt { return attempt{method: "GET", path: path, empty: empty} }
+	post := func(path, body, media string, empty bool) attempt {
+		return attempt{method: "POST", path: path, body: body, media: media, empty: empty}
+	}
+	filtered := func(id, filter string) string {
+		return `{"resourceType":"Subscription",` + id + `"status":"requested","reason":"Curiosity","criteria":"{url}/fhir/SubscriptionTopic/any",` +
+			`"_criteria":{"extension":[{"url":"http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-filter-criteria","valueString":"` + filter + `"}]},` +
+			`"channel":{"type":"rest-hook","endpoint":"http://127.0.0.1:9/hook","payload":"application/fhir+json","_payload":{"extension":[` +
+			`{"url":"http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-payload-content","valueCode":"full-resource"}]}}}`
+	}
+	table["POST "+at] = []attempt{post(at, filtered("", "Encounter?patient=Patient/{patient}"), fhirMedia, false),
+		post(at, filtered("", "Condition?patient={url}/fhir/Patient/{patient}"), fhirMedia, false)}
+	table["PUT "+at+"/{id}"] = []attempt{{method: "PUT", path: one, body: filtered(`"id":"{subscription}",`, "Encounter?patient={patient}"), media: fhirMedia}}
+	table["DELETE "+at+"/{id}"] = []attempt{{method: "DELETE", path: one, shut: true}} // of their own it is gone after the first
+	table["GET "+at] = []attempt{get(at+"?_id={subscription}", true)}
+	table["POST "+at+"/_search"] = []attempt{post(at+"/_search", "_id={subscription}", formMedia, true)}
+	table["GET "+at+"/{id}"] = []attempt{get(one, false)}
+	table["GET "+at+"/$status"] = []attempt{get(at+"/$status?id={subscription}", true)}
+	table["POST "+at+"/$status"] = []attempt{post(at+"/$status", "id={subscription}", formMedia, true)}
+	table["GET "+at+"/{id}/$status"], table["POST "+at+"/{id}/$status"] = []attempt{get(one+"/$status", false)}, []attempt{post(one+"/$status", "", "", false)}
+	table["GET "+at+"/{id}/$events"], table["POST "+at+"/{id}/$events"] = []attempt{get(one+"/$events", false)}, []attempt{post(one+"/$events", "", "", false)}
+}
+
+// subscribed makes a Subscription to everything about a patient and returns its id.
+func (b *bystander) subscribed(credential string, w whom) string {
+	b.t.Helper()
+	table := map[string][]attempt{}
+	subscriptions(table)
+	answer := b.asks(credential, table["POST /fhir/Subscription"][0].about(b.hub.folder.hub.URL, w))
+	if answer.Code != http.StatusCreated {
+		b.t.Fatalf("status %d: %s", answer.Code, answer.Body)
+	}
+	return b.read(answer.Body.String()).ID
+}
+
 // bystander is a hub whose frailty team is told of Thomas, and not of Olive, of whom the hospice is told.
 type bystander struct {
 	*town
@@ -109,7 +150,7 @@ func newBystander(t *testing.T) (b *bystander, mine, theirs, nobody whom) {
 	writeFile(t, filepath.Join(w.dir, "routing/p-8g4m.yaml"), "patient: p-8g4m\nlogged_by:\n  gwen: {as: [gran], may: [log, see]}\n"+
 		"  ward-board: {may: [log]}\nrules:\n  - on: [admission, attendance, discharge, fall]\n    notify: [hospice]\n")
 	b = &bystander{town: w}
-	team := w.newToken("frailty-team")
+	team, hospice := w.newToken("frailty-team"), w.newToken("hospice")
 	carers := map[string]string{"ruth": w.newToken("ruth"), "gwen": w.newToken("gwen")}
 	client := strings.Fields(w.carehub("client", "create", "frailty-team", "--scope", "system/*.cruds", "--dir", w.dir))
 	b.run()
@@ -125,6 +166,8 @@ func newBystander(t *testing.T) (b *bystander, mine, theirs, nobody whom) {
 	theirs = whom{"patient": "p-8g4m", "event": logged("gwen", "p-8g4m"), "nhs": "9990000026", "related": events.RelatedID("gwen", "p-8g4m"), "organisation": "ward-board"}
 	nobody = whom{"patient": "p-none", "event": events.NewID(events.Actor{Kind: events.Carer, ID: "gwen"}, "p-none", "x"), "nhs": "9990000034",
 		"related": events.RelatedID("gwen", "p-none"), "organisation": "ward-empty"}
+	mine["subscription"], theirs["subscription"] = b.subscribed(team, mine), b.subscribed(hospice, theirs)
+	nobody["subscription"] = events.NewSubscriptionID(nil)
 	return b, mine, theirs, nobody
 }
 
@@ -269,7 +312,7 @@ func (b *bystander) seen(name, credential string, a attempt, mine whom) {
 	b.t.Helper()
 	answer := b.asks(credential, a.about(b.hub.folder.hub.URL, mine))
 	listed := strings.Contains(answer.Body.String(), `"resource"`) || strings.Contains(answer.Body.String(), `"events":[`)
-	if answer.Code != http.StatusOK || a.empty && !listed {
+	if answer.Code != http.StatusOK && answer.Code != http.StatusCreated || a.empty && !listed {
 		b.t.Errorf("%s: of their own: status %d: %s", name, answer.Code, answer.Body)
 	}
 }

@@ -56,7 +56,7 @@ func benchDoor(b *testing.B) http.Handler {
 	}
 	known := newTokens(nil)
 	known.byHash[hashToken("care_ruth")] = token{ID: "ruth", Kind: events.Carer}
-	d, log := desk{f}, slog.New(slog.NewJSONHandler(io.Discard, nil))
+	d, log := desk{f, nil}, slog.New(slog.NewJSONHandler(io.Discard, nil))
 	viewer := receipts.Viewer{Source: nowhere{}, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
 	in := intake.New(nowhere{}, func() intake.Desk { return d }, time.Now)
 	door := &intake.Handler{Intake: in, Authenticate: known.authenticate, Log: log,

@@ -3,18 +3,21 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"carehub/config/strict"
 	"carehub/events"
 	"carehub/events/intake"
 	"carehub/routing"
+	"carehub/subscribers/signup"
 )
 
 // desk is what the doors ask of the configuration in force. It joins what routing, the register and patients.yaml know,
 // which know nothing of each other.
-type desk struct{ *folder }
+type desk struct {
+	*folder
+	subs *signup.Service // nil where nobody subscribes: in a bench of parts
+}
 
 // Resolve returns the patient that by means.
 func (d desk) Resolve(by events.Actor, who string) (string, error) {
@@ -56,7 +59,7 @@ func (d desk) maySee(by events.Actor, rec events.Record) bool {
 		return d.rules.May(by.ID, rec.Event.Patient, routing.Log, now) == routing.Allowed
 	}
 	for _, r := range rec.Plan.Recipients {
-		if r.ID == by.ID && by.Kind == events.System {
+		if r.Is(by.ID) && by.Kind == events.System {
 			return true
 		}
 	}
@@ -64,15 +67,18 @@ func (d desk) maySee(by events.Actor, rec events.Record) bool {
 }
 
 // mayBeTold says whether a recipient of a frozen plan may still be told. A provider may as long as it is registered: what
-// it was to know of does not change with the rules. A carer taken off the patient is told nothing more.
+// it was to know of does not change with the rules. A carer taken off the patient is told nothing more, and neither is a
+// system that subscribed by itself.
 func (d desk) mayBeTold(rec *events.Record, recipient string) bool {
+	if events.IsSubscription(recipient) {
+		return d.subs != nil && d.subs.MayBeTold(rec, recipient)
+	}
 	s, registered := d.register.Lookup(recipient)
 	e := rec.Event
 	if !registered || !s.Carer || e.Kind == events.Alarm {
 		return registered
 	}
-	now, _ := d.rules.Match(e.Patient, e.Kind, e.Because, e.By.ID)
-	return slices.ContainsFunc(now, func(m routing.Match) bool { return m.Recipient == recipient })
+	return d.namedFor(events.Actor{ID: recipient}, e.Patient, e.Kind, e.Because, e.By.ID)
 }
 
 // Plan freezes who is told of e.
@@ -89,9 +95,7 @@ func (d desk) Plan(e events.Event) events.Plan {
 	}
 	matches, _ := d.rules.Match(e.Patient, e.Kind, e.Because, e.By.ID)
 	for _, m := range matches {
-		// Somebody who is not registered stands in the plan without a channel: the engine refuses them, with an alarm.
-		r, _ := d.recipient(m.Recipient, m.Rule)
-		plan.Recipients = append(plan.Recipients, r)
+		plan.Recipients = append(plan.Recipients, d.rows(&e, m)...)
 	}
 	return plan
 }

@@ -24,7 +24,7 @@ type endpointDesk struct {
 func (h *hub) endpointDesk() endpointDesk {
 	return endpointDesk{folder: h.folder, learned: h.learned, tried: h.tried, engine: h.engine, events: source{h.archive, h.engine},
 		alarm: func(ctx context.Context, about events.About, of events.Stored) error {
-			err := raiseAlarm(ctx, h.folder, h.archive, about, of)
+			err := raiseAlarm(ctx, h.desk(), h.archive, about, of)
 			if err == nil {
 				h.meter.alarmed(about)
 			}

@@ -7,7 +7,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"carehub/events"
 	"carehub/subscribers/deliver"
+	"carehub/subscribers/signup"
 )
 
 // gauges are what the hub is at the moment, asked for by a scrape. They cost one look at each recipient,
@@ -122,6 +124,11 @@ func (g gauges) recipients(gauge func(*prometheus.Desc, float64, ...string)) {
 		sum.Parked += r.Parked
 		sum.Oldest = max(sum.Oldest, r.Oldest)
 		served[id] = sum
+		if e := (endpoint{id, signup.ChannelType}); events.IsSubscription(recipient) {
+			if _, seen := up[e]; !seen {
+				up[e] = true // as long as none of theirs fails
+			}
+		}
 		for _, channel := range r.Down {
 			up[endpoint{id, channel}] = false
 		}
@@ -138,8 +145,11 @@ func (g gauges) recipients(gauge func(*prometheus.Desc, float64, ...string)) {
 	}
 }
 
-// label is a recipient as a label: teams by their ids, everybody else without.
+// label is a recipient as a label: teams by their ids, with what they have subscribed to themselves; everybody else without.
 func (g gauges) label(id string) string {
+	if sub := g.hub.subscriptions.Get(id); sub != nil {
+		id = sub.Owner
+	}
 	s, registered := g.hub.folder.register.Lookup(id)
 	switch {
 	case !registered:

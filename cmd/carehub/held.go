@@ -53,6 +53,10 @@ func withHeld(ctx context.Context, dir string, do func(context.Context, *folder,
 				return err
 			}
 			h.openDoors()
+			h.subscriptions = h.newSubscriptions() // who has subscribed is told of what is released
+			if err := h.subscriptions.Load(ctx); err != nil {
+				return err
+			}
 			return do(ctx, f, h.receiver)
 		},
 		func(ctx context.Context) error { return do(ctx, f, askedHeld{f.hub.Store}) })
@@ -153,7 +157,7 @@ func showCandidates(w io.Writer, f *folder, h intake.Held) {
 		}
 		found = true
 		may := "may log for them"
-		if (desk{f}).May(h.By, i.patient, time.Now()) == intake.No {
+		if (desk{f, nil}).May(h.By, i.patient, time.Now()) == intake.No {
 			may = "may NOT log for them"
 		}
 		who := i.patient

@@ -11,8 +11,7 @@ import (
 
 // openDoors makes what takes events in.
 func (h *hub) openDoors() {
-	d := desk{h.folder}
-	h.intake = intake.New(h.archive, func() intake.Desk { return d }, time.Now)
+	h.intake = intake.New(h.archive, func() intake.Desk { return h.desk() }, time.Now)
 	h.intake.Shared = h.folder.hub.NATS != nil
 	h.receiver = intake.NewReceiver(h.intake, h.store, newRegistrar(h.folder), h.alarmHeld)
 }
@@ -20,7 +19,7 @@ func (h *hub) openDoors() {
 // alarmHeld tells the people named for alarms about what is held.
 func (h *hub) alarmHeld(ctx context.Context, about events.About, test bool) error {
 	of := events.Stored{Record: events.Record{Event: events.Event{Test: test}}}
-	err := raiseAlarm(ctx, h.folder, h.archive, about, of)
+	err := raiseAlarm(ctx, h.desk(), h.archive, about, of)
 	if err == nil {
 		h.meter.alarmed(about)
 	}

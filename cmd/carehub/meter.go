@@ -32,7 +32,7 @@ type meter struct {
 }
 
 // channelLabels are the types of channels that this build has.
-var channelLabels = []string{"email", "fhir", "webhook"}
+var channelLabels = []string{"email", "fhir", "subscription", "webhook"}
 
 func newMeter() *meter {
 	m := &meter{registry: prometheus.NewRegistry()}
@@ -83,10 +83,11 @@ func (m *meter) zero() {
 	}
 	m.deliveries.WithLabelValues("email", string(events.Sent))
 	m.deliveries.WithLabelValues("fhir", string(events.Received))
+	m.deliveries.WithLabelValues("subscription", string(events.Received))
 	m.deliveries.WithLabelValues("webhook", string(events.Received))
 	m.deliveries.WithLabelValues("none", string(events.Refused))
 	for _, reason := range []events.Reason{events.ReasonOverdue, events.ReasonGaveUp, events.ReasonLost, events.ReasonNoChannel, events.ReasonNoRecipient,
-		events.ReasonHeld, events.ReasonHeldEnding, events.ReasonHeldEnded, events.ReasonHeldFull, events.ReasonPaused} {
+		events.ReasonHeld, events.ReasonHeldEnding, events.ReasonHeldEnded, events.ReasonHeldFull, events.ReasonPaused, events.ReasonSuspended} {
 		m.alarms.WithLabelValues(string(reason))
 	}
 }

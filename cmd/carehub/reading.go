@@ -13,6 +13,7 @@ import (
 	"carehub/events/fhirapi"
 	"carehub/events/intake"
 	"carehub/routing"
+	"carehub/subscribers/signup"
 )
 
 // fhirAPI is what providers' systems can read.
@@ -87,5 +88,5 @@ func (h *hub) metadata(w http.ResponseWriter, _ *http.Request) {
 
 // served is what each part of the hub serves by FHIR.
 func (h *hub) served() fhir.Server {
-	return fhir.Server{Resources: fhirapi.Served(), TokenURL: h.oauth.TokenURL(), ReliableCache: intake.Cache}
+	return fhir.Server{Resources: append(fhirapi.Served(), signup.Served(h.folder.hub.URL)), TokenURL: h.oauth.TokenURL(), ReliableCache: intake.Cache}
 }

@@ -16,7 +16,7 @@ import (
 
 // routes is every URL of the hub. draining is closed when the doors close.
 func (h *hub) routes(draining <-chan struct{}) *doors {
-	d := desk{h.folder}
+	d := h.desk()
 	viewer := receipts.Viewer{Source: source{h.archive, h.engine}, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
 	read := &receipts.Handler{Viewer: viewer, Authenticate: h.byToken, MaySee: d.maySee, Resolve: d.Resolve, Draining: draining, Log: h.log}
 	write := &intake.Handler{Intake: h.intake, Receiver: h.receiver, Authenticate: h.byToken, Log: h.log, Answered: h.meter.answered,
@@ -42,6 +42,7 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 	mux.HandleFunc("GET /fhir/metadata", h.metadata)
 	mux.Handle("POST /fhir/$process-message", h.messages())
 	api.Register(mux.HandleFunc)
+	h.subscriptions.Routes(mux.HandleFunc)
 	mux.Handle("POST "+oauth.TokenPath, h.oauth)
 	mux.HandleFunc("GET /.well-known/smart-configuration", h.oauth.Configuration)
 	mux.HandleFunc("GET /fhir/.well-known/smart-configuration", h.oauth.Configuration)
@@ -103,7 +104,7 @@ func (h *hub) letter(ctx context.Context, event, recipient string) (fhir.Message
 		return fhir.Message{}, err
 	}
 	named := slices.ContainsFunc(st.Record.Plan.Recipients, func(r events.Recipient) bool { return r.ID == recipient })
-	if !named || !(desk{h.folder}).mayBeTold(&st.Record, recipient) {
+	if !named || !h.desk().mayBeTold(&st.Record, recipient) {
 		return fhir.Message{}, &events.Error{Kind: events.NotFound, Message: "There is no such page."}
 	}
 	return fhir.Decode(st.Message)

@@ -25,6 +25,7 @@ import (
 	"carehub/subscribers/deliver"
 	"carehub/subscribers/endpoints"
 	"carehub/subscribers/oauth"
+	"carehub/subscribers/signup"
 )
 
 func serveCommand() *cobra.Command {
@@ -96,16 +97,18 @@ type hub struct {
 	intake   *intake.Intake
 	receiver *intake.Receiver // of messages of other systems
 	links    receipts.Links
-	pages    []byte // key of the links to the next page of a search
-	trail    *audit.Trail
-	engine   *deliver.Engine
-	learned  *endpoints.Registry
-	tried    *attempts.Log
-	meter    *meter
-	pulse    *pulse
-	started  time.Time
-	doors    net.Listener
-	admin    net.Listener // nil with an external store
+	// subscriptions are those that providers' systems have made themselves.
+	subscriptions *signup.Service
+	pages         []byte // key of the links to the next page of a search
+	trail         *audit.Trail
+	engine        *deliver.Engine
+	learned       *endpoints.Registry
+	tried         *attempts.Log
+	meter         *meter
+	pulse         *pulse
+	started       time.Time
+	doors         net.Listener
+	admin         net.Listener // nil with an external store
 }
 
 // serve runs a hub until ctx ends, then drains: the doors close first, then what is in flight is delivered, then the
@@ -170,13 +173,14 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 	h.oauth = newOAuth(h.folder, h.store, key, h.log)
 	h.learned, h.tried = endpoints.New(h.store), attempts.New(h.store, h.log)
 	h.folder.channels.webhook.Remember(h.learned)
+	h.subscriptions = h.newSubscriptions()
 	store := timedStore{h.store, h.meter}
-	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.folder.register.Lookup, Link: h.links.For,
-		Allowed: desk{h.folder}.mayBeTold,
-		Slog:    h.log, Attempted: h.meter.attempted, Ended: h.meter.ended,
+	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.desk().lookup, Link: h.links.For,
+		Allowed: h.desk().mayBeTold, Announce: h.subscriptions.Announce,
+		Slog: h.log, Attempted: h.meter.attempted, Ended: h.meter.ended,
 		Tried: h.logAttempt, Paused: h.isPaused, Gone: h.pauseGone,
 		Alarm: func(ctx context.Context, about events.About, of events.Stored) error {
-			err := raiseAlarm(ctx, h.folder, h.archive, about, of)
+			err := raiseAlarm(ctx, h.desk(), h.archive, about, of)
 			if err == nil {
 				h.meter.alarmed(about)
 			}
@@ -211,11 +215,12 @@ func (h *hub) close() {
 // be. Any part that fails takes the others down.
 func (h *hub) run(ctx context.Context) error {
 	c := &crew{failed: make(chan error, 1)}
-	open, work, logs := c.shift(ctx), c.shift(context.WithoutCancel(ctx)), c.shift(context.WithoutCancel(ctx))
+	open, work, beneath := c.shift(ctx), c.shift(context.WithoutCancel(ctx)), c.shift(context.WithoutCancel(ctx))
 	c.fail = open.stop
-	known := h.follow(work)
+	known := h.follow(beneath)
+	beneath.run("numbers", h.subscriptions.Numbers.Run)
+	beneath.run("delivery log", h.tried.Run)
 	h.work(work, known)
-	logs.run("delivery log", h.tried.Run)
 	open.run("doors", func(ctx context.Context) error {
 		if !await(ctx, known...) {
 			return nil
@@ -233,7 +238,7 @@ func (h *hub) run(ctx context.Context) error {
 	open.work.Wait()
 	h.log.Info("doors are shut; finishing what is in flight")
 	work.end()
-	logs.end()
+	beneath.end()
 	open.end()
 	h.log.Info("hub is down", "seconds_up", int(time.Since(h.started).Seconds()))
 	select {
@@ -249,6 +254,7 @@ func (h *hub) run(ctx context.Context) error {
 func (h *hub) follow(s *shift) (known []<-chan struct{}) {
 	for part, follow := range map[string]func(context.Context, func()) error{
 		"tokens": h.tokens.follow, "oauth clients": h.oauth.Clients.Follow, "endpoints": h.learned.Follow,
+		"subscriptions": h.subscriptions.Registry.Follow, "notices": h.subscriptions.Numbers.Follow,
 	} {
 		ready := make(chan struct{})
 		known = append(known, ready)
@@ -262,18 +268,16 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 	if h.leases != nil {
 		s.run("leases", func(ctx context.Context) error { return h.leases.Run(ctx, 30*time.Second) }) // the engine takes a while to drain
 	}
-	s.run("engine", func(ctx context.Context) error {
-		if !await(ctx, known...) { // nothing is sent to who is paused
-			return nil
-		}
-		return h.engine.Run(ctx)
-	})
-	s.run("pauses", func(ctx context.Context) error {
-		if !await(ctx, known...) {
-			return nil
-		}
-		return h.tellOfPauses(ctx)
-	})
+	for part, run := range map[string]func(context.Context) error{
+		"engine": h.engine.Run, "pauses": h.tellOfPauses, "subscriptions' keeper": h.subscriptions.Keep,
+	} {
+		s.run(part, func(ctx context.Context) error {
+			if !await(ctx, known...) { // nobody is taken for unsubscribed, or sent anything while paused
+				return nil
+			}
+			return run(ctx)
+		})
+	}
 	s.run("oauth assertions", h.oauth.Replays.Run)
 	s.run("audit trail", h.trail.Run)
 	s.run("archive", h.archive.Run)

@@ -38,6 +38,7 @@ type View struct {
 // Recipient is one row of a View.
 type Recipient struct {
 	ID      string       `json:"id"`
+	For     string       `json:"for,omitempty"` // whose FHIR Subscription it is, if it is one
 	Name    string       `json:"name"`
 	Channel string       `json:"channel,omitempty"` // that State speaks of
 	State   events.State `json:"state"`
@@ -83,7 +84,7 @@ func (v Viewer) View(ctx context.Context, s events.Stored) (View, error) {
 	now, zone := v.Clock(), v.Zone()
 	for _, r := range receipts {
 		view.Recipients = append(view.Recipients, Recipient{
-			ID: r.ID, Name: r.Name, Channel: r.Channel, State: r.State, Words: Words(r, now, zone), At: r.At, Rule: r.Rule,
+			ID: r.ID, For: r.For, Name: r.Name, Channel: r.Channel, State: r.State, Words: Words(r, now, zone), At: r.At, Rule: r.Rule,
 		})
 	}
 	return view, nil

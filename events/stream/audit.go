@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"carehub/events"
 )
 
 // The audit trail is a stream of its own, of which nothing is ever written again or removed by a hub.
@@ -24,42 +21,10 @@ func auditConfig(replicas int) jetstream.StreamConfig {
 	return c
 }
 
-// standAudit finds the audit trail, or makes it in a store that never had one.
-func (s *Store) standAudit(ctx context.Context) error {
-	_, _, made, err := s.HubGet(ctx, auditKey)
-	if err != nil {
-		return err
-	}
-	if s.audit, err = s.stand(ctx, auditConfig(s.replicas), !made); err != nil || made {
-		return err
-	}
-	_, err = s.HubPut(ctx, auditKey, []byte(`{"v":1}`), 0)
-	if events.KindOf(err) == events.Conflict { // another hub has made the same
-		return nil
-	}
-	return err
-}
-
 // AuditAppend writes the next link of the audit trail if the newest has the number given, 0 for none, and returns when it
 // is on disk. Errors: Conflict if the newest is another, TooLarge, Unavailable: it may be written then.
 func (s *Store) AuditAppend(ctx context.Context, after uint64, link []byte) (uint64, error) {
-	ctx, cancel := bound(ctx, patience)
-	defer cancel()
-	if err := s.embedded.full(eventReserve); err != nil {
-		return 0, err
-	}
-	future, err := s.publish(ctx, &nats.Msg{Subject: auditSubject, Data: link}, jetstream.WithExpectLastSequence(after))
-	if err != nil {
-		return 0, err
-	}
-	ack, err := s.await(ctx, future)
-	if hasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
-		return 0, conflict()
-	}
-	if err != nil {
-		return 0, err
-	}
-	return ack.Sequence, nil
+	return s.appendBehind(ctx, auditSubject, link, after)
 }
 
 // AuditLast returns the newest link of the audit trail and its number, 0 if there is none.

@@ -64,7 +64,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 func (s *Store) backedUp(ctx context.Context) ([]string, error) {
 	rank := func(name string) int {
 		kind, _, _ := strings.Cut(name, "-")
-		return slices.Index([]string{"LEDGER", "EVENTS", "ARCHIVE", "AUDIT", "HUB"}, kind)
+		return slices.Index([]string{"LEDGER", "EVENTS", "ARCHIVE", "AUDIT", "NOTICES", "HUB"}, kind)
 	}
 	var names []string
 	lister := s.js.StreamNames(ctx)

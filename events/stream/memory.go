@@ -22,6 +22,7 @@ type Memory struct {
 	ledger  map[int]map[string][]byte // by partition
 	hub     []written                 // revision 1 is first
 	newest  map[string]int            // index in hub of a key's newest value
+	notices [][]byte                  // sequence 1 is first; nil: trimmed
 	places  map[string]place          // of events, by id
 	changed chan struct{}             // closed and replaced at every write
 	closed  bool

@@ -48,7 +48,8 @@ type Store struct {
 	writes, reads *nats.Conn
 	publisher     jetstream.JetStream
 	hub, audit    jetstream.Stream
-	attempts      jetstream.Stream    // the delivery log
+	attempts      jetstream.Stream // the delivery log
+	notices       jetstream.Stream
 	js            jetstream.JetStream // for looking after streams, on reads
 	replicas      int                 // as in Options
 	layout        atomic.Pointer[layout]

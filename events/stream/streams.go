@@ -29,7 +29,10 @@ func (s *Store) prepare(ctx context.Context, o Options) (err error) {
 	if s.hub, err = s.stand(ctx, hubConfig(o.Replicas), true); err != nil {
 		return err
 	}
-	if err := s.standAudit(ctx); err != nil {
+	if s.audit, err = s.standOnce(ctx, auditConfig(o.Replicas), auditKey); err != nil {
+		return err
+	}
+	if s.notices, err = s.standOnce(ctx, noticesConfig(o.Replicas), noticesKey); err != nil {
 		return err
 	}
 	if s.attempts, err = s.standAttempts(ctx, o.Replicas); err != nil {

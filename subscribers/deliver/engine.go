@@ -62,6 +62,9 @@ type Options struct {
 	Lookup func(id string) (subscribers.Subscriber, bool)
 	// Allowed, if set, is asked before each attempt whether this recipient may still be told of this event.
 	Allowed func(rec *events.Record, recipient string) bool
+	// Announce, if set, hears of each event as it is taken in, in the order of acceptance, before any attempt. If it returns a
+	// channel, the event stays what a restart reads again until that is closed. It must not block.
+	Announce func(rec *events.Record) (done <-chan struct{})
 	// Alarm tells the people named for alarms, durably, once for each About. It is called again until it returns nil.
 	Alarm func(ctx context.Context, about events.About, of events.Stored) error
 	// Link makes the page address that a message to this recipient carries.
@@ -108,6 +111,9 @@ func (o *Options) defaults() {
 	}
 	if o.Allowed == nil {
 		o.Allowed = func(*events.Record, string) bool { return true }
+	}
+	if o.Announce == nil {
+		o.Announce = func(*events.Record) <-chan struct{} { return nil }
 	}
 	if o.Attempted == nil {
 		o.Attempted = func(string, string, time.Duration) {}

@@ -116,6 +116,7 @@ func (s *shard) take(st events.Stored, sh *sheet) {
 		s.nobody(ev)
 		return
 	}
+	s.announce(ev)
 	parked := map[int]wait{}
 	for _, w := range s.ahead[st.Seq] {
 		parked[w.Index] = w

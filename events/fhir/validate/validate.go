@@ -57,7 +57,7 @@ func find(folder string) (string, error) {
 	return "", errors.New("not inside the module")
 }
 
-// install runs npm ci, once for each content of the lock file, however many test processes ask for it.
+// install runs npm ci in a folder, once for each content of its lock file, however many test processes ask for it.
 func install(ctx context.Context, dir string) error {
 	unlock, err := lock(filepath.Join(dir, "package-lock.json"))
 	if err != nil {

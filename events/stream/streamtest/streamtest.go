@@ -37,6 +37,9 @@ type Store interface {
 	HubList(ctx context.Context, prefix string, fn func(key string, value []byte, revision uint64)) error
 	HubErase(ctx context.Context, key string, revision uint64) error
 	HubWatch(ctx context.Context, prefix string, ready func(), fn func(key string, value []byte)) error
+	Note(ctx context.Context, value []byte, after uint64) (uint64, error)
+	Notices(ctx context.Context, after uint64, ready func(last uint64), fn func(seq uint64, value []byte) error) error
+	TrimNotice(ctx context.Context, seq uint64) error
 	Close(ctx context.Context) error
 }
 
@@ -67,6 +70,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"hub compares and sets", hubCompareAndSet},
 		{"hub list and erase", hubListAndErase},
 		{"hub watch", hubWatch},
+		{"notices", notices},
+		{"notices live", noticesLive},
 		{"grow", grow},
 		{"grow while events come in", growMeanwhile},
 		{"retire", retire},

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"carehub/events"
+)
+
+// subscribable is a hub with a surgery that has no channel but what it subscribes to, and a hospice that has a webhook;
+// the surgery is told of p-0000 and p-0001, the hospice of p-0001 and p-0002.
+func subscribable(t *testing.T) *process {
+	hospice := newProvider(t, "hospice")
+	p := newProcess(t, 3, hospice)
+	writeFile(t, filepath.Join(p.dir, "subscribers/surgery.yaml"), "id: surgery\nname: Riverside Surgery\nphone: \"01234 567891\"\n")
+	for n, told := range []string{"surgery", "surgery, hospice", "hospice"} {
+		id := fmt.Sprintf("p-%04d", n)
+		writeFile(t, filepath.Join(p.dir, "routing/"+id+".yaml"), "patient: "+id+"\nlogged_by: {ruth: {as: [dad "+string(rune('a'+n))+"], may: [log, see]}}\n"+
+			"rules:\n  - {on: [admission, attendance, discharge, fall], notify: ["+told+"]}\n")
+	}
+	return p
+}
+
+// subscriber is a provider's system: it calls the hub with its token, and has a server that takes notifications.
+type subscriber struct {
+	p      *process
+	token  string
+	server *httptest.Server
+
+	mu      sync.Mutex
+	answer  int // 0: 200
+	bodies  [][]byte
+	headers []http.Header
+}
+
+func newSubscriber(p *process, id string) *subscriber {
+	s := &subscriber{p: p, token: p.run("token", "create", "--system", id, "--dir", p.dir)}
+	s.server = httptest.NewServer(s)
+	p.t.Cleanup(s.server.Close)
+	return s
+}
+
+func (s *subscriber) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.answer != 0 {
+		w.WriteHeader(s.answer)
+		return
+	}
+	s.bodies, s.headers = append(s.bodies, body), append(s.headers, r.Header.Clone())
+}
+
+func (s *subscriber) answers(status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answer = status
+}
+
+// told is what has been notified so far.
+func (s *subscriber) told() (all []notice) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, body := range s.bodies {
+		all = append(all, readNotice(s.p.t, body))
+	}
+	return all
+}
+
+// numbers are those of the events among what was notified, in the order of arrival, each once.
+func (s *subscriber) numbers() (numbers []string) {
+	for _, n := range s.told() {
+		for _, number := range n.numbers {
+			if !slices.Contains(numbers, number) {
+				numbers = append(numbers, number)
+			}
+		}
+	}
+	return numbers
+}
+
+// notice is what matters of a notification.
+type notice struct {
+	kind, status, since, subscription string
+	numbers, focus                    []string
+}
+
+func readNotice(t *testing.T, body []byte) (n notice) {
+	t.Helper()
+	type parameter struct {
+		Name, ValueCode, ValueString string
+		ValueReference               struct{ Reference string }
+		Part                         []struct {
+			Name, ValueString string
+			ValueReference    struct{ Reference string }
+		}
+	}
+	var b struct {
+		Entry []struct {
+			Resource struct{ Parameter []parameter }
+		}
+	}
+	if err := json.Unmarshal(body, &b); err != nil || len(b.Entry) == 0 {
+		t.Fatalf("not a notification: %v %s", err, body)
+	}
+	for _, p := range b.Entry[0].Resource.Parameter {
+		switch p.Name {
+		case "type":
+			n.kind = p.ValueCode
+		case "status":
+			n.status = p.ValueCode
+		case "subscription":
+			n.subscription = p.ValueReference.Reference
+		case "events-since-subscription-start":
+			n.since = p.ValueString
+		case "notification-event":
+			for _, part := range p.Part {
+				switch part.Name {
+				case "event-number":
+					n.numbers = append(n.numbers, part.ValueString)
+				case "focus":
+					n.focus = append(n.focus, part.ValueReference.Reference)
+				}
+			}
+		}
+	}
+	return n
+}
+
+// ask sends a request of the system to the hub, and returns status, headers and body.
+func (s *subscriber) ask(method, path, body string, header ...string) (int, http.Header, []byte) {
+	s.p.t.Helper()
+	req, err := http.NewRequestWithContext(s.p.t.Context(), method, s.p.url+path, strings.NewReader(body))
+	if err != nil {
+		s.p.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+s.token)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/fhir+json")
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.p.t.Fatal(err)
+	}
+	return resp.StatusCode, resp.Header, answer
+}
+
+// wanted is a Subscription as a system sends it, with extensions of its own that must come back.
+func (s *subscriber) wanted(topic, content, filter string) string {
+	criteria := `[{"url":"https://surgery.example/why","valueString":"ours"}`
+	if filter != "" {
+		criteria += `,{"url":"http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-filter-criteria","valueString":"` + filter + `"}`
+	}
+	return `{"resourceType":"Subscription","meta":{"profile":["http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-subscription"]},` +
+		`"status":"requested","reason":"Tests <of> carehub","_reason":{"extension":[{"url":"https://surgery.example/note","valueDecimal":1.50}]},` +
+		`"criteria":"` + s.p.url + `/fhir/SubscriptionTopic/` + topic + `","_criteria":{"extension":` + criteria + `]},` +
+		`"channel":{"type":"rest-hook","endpoint":"` + s.server.URL + `/hook","payload":"application/fhir+json",` +
+		`"_payload":{"extension":[{"url":"http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-payload-content","valueCode":"` + content + `"}]},` +
+		`"header":["Authorization: Bearer very-secret"]}}`
+}
+
+// subscribe makes a Subscription and waits until it is active.
+func (s *subscriber) subscribe(topic, content, filter string) (id string) {
+	s.p.t.Helper()
+	status, header, body := s.ask("POST", "/fhir/Subscription", s.wanted(topic, content, filter))
+	if status != http.StatusCreated {
+		s.p.t.Fatalf("subscribe: %d %s", status, body)
+	}
+	id = s.is(body).ID
+	if want := s.p.url + "/fhir/Subscription/" + id + "/_history/1"; header.Get("Location") != want || header.Get("ETag") != `W/"1"` {
+		s.p.t.Errorf("Location %s, ETag %s", header.Get("Location"), header.Get("ETag"))
+	}
+	s.becomes(id, "active")
+	return id
+}
+
+type subscription struct {
+	ID, Status, Error string
+	Channel           struct{ Header []string }
+}
+
+func (s *subscriber) is(body []byte) (sub subscription) {
+	s.p.t.Helper()
+	if err := json.Unmarshal(body, &sub); err != nil {
+		s.p.t.Fatalf("%v: %s", err, body)
+	}
+	return sub
+}
+
+// becomes waits until a Subscription has a status.
+func (s *subscriber) becomes(id, status string) {
+	s.p.t.Helper()
+	waitUntil(s.p.t, "the subscription is "+status, func() bool {
+		_, _, body := s.ask("GET", "/fhir/Subscription/"+id, "")
+		return s.is(body).Status == status
+	})
+}
+
+// log logs an event as Ruth.
+func (p *process) log1(key, patient string, kind events.Kind) (id string) {
+	p.t.Helper()
+	status, answer, err := p.post(context.Background(), key, fmt.Sprintf(`{"patient":"dad %s","kind":"%s"}`, patient, kind))
+	if err != nil || status != http.StatusCreated {
+		p.t.Fatalf("log: %d %v %v", status, answer, err)
+	}
+	return answer["id"].(string)
+}
+
+func TestSubscriptionIsToldAndCatchesUp(t *testing.T) {
+	p := subscribable(t)
+	p.start()
+	surgery := newSubscriber(p, "surgery")
+	id := surgery.subscribe("any", "full-resource", "")
+	event := p.log1("k1", "a", events.Admission)
+	p.log1("k2", "b", events.Fall)
+	p.log1("k3", "c", events.Fall) // the surgery is not told of
+	waitUntil(t, "two events have come", func() bool { return len(surgery.numbers()) == 2 })
+
+	surgery.answers(http.StatusServiceUnavailable)
+	p.log1("k4", "a", events.Discharge)
+	p.log1("k5", "b", events.Admission)
+	var missed []byte
+	waitUntil(t, "both are in $events", func() bool {
+		_, _, missed = surgery.ask("GET", "/fhir/Subscription/"+id+"/$events?eventsSinceNumber=3", "")
+		return len(readNotice(t, missed).numbers) == 2
+	})
+	p.kill()
+	p.start()
+	surgery.answers(0)
+	waitUntil(t, "all four have come", func() bool { return len(surgery.numbers()) == 4 })
+	p.log1("k6", "a", events.Fall)
+	waitUntil(t, "the fifth has come", func() bool { return len(surgery.numbers()) == 5 })
+	if numbers := slices.Sorted(slices.Values(surgery.numbers())); !slices.Equal(numbers, []string{"1", "2", "3", "4", "5"}) {
+		t.Errorf("numbers: %v", numbers)
+	}
+	first := surgery.told()[0]
+	if first.kind != "handshake" || first.status != "requested" || first.since != "0" || first.subscription != p.url+"/fhir/Subscription/"+id {
+		t.Errorf("handshake: %+v", first)
+	}
+	for _, h := range surgery.headers {
+		if h.Get("Authorization") != "Bearer very-secret" || h.Get("Content-Type") != "application/fhir+json" {
+			t.Errorf("headers %v", h)
+		}
+	}
+	surgery.seesReceipt(event, id)
+	p.noSecrets(t)
+}
+
+// seesReceipt makes sure that the provider sees an event that its Subscription was told of.
+func (s *subscriber) seesReceipt(event, id string) {
+	s.p.t.Helper()
+	status, _, body := s.ask("GET", "/events/"+event, "")
+	if status != http.StatusOK || !bytes.Contains(body, []byte(`"id":"`+id+`","for":"surgery"`)) {
+		s.p.t.Errorf("receipt: %d %s", status, body)
+	}
+}
+
+func (p *process) noSecrets(t *testing.T) {
+	t.Helper()
+	log, err := os.ReadFile(p.log.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"very-secret", "/hook", "Thomas", "9990000018"} {
+		if bytes.Contains(log, []byte(secret)) {
+			t.Errorf("the log holds %q", secret)
+		}
+	}
+}

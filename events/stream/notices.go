@@ -1,0 +1,61 @@
+package stream
+
+import (
+	"context"
+	"errors"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// The log of notices is one subject of a stream of its own.
+const (
+	noticeSubject = "note"
+	noticesKey    = "hub.store.notices" // says that the stream has been made: one that is missing then is lost
+)
+
+func noticesConfig(replicas int) jetstream.StreamConfig {
+	return settings("NOTICES", replicas, noticeSubject)
+}
+
+// Note adds a record to the log of notices if the newest there has the sequence after, 0 in an empty log, and returns its
+// own. So whoever writes has seen everything before it. Errors: Conflict, TooLarge, Unavailable.
+func (s *Store) Note(ctx context.Context, value []byte, after uint64) (uint64, error) {
+	return s.appendBehind(ctx, noticeSubject, value, after)
+}
+
+// Notices calls fn with every record of the log of notices after a sequence, in order, then ready with the
+// newest sequence of that time, whether or not its record is there still, and then fn with each new one as it is stored, until ctx ends, the store closes or fn fails; it returns the reason.
+func (s *Store) Notices(ctx context.Context, after uint64, ready func(last uint64), fn func(seq uint64, value []byte) error) error {
+	bounded, cancel := bound(ctx, patience)
+	info, err := s.notices.Info(bounded)
+	cancel()
+	if err != nil {
+		return away(err)
+	}
+	stored, waiting := info.State.LastSeq, true
+	if info.State.Msgs == 0 || stored <= after {
+		ready(stored)
+		waiting = false
+	}
+	return s.follow(ctx, s.notices, noticeSubject, after, func(msg jetstream.Msg, seq uint64) error {
+		if err := fn(seq, msg.Data()); err != nil {
+			return err
+		}
+		if waiting && seq >= stored {
+			waiting = false
+			ready(stored)
+		}
+		return nil
+	})
+}
+
+// TrimNotice removes one record of the log of notices. Sequences go on as if it were there.
+func (s *Store) TrimNotice(ctx context.Context, seq uint64) error {
+	ctx, cancel := bound(ctx, patience)
+	defer cancel()
+	err := s.notices.DeleteMsg(ctx, seq)
+	if err != nil && !errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) { // deleted already
+		return away(err)
+	}
+	return nil
+}
