@@ -58,6 +58,12 @@ func (a *API) search(ctx context.Context, by events.Actor, q query) (page, error
 // fresh are the resources of an event that no newer event has told of, and that are as asked. What is left out for its
 // time is seen all the same: an older version must not take its place.
 func (a *API) fresh(ctx context.Context, by events.Actor, st events.Stored, q query, seen *[]string) ([]fhir.Resource, error) {
+	if e := st.Record.Event; !q.wants(e.Recorded) {
+		if id := recurring(q.Type, e); id != "" {
+			*seen = append(*seen, id)
+		}
+		return nil, nil
+	}
 	all, err := a.resources(by, st, q.Type)
 	if err != nil {
 		return nil, err
@@ -68,9 +74,6 @@ func (a *API) fresh(ctx context.Context, by events.Actor, st events.Stored, q qu
 			continue
 		}
 		*seen = append(*seen, r.ID)
-		if !q.wants(r) {
-			continue
-		}
 		if r.Type == "Encounter" && st.Record.Event.Kind == events.Discharge {
 			earlier, err := a.stay(ctx, by, q.Patient, r.ID, st.Place())
 			if err != nil {
@@ -85,6 +88,17 @@ func (a *API) fresh(ctx context.Context, by events.Actor, st events.Stored, q qu
 	return some, nil
 }
 
+// recurring is the id of the resource of a type that an event tells of, if others may tell of it too.
+func recurring(resource string, e events.Event) string {
+	switch {
+	case resource == "Encounter":
+		return stayOf(e)
+	case resource == "RelatedPerson" && e.By.Kind == events.Carer:
+		return events.RelatedID(e.By.ID, e.Patient)
+	}
+	return ""
+}
+
 // byID finds each by itself.
 func (a *API) byID(ctx context.Context, by events.Actor, q query) (p page, err error) {
 	for i, id := range q.IDs {
@@ -93,7 +107,7 @@ func (a *API) byID(ctx context.Context, by events.Actor, q query) (p page, err e
 		}
 		r, err := a.find(ctx, by, q.Type, id)
 		switch {
-		case err == nil && q.wants(r):
+		case err == nil && q.wants(r.Updated):
 			p.resources = append(p.resources, r)
 		case err != nil && events.KindOf(err) != events.NotFound:
 			return p, err
@@ -102,8 +116,9 @@ func (a *API) byID(ctx context.Context, by events.Actor, q query) (p page, err e
 	return p, nil
 }
 
-func (q query) wants(r fhir.Resource) bool {
-	return !slices.ContainsFunc(q.Updated, func(b bound) bool { return !b.holds(r.Updated) })
+// wants reports whether what was last changed at t is as asked.
+func (q query) wants(t time.Time) bool {
+	return !slices.ContainsFunc(q.Updated, func(b bound) bool { return !b.holds(t) })
 }
 
 // past reports whether nothing from this time back can be wanted.
