@@ -187,7 +187,6 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 		options.Owner = h.leases
 	}
 	h.engine = deliver.New(options)
-	h.learned.OnChange(func(r endpoints.Record) { h.engine.Pause(r.Subscriber, r.Channel, r.Paused != nil) })
 	return nil
 }
 
@@ -272,7 +271,7 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 		if !await(ctx, known...) {
 			return nil
 		}
-		return h.tellOfPauses(ctx)
+		return h.followPauses(ctx)
 	})
 	s.run("oauth assertions", h.oauth.Replays.Run)
 	s.run("audit trail", h.trail.Run)
