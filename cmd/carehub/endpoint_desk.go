@@ -18,18 +18,10 @@ type endpointDesk struct {
 	tried   *attempts.Log
 	engine  *deliver.Engine
 	events  source
-	alarm   func(ctx context.Context, about events.About, of events.Stored) error
 }
 
 func (h *hub) endpointDesk() endpointDesk {
-	return endpointDesk{folder: h.folder, learned: h.learned, tried: h.tried, engine: h.engine, events: source{h.archive, h.engine},
-		alarm: func(ctx context.Context, about events.About, of events.Stored) error {
-			err := raiseAlarm(ctx, h.desk(), h.archive, about, of)
-			if err == nil {
-				h.meter.alarmed(about)
-			}
-			return err
-		}}
+	return endpointDesk{folder: h.folder, learned: h.learned, tried: h.tried, engine: h.engine, events: source{h.archive, h.engine}}
 }
 
 // endpointAsk is what may be said with a request about an endpoint.
@@ -202,15 +194,12 @@ func (d endpointDesk) log(ctx context.Context, _ string, at endpointAt, ask endp
 // pause stops everything to the endpoint. by is the provider that asks, empty for the admin: of a provider's pause the
 // alarm recipients hear, for nobody is to be missed in silence.
 func (d endpointDesk) pause(ctx context.Context, by string, at endpointAt, _ endpointAsk, say func(any) error) error {
-	rec, err := d.learned.Change(ctx, at.subscriber, at.Key, func(rec *endpoints.Record) error {
+	_, err := d.learned.Change(ctx, at.subscriber, at.Key, func(rec *endpoints.Record) error {
 		if rec.Paused == nil {
 			rec.Paused = &endpoints.Pause{At: time.Now().UTC().Truncate(time.Second), Reason: events.ReasonPaused, By: by, Told: by == ""}
 		}
 		return nil
 	})
-	if err == nil {
-		err = d.tellOfPause(ctx, rec, events.Stored{})
-	}
 	if err != nil {
 		return err
 	}

@@ -250,3 +250,26 @@ func TestEndpointCommandsWithoutAHub(t *testing.T) {
 	run(`verification  repeat  delivered \(200\)`, "test", "riverside-surgery")
 	run(`(?s)repeat  delivered.*repeat  delivered.*verification`, "log", "riverside-surgery", "--since", "1h", "--limit", "3")
 }
+
+// TestSignalLeadsToTheMessage: what a thin signal links to can be read, with a token of who got it and of nobody else.
+func TestSignalLeadsToTheMessage(t *testing.T) {
+	w := newTown(t)
+	w.edit("subscribers/district-nurses.yaml", "format: fhir", "format: thin")
+	w.start()
+	ruth, nurses, outsider := w.token("ruth"), w.token("district-nurses"), w.token("admin-on-call")
+	event := w.says(ruth, "dad admitted").ID
+	w.settled(ruth, event)
+	var signal struct{ Data struct{ Event, URL, FHIR string } }
+	if err := json.Unmarshal(w.nurses.all()[0].body, &signal); err != nil || signal.Data.Event != event {
+		t.Fatalf("%v: %s", err, w.nurses.all()[0].body)
+	}
+	for _, link := range []string{signal.Data.URL, signal.Data.FHIR} {
+		path, ours := strings.CutPrefix(link, w.url)
+		if status, answer := w.ask("GET", path, nurses, ""); !ours || status != http.StatusOK || !strings.Contains(answer, event) {
+			t.Errorf("%s: %d %s", link, status, answer)
+		}
+		if status, _ := w.ask("GET", path, outsider, ""); status != http.StatusNotFound {
+			t.Errorf("%s, for somebody else: %d", link, status)
+		}
+	}
+}

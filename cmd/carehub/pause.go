@@ -26,61 +26,65 @@ func (h *hub) isPaused(recipient, channel string) bool {
 	return h.learned.Get(recipient, channel).Paused != nil
 }
 
-// pauseGone pauses an endpoint that asks not to be called again, and has a person told.
-func (h *hub) pauseGone(ctx context.Context, recipient, channel string, of events.Stored) error {
-	rec, err := h.learned.Change(ctx, recipient, channel, func(rec *endpoints.Record) error {
+// pauseGone pauses an endpoint that asks not to be called again. followPauses has a person told.
+func (h *hub) pauseGone(ctx context.Context, recipient, channel string) error {
+	_, err := h.learned.Change(ctx, recipient, channel, func(rec *endpoints.Record) error {
 		if rec.Paused == nil {
 			rec.Paused = &endpoints.Pause{At: time.Now().UTC().Truncate(time.Second), Reason: events.ReasonGone}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return h.endpointDesk().tellOfPause(ctx, rec, of)
-}
-
-// pausedPrefix begins what an alarm about a pause is about, in place of an event: the pause is named by when it began, so
-// that each has one alarm, whoever raises it, however often.
-const pausedPrefix = "paused-"
-
-// tellOfPause has a person told of a pause that was not an admin's own doing, once.
-func (d endpointDesk) tellOfPause(ctx context.Context, rec endpoints.Record, of events.Stored) error {
-	p := rec.Paused
-	if p == nil || p.Told {
-		return nil
-	}
-	about := events.About{Event: pausedPrefix + p.At.UTC().Format("20060102T150405Z"), Recipient: rec.Subscriber, Channel: rec.Channel,
-		Reason: p.Reason}
-	if err := d.alarm(ctx, about, of); err != nil {
-		return err
-	}
-	_, err := d.learned.Change(ctx, rec.Subscriber, rec.Channel, func(now *endpoints.Record) error {
-		if now.Paused != nil && now.Paused.At.Equal(p.At) {
-			now.Paused.Told = true
 		}
 		return nil
 	})
 	return err
 }
 
-// tellOfPauses raises the alarms that a crash has kept from being stored.
-func (h *hub) tellOfPauses(ctx context.Context) error {
-	for _, rec := range h.learned.All() {
-		for {
-			err := h.endpointDesk().tellOfPause(ctx, rec, events.Stored{})
-			if err == nil || ctx.Err() != nil {
-				break
-			}
-			h.log.Error("alarm about a pause not stored yet", "error", err.Error())
-			select {
-			case <-ctx.Done():
-			case <-time.After(10 * time.Second):
+// followPauses tells the engine of each pause and of its end, whatever process is behind it, and has a person told of each,
+// sooner or later: what a crash has kept from being stored is stored after it.
+func (h *hub) followPauses(ctx context.Context) error {
+	for ctx.Err() == nil {
+		changed := h.learned.Changed()
+		var late <-chan time.Time
+		for _, rec := range h.learned.All() {
+			h.engine.Pause(rec.Subscriber, rec.Channel, rec.Paused != nil)
+			if err := h.tellOfPause(ctx, rec); err != nil && ctx.Err() == nil {
+				h.log.Error("alarm about a pause not stored yet", "error", err.Error())
+				late = time.After(10 * time.Second)
 			}
 		}
+		select {
+		case <-changed:
+		case <-late:
+		case <-ctx.Done():
+		}
 	}
-	<-ctx.Done()
 	return nil
+}
+
+// pausedPrefix begins what an alarm about a pause is about, in place of an event: the pause is named by when it began, so
+// that each has one alarm, whichever hub raises it, however often.
+const pausedPrefix = "paused-"
+
+// tellOfPause raises the alarm about a pause that was not an admin's own doing, unless that is done. It is no test, even if
+// it was a test event that met a 410.
+func (h *hub) tellOfPause(ctx context.Context, rec endpoints.Record) error {
+	p := rec.Paused
+	if p == nil || p.Told {
+		return nil
+	}
+	about := events.About{Event: pausedPrefix + p.At.UTC().Format("20060102T150405Z"), Recipient: rec.Subscriber, Channel: rec.Channel,
+		Reason: p.Reason}
+	if err := raiseAlarm(ctx, h.folder, h.archive, about, events.Stored{}); err != nil {
+		return err
+	}
+	_, err := h.learned.Change(ctx, rec.Subscriber, rec.Channel, func(now *endpoints.Record) error {
+		if now.Paused != nil && now.Paused.At.Equal(p.At) {
+			now.Paused.Told = true
+		}
+		return nil
+	})
+	if err == nil {
+		h.meter.alarmed(about)
+	}
+	return err
 }
 
 // pauseWords says what has stopped and who can let it go on.

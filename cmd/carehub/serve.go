@@ -191,7 +191,6 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 		options.Owner = h.leases
 	}
 	h.engine = deliver.New(options)
-	h.learned.OnChange(func(r endpoints.Record) { h.engine.Pause(r.Subscriber, r.Channel, r.Paused != nil) })
 	return nil
 }
 
@@ -269,7 +268,7 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 		s.run("leases", func(ctx context.Context) error { return h.leases.Run(ctx, 30*time.Second) }) // the engine takes a while to drain
 	}
 	for part, run := range map[string]func(context.Context) error{
-		"engine": h.engine.Run, "pauses": h.tellOfPauses, "subscriptions' keeper": h.subscriptions.Keep,
+		"engine": h.engine.Run, "pauses": h.followPauses, "subscriptions' keeper": h.subscriptions.Keep,
 	} {
 		s.run(part, func(ctx context.Context) error {
 			if !await(ctx, known...) { // nobody is taken for unsubscribed, or sent anything while paused

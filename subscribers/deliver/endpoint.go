@@ -32,6 +32,7 @@ type endpoint struct {
 	queued   [classes]bool // it waits for room in the budget
 	pace     *rate.Limiter // nil: as fast as it takes them
 	paused   bool          // nothing is sent to it for now
+	pausing  bool          // that is being stored
 	held     []*delivery   // failed while the endpoint was in doubt; tried again when it opens
 }
 

@@ -66,10 +66,13 @@ func (e *Engine) Pause(recipient, channel string, paused bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	r := e.recipients[recipient]
-	if r == nil || r.endpoints[channel] == nil || r.endpoints[channel].paused == paused {
+	if r == nil || r.endpoints[channel] == nil {
 		return
 	}
 	ep := r.endpoints[channel]
+	if ep.paused == paused || ep.pausing { // what is being stored is not known to others yet
+		return
+	}
 	ep.paused = paused
 	if !paused {
 		e.reopen(ep)
@@ -97,19 +100,20 @@ func (e *Engine) reopen(ep *endpoint) {
 // channel.
 func (e *Engine) gone(d *delivery, ch int, ep *endpoint, f *events.Failure) {
 	d.try(ch).attempts++
-	of := d.event.stored
 	e.retrying(d, ch, f, time.Time{})
 	d.passOver(ch)
 	if ep.paused {
 		return
 	}
-	ep.paused = true
+	ep.paused, ep.pausing = true, true
 	recipient, channel := d.lane.recipient.id, d.channels[ch]
 	d.shard.attempts.Go(func() {
-		err := e.persist(d.shard.ctx, "pause not stored yet", func(ctx context.Context) error { return e.opt.Gone(ctx, recipient, channel, of) })
-		if err != nil { // stopping: whoever delivers next finds out again
-			e.Pause(recipient, channel, false)
-		}
+		err := e.persist(d.shard.ctx, "pause not stored yet", func(ctx context.Context) error { return e.opt.Gone(ctx, recipient, channel) })
+		e.mu.Lock()
+		ep.pausing = false
+		e.mu.Unlock()
+		// If it was not stored the shard is stopping: whoever delivers next finds out again.
+		e.Pause(recipient, channel, err == nil && e.opt.Paused(recipient, channel))
 	})
 }
 

@@ -29,6 +29,7 @@ type Store interface {
 // Record is what is known of one channel of one subscriber. The zero Record, but for its names, is what nothing is known of.
 type Record struct {
 	V          int    `json:"v"`
+	Rev        uint64 `json:"rev,omitempty"` // one more with each change
 	Subscriber string `json:"-"`
 	Channel    string `json:"-"` // key of the channel, such as webhook or email-2
 
@@ -36,7 +37,7 @@ type Record struct {
 	Target   string    `json:"target,omitempty"`
 	Verified time.Time `json:"verified,omitzero"`
 	Paused   *Pause    `json:"paused,omitempty"`
-	Secret   *Secret   `json:"secret,omitempty"`
+	Secret   *Secret   `json:"secret,omitempty"` // of a webhook
 }
 
 // Pause is why nothing is sent to an endpoint for now.
@@ -70,35 +71,50 @@ type Registry struct {
 
 	mu      sync.RWMutex
 	known   map[string]Record // by key
-	changed func(Record)
+	changed chan struct{}     // closed and replaced when any of them changes
 }
 
 // New returns a registry that knows nothing until Follow runs.
 func New(store Store) *Registry {
-	return &Registry{store: store, known: map[string]Record{}, changed: func(Record) {}}
+	return &Registry{store: store, known: map[string]Record{}, changed: make(chan struct{})}
 }
-
-// OnChange has fn called with each record that Follow finds or Change makes, more than once for some. It is called before
-// Follow.
-func (r *Registry) OnChange(fn func(Record)) { r.changed = fn }
 
 // Follow keeps the registry up to date until ctx ends; ready is called when everything stored is known.
 func (r *Registry) Follow(ctx context.Context, ready func()) error {
 	return r.store.HubWatch(ctx, Prefix, ready, func(key string, value []byte) {
 		rec, err := decode(key, value)
-		r.learn(key, rec, err == nil && len(value) > 0) // what cannot be read is unverified
-		r.changed(rec)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if err != nil || len(value) == 0 {
+			delete(r.known, key) // what cannot be read is unverified
+			r.wake()
+			return
+		}
+		r.learn(key, rec)
 	})
 }
 
-func (r *Registry) learn(key string, rec Record, known bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !known {
-		delete(r.known, key)
+// learn takes a record in, unless a newer one is known: what this process has changed itself, it knows before the store
+// tells it of the change before. Called with the lock held.
+func (r *Registry) learn(key string, rec Record) {
+	if known, ok := r.known[key]; ok && known.Rev > rec.Rev {
 		return
 	}
 	r.known[key] = rec
+	r.wake()
+}
+
+// Changed returns a channel that is closed when any record has changed since.
+func (r *Registry) Changed() <-chan struct{} {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.changed
+}
+
+// wake tells whoever waits for a change. Called with the lock held.
+func (r *Registry) wake() {
+	close(r.changed)
+	r.changed = make(chan struct{})
 }
 
 // Get is what is known of an endpoint.
@@ -135,7 +151,7 @@ func (r *Registry) Change(ctx context.Context, subscriber, channel string, fn fu
 		if err := fn(&rec); err != nil {
 			return Record{}, err
 		}
-		rec.V = recordVersion
+		rec.V, rec.Rev = recordVersion, rec.Rev+1
 		if value, err = json.Marshal(rec); err != nil {
 			return Record{}, err
 		}
@@ -146,8 +162,9 @@ func (r *Registry) Change(ctx context.Context, subscriber, channel string, fn fu
 		if err != nil {
 			return Record{}, fmt.Errorf("store endpoint %s of %s: %w", channel, subscriber, err)
 		}
-		r.learn(key, rec, true) // Follow brings it too, a moment later
-		r.changed(rec)
+		r.mu.Lock()
+		r.learn(key, rec) // Follow brings it too, a moment later
+		r.mu.Unlock()
 		return rec, nil
 	}
 }
