@@ -15,9 +15,7 @@ import (
 // maxEvents is how many events one answer to $events holds at the most.
 const maxEvents = 100
 
-func trimNumber(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
-
-// statusOf is the answer to $status for one Subscription.
+// statusNow is the answer to $status for one Subscription.
 func (s *Service) statusNow(sub *Subscription) fhir.Notification {
 	n := s.notification(sub, fhir.QueryStatus)
 	n.ID = events.UUID("status", sub.ID, strconv.FormatUint(sub.Version, 10))
