@@ -131,7 +131,7 @@ func (e *Engine) send(ctx context.Context, ev *event, d *delivery, ch, number in
 	key := d.channels[ch]
 	for _, c := range sub.Channels {
 		if c.Key == key {
-			m, err := e.message(ev, to, ch, number)
+			m, err := e.message(ev, events.Leg{Place: ev.stored.Place(), Index: int(d.index), Channel: ch}, number)
 			if err != nil {
 				return &events.Failure{Reason: events.ReasonInternal, Body: true, Err: err}
 			}
@@ -142,8 +142,9 @@ func (e *Engine) send(ctx context.Context, ev *event, d *delivery, ch, number in
 }
 
 // message builds what the recipient gets: a pure function of what is stored, so that every attempt sends the same bytes.
-func (e *Engine) message(ev *event, to *events.Recipient, ch, number int) (events.Delivery, error) {
+func (e *Engine) message(ev *event, leg events.Leg, number int) (events.Delivery, error) {
 	rec := &ev.stored.Record
+	to := &rec.Plan.Recipients[leg.Index]
 	body, err := ev.address(to)
 	if err != nil {
 		return events.Delivery{}, fmt.Errorf("address the message: %w", err)
@@ -151,9 +152,10 @@ func (e *Engine) message(ev *event, to *events.Recipient, ch, number int) (event
 	return events.Delivery{
 		ID: events.DeliveryID(rec.Event.ID, to.ID), Event: rec.Event.ID, Ref: events.Ref(rec.Event.ID),
 		Kind: rec.Event.Kind, Urgent: rec.Plan.Urgency == events.Urgent, Test: rec.Event.Test,
-		Recipient: to.ID, Name: to.Name, Content: to.Channels[ch].Content, Recorded: rec.Event.Recorded,
+		Recipient: to.ID, Name: to.Name, Content: to.Channels[leg.Channel].Content, Recorded: rec.Event.Recorded,
 		Attempt: number, Message: body,
-		Link: func() string { return e.opt.Link(rec.Event.ID, to.ID) },
+		Link:   func() string { return e.opt.Link(rec.Event.ID, to.ID) },
+		Return: func() string { return e.opt.Return(leg, rec.Event.ID, to.ID) },
 	}, nil
 }
 
@@ -275,7 +277,7 @@ func (e *Engine) retrying(d *delivery, ch int, f *events.Failure, next time.Time
 		return
 	}
 	out := events.Outcome{State: events.Retrying, Channel: d.channels[ch], At: time.Now().UTC().Truncate(time.Millisecond), Attempts: d.attempts(),
-		Reason: f.Reason, Next: next.UTC(), Alarmed: d.event.out[d.index].Alarmed}
+		Reason: f.Reason, Next: next.UTC(), Alarmed: d.event.out[d.index].Alarmed, Struck: d.event.out[d.index].Struck}
 	if next.IsZero() {
 		out.Next = time.Time{}
 	}
@@ -306,6 +308,7 @@ func (e *Engine) abandon(d *delivery, state events.State, reason events.Reason, 
 func (e *Engine) end(d *delivery, out events.Outcome) {
 	out.At, out.Attempts = time.Now().UTC().Truncate(time.Millisecond), d.attempts()
 	out.Alarmed = out.State.Told() && d.event.out[d.index].Alarmed // that it was overdue says nothing of its end
+	out.Struck = d.event.out[d.index].Struck
 	d.done = true
 	d.shard.note(d.event, int(d.index), out)
 	e.pop(d)

@@ -11,7 +11,7 @@
 // share a store, and a store may grow.
 //
 // The files: engine.go wires it, supervise.go starts and stops shards as they come and go, intake of accepted events is read.go, lanes and whom to try next lane.go, one endpoint's
-// health endpoint.go, what all endpoints share budget.go, one attempt attempt.go, fallback, alarm and give-up times due.go, the ledger settle.go and park.go.
+// health endpoint.go, what all endpoints share budget.go, one attempt attempt.go, fallback, alarm and give-up times due.go, what comes after the end reverse.go, the ledger settle.go and park.go.
 package deliver
 
 import (
@@ -66,7 +66,9 @@ type Options struct {
 	Alarm func(ctx context.Context, about events.About, of events.Stored) error
 	// Link makes the page address that a message to this recipient carries.
 	Link func(event, recipient string) string
-	Slog *slog.Logger
+	// Return makes the address that mail servers report failures of this leg to; nil, or "": none.
+	Return func(leg events.Leg, event, recipient string) string
+	Slog   *slog.Logger
 	// Attempted, if set, hears of each attempt: the channel's type, and delivered or the reason it was not.
 	Attempted func(channelType, result string, took time.Duration)
 	// Ended, if set, hears of each delivery's final outcome: the type of the channel that it speaks of, empty if the
@@ -110,6 +112,9 @@ func (o *Options) defaults() {
 	}
 	if o.Link == nil {
 		o.Link = func(string, string) string { return "" }
+	}
+	if o.Return == nil {
+		o.Return = func(events.Leg, string, string) string { return "" }
 	}
 }
 
