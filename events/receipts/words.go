@@ -27,6 +27,9 @@ func Words(r events.Receipt, now time.Time, zone *time.Location) string {
 	case events.Trying:
 		return "Telling " + r.Name + "…"
 	case events.Retrying:
+		if r.Reason == events.ReasonBounced {
+			return say("We could not tell "+r.Name+" by email: "+reasons[r.Reason]) + " Trying another way." + call(r) + alarmed(r)
+		}
 		return say("Still trying "+r.Name) + sentence(" Trying again at ", at(r.Next)) + call(r) + alarmed(r)
 	case events.Sent:
 		return say("Sent to "+r.Name+by(" by ", means(r)), by(" at ", at(r.At))) +
@@ -100,6 +103,7 @@ var reasons = map[events.Reason]string{
 	events.ReasonAddress:     "the address doesn't work",
 	events.ReasonGone:        "the address is no longer in use",
 	events.ReasonRejected:    "their system did not accept the message",
+	events.ReasonBounced:     "the mail came back",
 	events.ReasonRevoked:     "they are no longer registered here",
 	events.ReasonGaveUp:      "it did not work for days",
 	events.ReasonInternal:    "something is wrong with this hub",
