@@ -96,6 +96,7 @@ type hub struct {
 	links    receipts.Links
 	pages    []byte // key of the links to the next page of a search
 	trail    *audit.Trail
+	returns  *returns // nil if mail.bounces is not set
 	engine   *deliver.Engine
 	meter    *meter
 	pulse    *pulse
@@ -148,17 +149,14 @@ func (h *hub) open(ctx context.Context) (err error) {
 		return fmt.Errorf("key of the access tokens: %w", err)
 	}
 	h.oauth = newOAuth(h.folder, h.store, key, h.log)
+	if err := h.openReturns(ctx); err != nil {
+		return err
+	}
 	store := timedStore{h.store, h.meter}
-	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.folder.register.Lookup, Link: h.links.For,
+	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.folder.register.Lookup, Link: h.links.For, Return: h.returns.address,
 		Allowed: desk{h.folder}.mayBeTold,
 		Slog:    h.log, Attempted: h.meter.attempted, Ended: h.meter.ended,
-		Alarm: func(ctx context.Context, about events.About, of events.Stored) error {
-			err := raiseAlarm(ctx, h.folder, h.archive, about, of)
-			if err == nil {
-				h.meter.alarmed(about)
-			}
-			return err
-		}}
+		Alarm: h.alarm}
 	if h.folder.hub.NATS != nil {
 		h.leases = stream.NewLeases(h.store, stream.LeaseTimes{})
 		options.Owner = h.leases
@@ -171,6 +169,15 @@ func (h *hub) open(ctx context.Context) (err error) {
 	}
 	if h.folder.hub.NATS == nil {
 		h.admin, err = listenAdmin(h.folder.hub.Store)
+	}
+	return err
+}
+
+// alarm tells the alarm recipients, and counts it.
+func (h *hub) alarm(ctx context.Context, about events.About, of events.Stored) error {
+	err := raiseAlarm(ctx, h.folder, h.archive, about, of)
+	if err == nil {
+		h.meter.alarmed(about)
 	}
 	return err
 }
@@ -240,6 +247,7 @@ func (h *hub) run(ctx context.Context) error {
 		case <-doorsOpen.Done():
 		}
 	}
+	returned := start("bounces", engineOn, h.returns.run)
 	doors := start("doors", doorsOpen, func(ctx context.Context) error { return serveUntil(ctx, h.doors, h.routes(doorsOpen.Done()), h.log) })
 	admin := start("admin socket", doorsOpen, func(ctx context.Context) error {
 		if h.admin == nil {
@@ -258,6 +266,7 @@ func (h *hub) run(ctx context.Context) error {
 	<-disk
 	<-memory
 	<-collector
+	<-returned
 	<-leases
 	<-following
 	<-clients
