@@ -24,6 +24,8 @@ type Mail struct {
 	Rate   int            `yaml:"rate"`    // messages a minute, 0 without limit
 	CAFile string         `yaml:"ca_file"` // PEM certificates to trust beside the system's; use Roots
 	Roots  *x509.CertPool // nil: the system's
+
+	Bounces *Bounces `yaml:"bounces"` // nil: what comes back is not noticed
 }
 
 // The values of mail.tls.
@@ -76,7 +78,10 @@ func (m *Mail) check(folder *strict.Folder, top strict.Node, egress Egress) {
 	m.checkTLS(top, egress)
 	m.Roots = roots(folder, top, "mail.ca_file", m.CAFile)
 	if m.Auth != nil {
-		m.Auth.check(folder, top, egress)
+		m.Auth.check(folder, top, egress, "mail.auth")
+	}
+	if m.Bounces != nil {
+		m.Bounces.check(folder, top, egress, m.Auth)
 	}
 }
 
@@ -102,35 +107,36 @@ func (m *Mail) checkTLS(top strict.Node, egress Egress) {
 	}
 }
 
-func (a *Auth) check(folder *strict.Folder, top strict.Node, egress Egress) {
+// check reports what is wrong with a sign-in, which stands under a key of the file.
+func (a *Auth) check(folder *strict.Folder, top strict.Node, egress Egress, at string) {
 	require := func(missing bool, key string) {
 		if missing {
-			top.Report("mail.auth.mechanism", "%s needs %s", a.Mechanism, key)
+			top.Report(at+".mechanism", "%s needs %s", a.Mechanism, key)
 		}
 	}
 	switch {
 	case a.Mechanism == "": // missing, or reported
 	case slices.Contains(byPassword, a.Mechanism):
 		require(a.User == "", "user")
-		require(!given(top, "password"), "password")
+		require(!given(top, at+".password"), "password")
 	case slices.Contains(byToken, a.Mechanism):
 		require(a.User == "", "user")
-		a.checkToken(top, egress, require)
+		a.checkToken(top, egress, at, require)
 	case a.Mechanism == "EXTERNAL":
 		require(a.CertFile == "", "client_cert")
-		require(!given(top, "client_key"), "client_key")
-		a.readCertificate(folder, top)
+		require(!given(top, at+".client_key"), "client_key")
+		a.readCertificate(folder, top, at)
 	default:
-		top.Report("mail.auth.mechanism", "must be one of %s%s",
+		top.Report(at+".mechanism", "must be one of %s%s",
 			strings.Join(mechanisms, ", "), strict.DidYouMean(a.Mechanism, mechanisms))
 	}
 }
 
 // checkToken wants either a token or all that is needed to fetch one.
-func (a *Auth) checkToken(top strict.Node, egress Egress, require func(bool, string)) {
-	if given(top, "token") {
+func (a *Auth) checkToken(top strict.Node, egress Egress, at string, require func(bool, string)) {
+	if given(top, at+".token") {
 		if a.TokenURL != "" {
-			top.Report("mail.auth.token", "token and token_url exclude each other")
+			top.Report(at+".token", "token and token_url exclude each other")
 		}
 		return
 	}
@@ -139,14 +145,14 @@ func (a *Auth) checkToken(top strict.Node, egress Egress, require func(bool, str
 		return
 	}
 	require(a.ClientID == "", "client_id")
-	require(!given(top, "client_secret"), "client_secret")
+	require(!given(top, at+".client_secret"), "client_secret")
 	u, err := url.Parse(a.TokenURL)
 	if err != nil || !absolute(u) || u.Scheme == "http" && !egress.Allows(u.Hostname()) {
-		top.Report("mail.auth.token_url", "must be https:// and a host; http:// only to an address in egress.allow")
+		top.Report(at+".token_url", "must be https:// and a host; http:// only to an address in egress.allow")
 	}
 }
 
-func (a *Auth) readCertificate(folder *strict.Folder, top strict.Node) {
+func (a *Auth) readCertificate(folder *strict.Folder, top strict.Node, at string) {
 	if a.CertFile == "" || a.Key.IsZero() {
 		return
 	}
@@ -156,22 +162,26 @@ func (a *Auth) readCertificate(folder *strict.Folder, top strict.Node) {
 	}
 	pem, err := os.ReadFile(folder.Path(a.CertFile)) // #nosec G304 -- the path is the admin's own
 	if err != nil {
-		top.Report("mail.auth.client_cert", "names a file that cannot be read")
+		top.Report(at+".client_cert", "names a file that cannot be read")
 		return
 	}
 	pair, err := tls.X509KeyPair(pem, []byte(a.Key.Reveal()))
 	if err != nil {
-		top.Report("mail.auth.client_cert", "and client_key must be a PEM certificate and its key")
+		top.Report(at+".client_cert", "and client_key must be a PEM certificate and its key")
 		return
 	}
 	a.Certificate = &pair
 }
 
-// given reports whether a key of mail.auth stands in the file, whatever came of reading it.
-func given(top strict.Node, key string) bool {
-	mail, _ := top.Get("mail")
-	auth, ok := mail.Get("auth")
-	return ok && has(auth, key)
+// given reports whether a key stands in the file, whatever came of reading it.
+func given(top strict.Node, path string) bool {
+	n, ok := top, true
+	for key := range strings.SplitSeq(path, ".") {
+		if n, ok = n.Get(key); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 func has(n strict.Node, key string) bool {

@@ -46,6 +46,9 @@ type Outcome struct {
 	Reason   Reason    `json:"reason,omitempty"`
 	Next     time.Time `json:"next,omitzero"`     // of the next attempt, where one is planned
 	Alarmed  bool      `json:"alarmed,omitempty"` // the alarm recipients have been told
+	// Struck are the keys of channels that had taken the message, and of which a no came later, as a bounce does. They are
+	// not tried again.
+	Struck []string `json:"struck,omitempty"`
 }
 
 // Receipt is an Outcome as a carer reads it: whom it is about and by whose rule.
@@ -69,11 +72,21 @@ type Delivery struct {
 	Recorded  time.Time
 	Attempt   int           // 1 is the first; never part of the bytes
 	Link      func() string // address of the page for this recipient and event; the same each time
+	// Return is where a mail server is to report that it could not deliver this: an address of this delivery alone, never part
+	// of the bytes. It is nil, or returns "", where the hub has none.
+	Return func() string
 	// Message is the FHIR message Bundle addressed to this recipient, the same bytes at every attempt.
 	Message []byte
 	Hub     string // base URL of the hub, as frozen in the plan
 	// Answered, if set, hears what an HTTP endpoint answered, within Send.
 	Answered func(Reply)
+}
+
+// Leg is the part of a delivery that goes by one channel, named so that the store finds it: what a bounce is about.
+type Leg struct {
+	Place
+	Index   int // of the recipient in the plan
+	Channel int // of the channel among the recipient's
 }
 
 // Reason is a closed word for why an attempt did not work. It is safe to log, to store and to turn into a sentence.
@@ -89,6 +102,7 @@ const (
 	ReasonAddress     Reason = "address"      // the address does not exist, or is not one we may dial
 	ReasonGone        Reason = "gone"         // it says it is gone for good
 	ReasonRejected    Reason = "rejected"     // it will never take this message
+	ReasonBounced     Reason = "bounced"      // taken, and then returned as undeliverable
 	ReasonRevoked     Reason = "revoked"      // no longer registered here
 	ReasonNoChannel   Reason = "no-channel"   // known by phone only
 	ReasonNoRecipient Reason = "no-recipient" // no rule names anyone
@@ -97,6 +111,7 @@ const (
 	ReasonLost        Reason = "lost"         // the store no longer has it
 	ReasonSuspended   Reason = "suspended"    // its subscription is in error, or not active yet
 	ReasonDisk        Reason = "disk"         // of an alarm: the store is nearly full
+	ReasonMailbox     Reason = "mailbox"      // of an alarm: the mailbox for bounces cannot be read
 	ReasonInternal    Reason = "internal"     // the hub's own fault
 	ReasonHeld        Reason = "held"         // of an alarm: a message waits for a person to say whom it is about
 	ReasonHeldEnding  Reason = "held-ending"  // of an alarm: it has waited for weeks, and is deleted in a week

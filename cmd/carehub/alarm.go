@@ -85,6 +85,10 @@ func alarmWords(f desk, about events.About, of events.Stored) string {
 	if strings.HasPrefix(about.Event, pausedPrefix) {
 		return pauseWords(f.folder, about)
 	}
+	if about.Reason == events.ReasonMailbox {
+		return "The mailbox for bounces has not been read for an hour. Until it can be, nobody here learns of mails that do not arrive. " +
+			"Please look at the hub's log, and at mail.bounces in hub.yaml."
+	}
 	if about.Recipient == "" {
 		return fmt.Sprintf("A stored event (reference %s, %s) cannot be read any more, so nobody can be told of it. "+
 			"Please ask whoever logged it.", ref, about.Event)
@@ -106,6 +110,9 @@ func alarmWords(f desk, about events.About, of events.Stored) string {
 		words += " Please phone them on " + phone + "."
 	} else {
 		words += " Please phone them."
+	}
+	if about.Reason == events.ReasonBounced {
+		words += " The hub goes on with their next channel if they have one. Please correct their address."
 	}
 	if about.Reason == events.ReasonOverdue {
 		words += " For the next hour this stands for every other message that they wait for."
@@ -156,6 +163,7 @@ func reasonWords(r events.Reason) string {
 		events.ReasonAddress:    "the address does not work",
 		events.ReasonRejected:   "their system will not take it",
 		events.ReasonAuth:       "their system does not accept who we are",
+		events.ReasonBounced:    "the mail that was sent to them came back",
 		events.ReasonRevoked:    "they are no longer registered here",
 		events.ReasonSuspended:  "their subscription is not active, and only their system can start it again",
 		events.ReasonNoChannel:  "they can only be reached by phone",

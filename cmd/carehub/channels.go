@@ -66,17 +66,22 @@ func mailConfig(hub *config.Hub, guard *egress.Guard) email.Config {
 	c := email.Config{Host: m.Host, Port: m.Port, From: m.From, ReplyTo: hub.Contact.Email, HubName: hub.Name, Hello: m.Hello,
 		TLS: email.TLS(m.TLS), RootCAs: m.Roots, FullTo: m.FullTo, PerMinute: m.Rate,
 		AllowPlain: func(ip netip.Addr) bool { return guard.AllowPlain(ip.String()) }}
-	if m.Auth == nil {
-		return c
-	}
-	c.Auth = email.Auth{Mechanism: m.Auth.Mechanism, User: m.Auth.User, Password: m.Auth.Password.Reveal, ClientCert: m.Auth.Certificate}
-	switch {
-	case m.Auth.TokenURL != "":
-		c.Auth.Token = email.OAuth2(m.Auth.TokenURL, m.Auth.ClientID, m.Auth.ClientSecret.Reveal, m.Auth.Scopes...)
-	case !m.Auth.Token.IsZero():
-		c.Auth.Token = func(context.Context) (string, error) { return m.Auth.Token.Reveal(), nil }
+	if m.Auth != nil {
+		c.Auth = mailAuth(m.Auth)
 	}
 	return c
+}
+
+// mailAuth is a sign-in to a mail server as hub.yaml has it.
+func mailAuth(a *config.Auth) email.Auth {
+	auth := email.Auth{Mechanism: a.Mechanism, User: a.User, Password: a.Password.Reveal, ClientCert: a.Certificate}
+	switch {
+	case a.TokenURL != "":
+		auth.Token = email.OAuth2(a.TokenURL, a.ClientID, a.ClientSecret.Reveal, a.Scopes...)
+	case !a.Token.IsZero():
+		auth.Token = func(context.Context) (string, error) { return a.Token.Reveal(), nil }
+	}
+	return auth
 }
 
 // noMail refuses email channels in a hub that sends no mail.

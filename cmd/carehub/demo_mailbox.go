@@ -28,8 +28,8 @@ type mailbox struct {
 }
 
 type letter struct {
-	To, Subject, Raw string
-	At               time.Time
+	From, To, Subject, Raw string // the first two are the envelope's
+	At                     time.Time
 }
 
 // listen serves SMTP on l until ctx ends.
@@ -53,14 +53,14 @@ func (m *mailbox) serve(ctx context.Context, l net.Listener) error {
 
 // session is one SMTP conversation.
 type session struct {
-	box *mailbox
-	to  string
+	box      *mailbox
+	from, to string
 }
 
-func (s *session) Mail(string, *smtp.MailOptions) error      { return nil }
-func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error { s.to = to; return nil }
-func (s *session) Reset()                                    { s.to = "" }
-func (s *session) Logout() error                             { return nil }
+func (s *session) Mail(from string, _ *smtp.MailOptions) error { s.from = from; return nil }
+func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error   { s.to = to; return nil }
+func (s *session) Reset()                                      { s.from, s.to = "", "" }
+func (s *session) Logout() error                               { return nil }
 
 func (s *session) Data(r io.Reader) error {
 	raw, err := io.ReadAll(r)
@@ -72,7 +72,7 @@ func (s *session) Data(r io.Reader) error {
 		subject = msg.Header.Get("Subject")
 	}
 	s.box.mu.Lock()
-	s.box.messages = append(s.box.messages, letter{To: s.to, Subject: subject, Raw: string(raw), At: time.Now()})
+	s.box.messages = append(s.box.messages, letter{From: s.from, To: s.to, Subject: subject, Raw: string(raw), At: time.Now()})
 	n := len(s.box.messages)
 	s.box.mu.Unlock()
 	s.box.say("The mailbox took mail %d for %s: %q", n, s.to, subject)

@@ -25,7 +25,7 @@ type diskWatch struct {
 
 func (h *hub) watchDisk(ctx context.Context) error {
 	w := &diskWatch{usage: h.store.Usage, clock: time.Now, alarm: func(ctx context.Context, about events.About) error {
-		return raiseAlarm(ctx, h.desk(), h.archive, about, events.Stored{})
+		return h.alarm(ctx, about, events.Stored{})
 	}}
 	for {
 		if err := w.look(ctx); err != nil && ctx.Err() == nil {

@@ -41,6 +41,9 @@ var (
 	unsettled   = desc("carehub_partition_unsettled_events", "Events taken in and not settled yet: what a crash would have read again.", "partition")
 	unread      = desc("carehub_partition_unread_events", "Events stored and not taken in yet, at the most.", "partition")
 
+	bouncesWaiting = desc("carehub_bounces_pending", "Bounces that are stored and not acted on yet.")
+	mailboxRead    = desc("carehub_bounce_mailbox_age_seconds", "Time since the mailbox for bounces was last read.")
+
 	storeUsed  = desc("carehub_store_bytes", "Bytes that the store holds.")
 	storeLimit = desc("carehub_store_limit_bytes", "Bytes that the store may hold, where its server sets a limit.")
 	diskFree   = desc("carehub_disk_free_bytes", "Free bytes of the disk that an embedded store is on.")
@@ -54,7 +57,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // Describe sends all of the above.
 func (gauges) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{buildInfo, configInfo, configLoaded, ready, checkOK, unheard, lost, inFlight, pending, oldest, parked,
-		endpointUp, partitions, readUpTo, settledUpTo, unsettled, unread, storeUsed, storeLimit, diskFree, diskSize} {
+		endpointUp, partitions, readUpTo, settledUpTo, unsettled, unread, bouncesWaiting, mailboxRead, storeUsed, storeLimit, diskFree, diskSize} {
 		to <- d
 	}
 }
@@ -88,6 +91,7 @@ func (g gauges) Collect(to chan<- prometheus.Metric) {
 		newest := max(last.newest[p.Partition], p.Read) // events may have come and been read since
 		gauge(unread, float64(newest-p.Read), number)
 	}
+	g.hub.returns.measure(gauge)
 	if u := last.usage; u != nil {
 		gauge(storeUsed, float64(u.Used))
 		if u.Limit > 0 {

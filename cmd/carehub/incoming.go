@@ -19,11 +19,7 @@ func (h *hub) openDoors() {
 // alarmHeld tells the people named for alarms about what is held.
 func (h *hub) alarmHeld(ctx context.Context, about events.About, test bool) error {
 	of := events.Stored{Record: events.Record{Event: events.Event{Test: test}}}
-	err := raiseAlarm(ctx, h.desk(), h.archive, about, of)
-	if err == nil {
-		h.meter.alarmed(about)
-	}
-	return err
+	return h.alarm(ctx, about, of)
 }
 
 // messages is the door for messages of other systems.

@@ -12,6 +12,7 @@ import (
 
 	"carehub/events"
 	"carehub/events/stream"
+	"carehub/subscribers/bounces"
 )
 
 // meter counts what the hub does, for Prometheus; gauges.go adds what it is at the moment. Labels are closed words,
@@ -26,6 +27,7 @@ type meter struct {
 	deliveries *prometheus.CounterVec
 	latency    *prometheus.HistogramVec
 	alarms     *prometheus.CounterVec
+	reports    *prometheus.CounterVec
 	stored     prometheus.Observer
 	noted      prometheus.Observer
 	wrote      atomic.Int64 // when a write was last acknowledged, Unix nanoseconds
@@ -55,6 +57,7 @@ func newMeter() *meter {
 	m.latency = histogram("carehub_delivery_seconds", "From an event's acceptance until a recipient's channel has taken it.",
 		prometheus.ExponentialBuckets(0.005, 4, 13), "channel") // 5 ms to a day
 	m.alarms = counter("carehub_alarms_total", "Alarms stored for the alarm recipients, by reason.", "reason")
+	m.reports = counter("carehub_mail_reports_total", "Messages to return addresses of mails, by what they were: a mail bounced or is delayed, or nothing that counts.", "result")
 	m.stored = histogram("carehub_store_write_seconds", "Writing an event with its plan, synced: what a carer waits for.", writes).WithLabelValues()
 	m.noted = histogram("carehub_ledger_write_seconds", "Writing a batch of outcomes, parked deliveries or a cursor, synced.", writes).WithLabelValues()
 	m.zero()
@@ -81,13 +84,17 @@ func (m *meter) zero() {
 			m.deliveries.WithLabelValues(channel, string(state))
 		}
 	}
+	for _, result := range bounces.Results {
+		m.reports.WithLabelValues(string(result))
+	}
 	m.deliveries.WithLabelValues("email", string(events.Sent))
 	m.deliveries.WithLabelValues("fhir", string(events.Received))
 	m.deliveries.WithLabelValues("subscription", string(events.Received))
 	m.deliveries.WithLabelValues("webhook", string(events.Received))
 	m.deliveries.WithLabelValues("none", string(events.Refused))
 	for _, reason := range []events.Reason{events.ReasonOverdue, events.ReasonGaveUp, events.ReasonLost, events.ReasonNoChannel, events.ReasonNoRecipient,
-		events.ReasonHeld, events.ReasonHeldEnding, events.ReasonHeldEnded, events.ReasonHeldFull, events.ReasonPaused, events.ReasonSuspended} {
+		events.ReasonHeld, events.ReasonHeldEnding, events.ReasonHeldEnded, events.ReasonHeldFull, events.ReasonPaused, events.ReasonSuspended,
+		events.ReasonBounced, events.ReasonMailbox} {
 		m.alarms.WithLabelValues(string(reason))
 	}
 }
@@ -116,6 +123,8 @@ func (m *meter) ended(channelType string, state events.State, age time.Duration)
 }
 
 func (m *meter) alarmed(about events.About) { m.alarms.WithLabelValues(string(about.Reason)).Inc() }
+
+func (m *meter) reported(result bounces.Result) { m.reports.WithLabelValues(string(result)).Inc() }
 
 // acknowledged takes note that the store has just synced something.
 func (m *meter) acknowledged() { m.wrote.Store(time.Now().UnixNano()) }

@@ -17,7 +17,7 @@ import (
 // routes is every URL of the hub. draining is closed when the doors close.
 func (h *hub) routes(draining <-chan struct{}) *doors {
 	d := h.desk()
-	viewer := receipts.Viewer{Source: source{h.archive, h.engine}, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
+	viewer := receipts.Viewer{Source: source{h.archive, h.engine, h.returns}, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
 	read := &receipts.Handler{Viewer: viewer, Authenticate: h.byToken, MaySee: d.maySee, Resolve: d.Resolve, Draining: draining, Log: h.log}
 	write := &intake.Handler{Intake: h.intake, Receiver: h.receiver, Authenticate: h.byToken, Log: h.log, Answered: h.meter.answered,
 		View: func(ctx context.Context, st events.Stored) (any, error) {
@@ -39,6 +39,9 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 	mux.HandleFunc("GET /events/{id}/stream", read.Stream)
 	mux.Handle("/m/{token}", page)
 	h.endpointDesk().routes(mux, h.byToken, draining, h.log)
+	if door := h.returns.door(); door != nil {
+		mux.Handle("POST /mail/bounces", door)
+	}
 	mux.HandleFunc("GET /fhir/metadata", h.metadata)
 	mux.Handle("POST /fhir/$process-message", h.messages())
 	api.Register(mux.HandleFunc)
@@ -63,6 +66,10 @@ type source struct {
 		Receipts(ctx context.Context, st events.Stored) ([]events.Receipt, error)
 		Watch(event string) (changed <-chan struct{}, stop func())
 	}
+	// returned knows of mails of the archive's events that came back since.
+	returned interface {
+		correct(event string, r *events.Receipt)
+	}
 }
 
 func (s source) Find(ctx context.Context, id string) (events.Stored, error) {
@@ -71,6 +78,14 @@ func (s source) Find(ctx context.Context, id string) (events.Stored, error) {
 
 // Receipts are the engine's, or of an event in the archive what it was put there with.
 func (s source) Receipts(ctx context.Context, st events.Stored) ([]events.Receipt, error) {
+	receipts, err := s.receipts(ctx, st)
+	for i := range receipts {
+		s.returned.correct(st.Record.Event.ID, &receipts[i])
+	}
+	return receipts, err
+}
+
+func (s source) receipts(ctx context.Context, st events.Stored) ([]events.Receipt, error) {
 	if st.Outcomes == nil {
 		receipts, err := s.engine.Receipts(ctx, st)
 		if err == nil {

@@ -101,6 +101,7 @@ type hub struct {
 	subscriptions *signup.Service
 	pages         []byte // key of the links to the next page of a search
 	trail         *audit.Trail
+	returns       *returns // nil if mail.bounces is not set
 	engine        *deliver.Engine
 	learned       *endpoints.Registry
 	tried         *attempts.Log
@@ -171,27 +172,33 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 		return fmt.Errorf("key of the access tokens: %w", err)
 	}
 	h.oauth = newOAuth(h.folder, h.store, key, h.log)
+	if err := h.openReturns(ctx); err != nil {
+		return err
+	}
 	h.learned, h.tried = endpoints.New(h.store), attempts.New(h.store, h.log)
 	h.folder.channels.webhook.Remember(h.learned)
 	h.subscriptions = h.newSubscriptions()
 	store := timedStore{h.store, h.meter}
-	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.desk().lookup, Link: h.links.For,
+	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.desk().lookup, Link: h.links.For, Return: h.returns.address,
 		Allowed: h.desk().mayBeTold, Announce: h.subscriptions.Announce,
 		Slog: h.log, Attempted: h.meter.attempted, Ended: h.meter.ended,
 		Tried: h.logAttempt, Paused: h.isPaused, Gone: h.pauseGone,
-		Alarm: func(ctx context.Context, about events.About, of events.Stored) error {
-			err := raiseAlarm(ctx, h.desk(), h.archive, about, of)
-			if err == nil {
-				h.meter.alarmed(about)
-			}
-			return err
-		}}
+		Alarm: h.alarm}
 	if h.folder.hub.NATS != nil {
 		h.leases = stream.NewLeases(h.store, stream.LeaseTimes{})
 		options.Owner = h.leases
 	}
 	h.engine = deliver.New(options)
 	return nil
+}
+
+// alarm tells the alarm recipients, and counts it.
+func (h *hub) alarm(ctx context.Context, about events.About, of events.Stored) error {
+	err := raiseAlarm(ctx, h.desk(), h.archive, about, of)
+	if err == nil {
+		h.meter.alarmed(about)
+	}
+	return err
 }
 
 func (h *hub) close() {
@@ -281,6 +288,7 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 	s.run("audit trail", h.trail.Run)
 	s.run("archive", h.archive.Run)
 	s.run("held messages", h.sweepHeld)
+	s.run("bounces", h.returns.run)
 	s.run("pulse", h.pulse.run)
 	s.run("disk", h.watchDisk)
 	s.run("memory", func(ctx context.Context) error { return saveMemory(ctx, h.store.Trim) })

@@ -32,7 +32,8 @@ func TestShippedFilesAskForRealMetrics(t *testing.T) {
 	w := newTown(t)
 	w.start()
 	w.scraped(t)
-	have := map[string]bool{"carehub_store_limit_bytes": true} // only where a server sets a limit
+	have := map[string]bool{"carehub_store_limit_bytes": true, // only where a server sets a limit
+		"carehub_bounces_pending": true, "carehub_bounce_mailbox_age_seconds": true} // only with mail.bounces
 	for name, f := range w.scrape() {
 		have[name] = true
 		if f.GetMetric()[0].Histogram != nil {

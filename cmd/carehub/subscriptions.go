@@ -19,11 +19,7 @@ func (h *hub) newSubscriptions() *signup.Service {
 		Hub: h.folder.hub.URL, Version: version, Store: h.store, Notices: h.store, Desk: signupDesk{desk{h.folder, nil}},
 		Client: h.folder.channels.http, AllowPlain: guard.AllowPlain, Reachable: guard.Reachable, Mine: h.mine,
 		Alarm: func(ctx context.Context, about events.About) error {
-			err := raiseAlarm(ctx, h.desk(), h.archive, about, events.Stored{})
-			if err == nil {
-				h.meter.alarmed(about)
-			}
-			return err
+			return h.alarm(ctx, about, events.Stored{})
 		},
 		Resumed: func(id string) { h.engine.Resume(id) },
 		Find:    func(ctx context.Context, event string) (events.Stored, error) { return h.archive.Find(ctx, event) },

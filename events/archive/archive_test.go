@@ -218,6 +218,15 @@ func TestNothingIsLost(t *testing.T) {
 	if live, _ := w.store.Layout(); len(live) != 4 || held != len(w.events) || volumes > 13 {
 		t.Errorf("%d live partitions, %d events of %d in %d volumes", len(live), held, len(w.events), volumes)
 	}
+	for _, st := range w.events {
+		got, ok, err := w.is.At(t.Context(), st.Place())
+		if err != nil || !ok || got.Record.Event.ID != st.Record.Event.ID || got.Place() != st.Place() {
+			t.Fatalf("at %+v is %q: %v, %v", st.Place(), got.Record.Event.ID, ok, err)
+		}
+	}
+	if _, ok, err := w.is.At(t.Context(), events.Place{Partition: 1, Seq: 1 << 40}); ok || err != nil {
+		t.Errorf("something is nowhere: %v", err)
+	}
 	w.reopen()
 	w.check()
 	if again, _ := w.is.Size(); again != held {

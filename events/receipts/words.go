@@ -30,6 +30,9 @@ func Words(r events.Receipt, now time.Time, zone *time.Location) string {
 		if r.Reason == events.ReasonGone || r.Reason == events.ReasonPaused { // nothing is tried until a person has seen to it
 			return say("We could not tell "+r.Name+" yet", because(r)) + call(r) + alarmed(r)
 		}
+		if r.Reason == events.ReasonBounced {
+			return say("We could not tell "+r.Name+" by email: "+reasons[r.Reason]) + " Trying another way." + call(r) + alarmed(r)
+		}
 		return say("Still trying "+r.Name) + sentence(" Trying again at ", at(r.Next)) + call(r) + alarmed(r)
 	case events.Sent:
 		return say("Sent to "+r.Name+by(" by ", means(r)), by(" at ", at(r.At))) +
@@ -103,6 +106,7 @@ var reasons = map[events.Reason]string{
 	events.ReasonAddress:     "the address doesn't work",
 	events.ReasonGone:        "the address is no longer in use",
 	events.ReasonRejected:    "their system did not accept the message",
+	events.ReasonBounced:     "the mail came back",
 	events.ReasonRevoked:     "they are no longer registered here",
 	events.ReasonGaveUp:      "it did not work for days",
 	events.ReasonInternal:    "something is wrong with this hub",

@@ -139,6 +139,8 @@ func (e *Engine) send(ctx context.Context, ev *event, d *delivery, ch, number in
 			if err != nil {
 				return &events.Failure{Reason: events.ReasonInternal, Body: true, Err: err}
 			}
+			leg := events.Leg{Place: ev.stored.Place(), Index: int(d.index), Channel: ch}
+			m.Return = func() string { return e.opt.Return(leg, rec.Event.ID, to.ID) }
 			if e.opt.Tried != nil {
 				m.Answered = answered
 			}
@@ -286,7 +288,7 @@ func (e *Engine) retrying(d *delivery, ch int, f *events.Failure, next time.Time
 		return
 	}
 	out := events.Outcome{State: events.Retrying, Channel: d.channels[ch], At: time.Now().UTC().Truncate(time.Millisecond), Attempts: d.attempts(),
-		Reason: f.Reason, Next: next.UTC(), Alarmed: d.event.out[d.index].Alarmed}
+		Reason: f.Reason, Next: next.UTC(), Alarmed: d.event.out[d.index].Alarmed, Struck: d.event.out[d.index].Struck}
 	if next.IsZero() {
 		out.Next = time.Time{}
 	}
@@ -317,6 +319,7 @@ func (e *Engine) abandon(d *delivery, state events.State, reason events.Reason, 
 func (e *Engine) end(d *delivery, out events.Outcome) {
 	out.At, out.Attempts = time.Now().UTC().Truncate(time.Millisecond), d.attempts()
 	out.Alarmed = out.State.Told() && d.event.out[d.index].Alarmed // that it was overdue says nothing of its end
+	out.Struck = d.event.out[d.index].Struck
 	d.done = true
 	d.shard.note(d.event, int(d.index), out)
 	e.pop(d)

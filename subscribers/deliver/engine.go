@@ -11,7 +11,7 @@
 // share a store, and a store may grow.
 //
 // The files: engine.go wires it, supervise.go starts and stops shards as they come and go, intake of accepted events is read.go, lanes and whom to try next lane.go, one endpoint's
-// health endpoint.go, its limits and pauses limits.go, what all endpoints share budget.go, one attempt attempt.go, one that somebody asked for repeat.go, fallback, alarm and give-up times due.go, the ledger settle.go and park.go.
+// health endpoint.go, its limits and pauses limits.go, what all endpoints share budget.go, one attempt attempt.go, one that somebody asked for repeat.go, fallback, alarm and give-up times due.go, what comes after the end reverse.go, the ledger settle.go and park.go.
 package deliver
 
 import (
@@ -69,7 +69,9 @@ type Options struct {
 	Alarm func(ctx context.Context, about events.About, of events.Stored) error
 	// Link makes the page address that a message to this recipient carries.
 	Link func(event, recipient string) string
-	Slog *slog.Logger
+	// Return makes the address that mail servers report failures of this leg to; nil, or "": none.
+	Return func(leg events.Leg, event, recipient string) string
+	Slog   *slog.Logger
 	// Attempted, if set, hears of each attempt: the channel's type, and delivered or the reason it was not.
 	Attempted func(channelType, result string, took time.Duration)
 	// Tried, if set, hears of each attempt with what an HTTP endpoint answered, for the delivery log. It must return at once.
@@ -126,6 +128,9 @@ func (o *Options) defaults() {
 	}
 	if o.Link == nil {
 		o.Link = func(string, string) string { return "" }
+	}
+	if o.Return == nil {
+		o.Return = func(events.Leg, string, string) string { return "" }
 	}
 }
 

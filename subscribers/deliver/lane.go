@@ -92,6 +92,7 @@ type try struct {
 	attempts int
 	next     time.Time // not before
 	refused  bool
+	struck   bool // refused after it had been taken; a page keeps it
 }
 
 func (d *delivery) history() *history {
@@ -206,10 +207,24 @@ func (e *Engine) pop(d *delivery) {
 // find returns where a delivery stands, or would stand, in the lane: in the order of acceptance. A later generation of
 // partitions has higher numbers.
 func (l *lane) find(p int, seq uint64, index int32) (int, bool) {
-	return slices.BinarySearchFunc(l.queue, seq, func(d *delivery, seq uint64) int {
-		return cmp.Or(cmp.Compare(d.shard.p, p), cmp.Compare(d.seq, seq), cmp.Compare(d.index, index))
-	})
+	from := 0
+	if l.astray() {
+		if l.queue[0].compare(p, seq, index) == 0 {
+			return 0, true
+		}
+		from = 1
+	}
+	i, found := slices.BinarySearchFunc(l.queue[from:], seq, func(d *delivery, seq uint64) int { return d.compare(p, seq, index) })
+	return from + i, found
 }
+
+// compare says whether d stands before or behind another place.
+func (d *delivery) compare(p int, seq uint64, index int32) int {
+	return cmp.Or(cmp.Compare(d.shard.p, p), cmp.Compare(d.seq, seq), cmp.Compare(d.index, index))
+}
+
+// byLane orders the deliveries of one lane.
+func byLane(a, b *delivery) int { return a.compare(b.shard.p, b.seq, b.index) }
 
 // small is an index of a plan's recipients as deliveries keep it.
 func small(index int) int32 { return int32(index) } // #nosec G115 -- plans are smaller by far
@@ -225,6 +240,7 @@ func (e *Engine) advance(l *lane) {
 	if l.busy || len(l.queue) == 0 || l.queue[0].shard.stage >= stopping {
 		return
 	}
+	l.straighten()
 	d, now := l.queue[0], time.Now()
 	if !e.mayStart(d.shard.p) {
 		d.shard.pause(l)

@@ -56,6 +56,7 @@ type wait struct {
 	Recorded int64    `json:"r"` // Unix seconds
 	Due      dues     `json:"d"`
 	Alarmed  bool     `json:"m,omitempty"`
+	Struck   []string `json:"x,omitempty"` // channels
 
 	recipient string
 }
@@ -111,7 +112,7 @@ func (p *page) encode() []byte {
 	w := waits{V: 1}
 	for _, d := range p.waits {
 		w.Wait = append(w.Wait, wait{Seq: d.seq, Patient: d.lane.patient, Index: int(d.index), Channels: d.channels,
-			Recorded: d.recorded().Unix(), Due: d.due, Alarmed: d.alarm == alarmed})
+			Recorded: d.recorded().Unix(), Due: d.due, Alarmed: d.alarm == alarmed, Struck: d.struck()})
 	}
 	b, err := json.Marshal(w)
 	if err != nil {

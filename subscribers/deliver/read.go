@@ -45,6 +45,7 @@ func (s *shard) load(ctx context.Context) error {
 func (s *shard) resume(w wait) {
 	d := s.terms(s.e.recipient(w.recipient), w.Channels, w.Due).delivery(w.Seq, w.Index, s.e.acceptedAt(time.Unix(w.Recorded, 0)), w.Alarmed)
 	d.parked = true
+	d.strike(w.Struck)
 	s.page(w.recipient, d.seq).add(d)
 	s.onDisk(w.recipient, 1)
 	s.e.enqueue(d, w.recipient, w.Patient)
@@ -147,6 +148,7 @@ func (s *shard) takeOne(ev *event, i int) {
 		delivery(ev.stored.Seq, i, s.e.acceptedAt(rec.Event.Recorded), ev.out[i].Alarmed)
 	s.hold(d, ev)
 	known := ev.out[i]
+	d.strike(known.Struck)
 	switch {
 	case known.State.Told(), known.State.Final() && known.Alarmed:
 		d.done = true

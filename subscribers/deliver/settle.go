@@ -115,12 +115,14 @@ func (s *shard) collect(everything bool) batch {
 		}
 	}
 	b.pages, b.keys = s.dirtyPages()
+	s.gathered++
 	return b
 }
 
 // written takes note that b is durable.
 func (s *shard) written(b batch) {
 	s.failure = nil
+	s.reached()
 	for sh, version := range b.sheets {
 		if sh.version == version {
 			clear(sh.dirty)

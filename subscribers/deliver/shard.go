@@ -39,6 +39,7 @@ type shard struct {
 	atEnd  bool   // it is sealed and read to that end
 
 	standing // for health.go
+	marks    // for reverse.go
 
 	boot uint64        // newest sequence at the start: up to here the ledger may know more than we
 	kick chan struct{} // something to write

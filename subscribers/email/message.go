@@ -72,7 +72,15 @@ func (c *Channel) assemble(to string, d events.Delivery, hub, text, html string)
 	if _, err := m.WriteTo(&b); err != nil {
 		return message{}, errLayout
 	}
-	return message{from: c.config.From, to: to, bytes: b.Bytes()}, nil
+	return message{from: cmp.Or(returnPath(d), c.config.From), to: to, bytes: b.Bytes()}, nil
+}
+
+// returnPath is the envelope's sender (RFC 5321, 4.4), where the delivery has one of its own.
+func returnPath(d events.Delivery) string {
+	if d.Return == nil {
+		return ""
+	}
+	return d.Return()
 }
 
 // subject says nothing of the patient or the event.

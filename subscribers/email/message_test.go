@@ -98,6 +98,22 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
+// TestReturnAddress: it stands in the envelope alone, and changes no byte of the message.
+func TestReturnAddress(t *testing.T) {
+	d := deliver(t, sample(), events.ContentFull)
+	plain := send(t, d)
+	d.Return = func() string { return "care+b-token@hub.example" }
+	own := send(t, d)
+	d.Return = func() string { return "" }
+	none := send(t, d)
+	if own.from != "care+b-token@hub.example" || none.from != sender {
+		t.Errorf("envelopes from %s and %s", own.from, none.from)
+	}
+	if !bytes.Equal(own.data, plain.data) || !bytes.Equal(none.data, plain.data) {
+		t.Error("the message is another")
+	}
+}
+
 func TestHeadersHoldNothingOfThePatient(t *testing.T) {
 	for _, content := range []events.Content{events.ContentLink, events.ContentSummary, events.ContentFull} {
 		got := send(t, deliver(t, sample(), content))
