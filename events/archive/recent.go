@@ -115,7 +115,7 @@ func (r *recent) keep(live []events.Partition) {
 // lookThrough takes in what is in the store, then forgets whatever leaves it, until ctx ends.
 func (a *Archive) lookThrough(ctx context.Context) {
 	live, changed := a.opt.Store.Layout()
-	work := pacer{share: a.opt.Share}
+	work := pacer{share: min(1, 2*a.opt.Share)} // the sooner it is over, the sooner nothing waits for the store
 	for _, p := range live {
 		if err := a.lookInto(ctx, &work, p.Number); err != nil && ctx.Err() == nil {
 			a.opt.Log.Warn("the newest events of patients are read as they are asked for", "partition", p.Number, "err", err)
