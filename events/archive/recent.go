@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"sync"
+	"time"
 
 	"carehub/events"
 )
@@ -117,9 +118,12 @@ func (a *Archive) lookThrough(ctx context.Context) {
 	live, changed := a.opt.Store.Layout()
 	work := pacer{share: min(1, 2*a.opt.Share)} // the sooner it is over, the sooner nothing waits for the store
 	for _, p := range live {
-		if err := a.lookInto(ctx, &work, p.Number); err != nil && ctx.Err() == nil {
-			a.opt.Log.Warn("the newest events of patients are read as they are asked for", "partition", p.Number, "err", err)
-			return
+		for err := a.lookInto(ctx, &work, p.Number); err != nil && ctx.Err() == nil; err = a.lookInto(ctx, &work, p.Number) {
+			a.opt.Log.Warn("the newest events of patients are still read as they are asked for", "partition", p.Number, "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(a.opt.Every):
+			}
 		}
 	}
 	a.recent.mu.Lock()
