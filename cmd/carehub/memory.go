@@ -11,8 +11,8 @@ import (
 // Go keeps about as much memory again as is in use, for as long as it runs. A hub that has been busy, or has just read its
 // backlog, holds on to what nobody needs any more, the store's caches above all; once it is quiet it gives that back.
 const (
-	thriftEvery = 30 * time.Second // longer than the store keeps a cache that nobody uses
-	thriftQuiet = 32 << 20         // bytes allocated since the last look at the most, some ten events a second: it is quiet
+	thriftEvery = 15 * time.Second // longer than the store keeps a cache that nobody uses
+	thriftQuiet = 16 << 20         // bytes allocated since the last look at the most, some ten events a second: it is quiet
 	thriftWorth = 8 << 20          // bytes allocated since memory was given back at the least: it is worth a collection
 )
 

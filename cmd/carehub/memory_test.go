@@ -15,12 +15,12 @@ func TestMemoryIsGivenBackOnceTheHubIsQuiet(t *testing.T) {
 		{102, false, "nothing has come together since"},
 		{1000, false, "it is busy"},
 		{2000, false, "it is still busy"},
-		{2031, true, "it is quiet"},
-		{2032, false, "it has just been given back"},
-		{2035, false, "little has come together since"},
-		{2038, false, "little has come together since"},
-		{2039, true, "it has come together little by little"},
-		{2040, false, "it has just been given back"},
+		{2015, true, "it is quiet"},
+		{2016, false, "it has just been given back"},
+		{2019, false, "little has come together since"},
+		{2022, false, "little has come together since"},
+		{2023, true, "it has come together little by little"},
+		{2024, false, "it has just been given back"},
 	} {
 		if due := saver.due(look.allocated * mb); due != look.due {
 			t.Errorf("look %d: due = %v, but %s", n, due, look.why)

@@ -441,6 +441,7 @@ func TestNewestAreAtHand(t *testing.T) {
 	w.reopen()
 	store := &counting{Store: w.store}
 	w.opt.Store, w.opt.Alone = store, true
+	w.opt.Mine = func() bool { return false } // what Run would do in the background is done in turns
 	var err error
 	if w.is, err = archive.Open(t.Context(), w.opt); err != nil {
 		t.Fatal(err)

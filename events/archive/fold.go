@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -60,6 +61,7 @@ type batch struct {
 	upTo   uint64 // sequence of the last
 	code   *zstd.Encoder
 	decode *zstd.Decoder
+	room   []byte // to compress into: a slice made for each has room for an event that is not compressed
 }
 
 // held is an event in memory.
@@ -103,10 +105,12 @@ func (a *Archive) gather(ctx context.Context, p int, from, last uint64) (*batch,
 func (b *batch) add(shelf string, seq uint64, e entry) {
 	raw := e.appendTo(nil)
 	if b.code == nil {
-		b.code = must(zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderDictRaw(1, raw)))
+		b.code = must(zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(window),
+			zstd.WithLowerEncoderMem(true), zstd.WithEncoderDictRaw(1, raw)))
 		b.decode = must(zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderDictRaw(1, raw)))
 	}
-	h := held{shelf: shelf, seq: seq, bytes: b.code.EncodeAll(raw, nil)}
+	b.room = b.code.EncodeAll(raw, b.room[:0])
+	h := held{shelf: shelf, seq: seq, bytes: bytes.Clone(b.room)}
 	b.events = append(b.events, h)
 	b.bytes += len(h.bytes)
 	b.upTo = seq

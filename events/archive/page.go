@@ -137,8 +137,11 @@ func shelf(patient, id string) string {
 	return patient
 }
 
+// window is how far back what is compressed looks for its like: a page and more. Each encoder keeps twice as much in memory.
+const window = 1 << 20
+
 var (
-	squeezer = must(zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault)))
+	squeezer = must(zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true)))
 	expander = must(zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(1<<30)))
 )
 

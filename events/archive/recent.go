@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"sync"
+	"time"
 
 	"carehub/events"
 )
@@ -115,11 +116,14 @@ func (r *recent) keep(live []events.Partition) {
 // lookThrough takes in what is in the store, then forgets whatever leaves it, until ctx ends.
 func (a *Archive) lookThrough(ctx context.Context) {
 	live, changed := a.opt.Store.Layout()
-	work := pacer{share: a.opt.Share}
+	work := pacer{share: min(1, 2*a.opt.Share)} // the sooner it is over, the sooner nothing waits for the store
 	for _, p := range live {
-		if err := a.lookInto(ctx, &work, p.Number); err != nil && ctx.Err() == nil {
-			a.opt.Log.Warn("the newest events of patients are read as they are asked for", "partition", p.Number, "err", err)
-			return
+		for err := a.lookInto(ctx, &work, p.Number); err != nil && ctx.Err() == nil; err = a.lookInto(ctx, &work, p.Number) {
+			a.opt.Log.Warn("the newest events of patients are still read as they are asked for", "partition", p.Number, "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(a.opt.Every):
+			}
 		}
 	}
 	a.recent.mu.Lock()

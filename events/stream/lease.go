@@ -61,10 +61,10 @@ type Leases struct {
 	changed chan struct{}
 	renewed time.Time // when the last beat that was acknowledged began to be sent
 	epoch   int       // raised whenever that was too long ago; holdings of an earlier epoch have to be won anew
+	gap     bool      // no beat was taken for so long that those of others may be missing for the same reason
 	leaving bool      // nothing more is taken
 
-	hubs   map[string]*neighbour // used by the sharing goroutine alone
-	looked time.Time             // when hubs was last read
+	hubs map[string]*neighbour // used by the sharing goroutine alone
 }
 
 // holding is a partition that belongs to this hub.
@@ -205,6 +205,7 @@ func (l *Leases) renew(began time.Time) {
 	if l.late(time.Now()) {
 		l.epoch++
 	}
+	l.gap = l.gap || began.Sub(l.renewed) > l.times.Lease-2*l.times.Beat
 	l.renewed = began
 }
 

@@ -111,14 +111,21 @@ func (l *Leases) observe(ctx context.Context, now time.Time) bool {
 	if err != nil || late {
 		return false
 	}
-	if now.Sub(l.looked) > l.times.Lease-2*l.times.Beat { // the store may have been away, and for everybody
+	if l.wasAway() { // the store, and for everybody
 		for _, n := range l.hubs {
 			n.seen = time.Now()
 		}
 	}
-	l.looked = now
 	l.forget(ctx, found, now)
 	return true
+}
+
+// wasAway reports whether the store may have been away since it was last asked.
+func (l *Leases) wasAway() (away bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	away, l.gap = l.gap, false
+	return away
 }
 
 func (l *Leases) saw(id string, n *neighbour) {

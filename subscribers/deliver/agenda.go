@@ -118,7 +118,10 @@ func (e *Engine) tidy(now time.Time) {
 	e.tidied = now
 	e.agenda = slices.Clip(slices.DeleteFunc(e.agenda, func(n entry) bool {
 		l, is := n.what.(*duties)
-		return is && (len(l.queue) == 0 || l.due != n.at)
+		if is && l.due == n.at && len(l.queue) == 0 {
+			l.due = 0
+		}
+		return is && l.due != n.at
 	}))
 	heap.Init(&e.agenda)
 }

@@ -178,6 +178,9 @@ func (e *Engine) enqueue(d *delivery, recipient, patient string) {
 		r.lanes[patient] = l
 	}
 	d.lane = l
+	if n := len(l.queue); n >= 64 && n == cap(l.queue) { // many wait: as much room again would be for nothing
+		l.queue = append(make([]*delivery, 0, n+n/8), l.queue...)
+	}
 	l.queue = append(l.queue, d)
 	d.shard.queued(recipient, d)
 	if len(l.queue) == 1 {
