@@ -259,7 +259,9 @@ func TestSignalLeadsToTheMessage(t *testing.T) {
 	ruth, nurses, outsider := w.token("ruth"), w.token("district-nurses"), w.token("admin-on-call")
 	event := w.says(ruth, "dad admitted").ID
 	w.settled(ruth, event)
-	var signal struct{ Data struct{ Event, URL, FHIR string } }
+	var signal struct {
+		Data struct{ Event, URL, FHIR string }
+	}
 	if err := json.Unmarshal(w.nurses.all()[0].body, &signal); err != nil || signal.Data.Event != event {
 		t.Fatalf("%v: %s", err, w.nurses.all()[0].body)
 	}

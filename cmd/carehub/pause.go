@@ -72,7 +72,7 @@ func (h *hub) tellOfPause(ctx context.Context, rec endpoints.Record) error {
 	}
 	about := events.About{Event: pausedPrefix + p.At.UTC().Format("20060102T150405Z"), Recipient: rec.Subscriber, Channel: rec.Channel,
 		Reason: p.Reason}
-	if err := raiseAlarm(ctx, h.folder, h.archive, about, events.Stored{}); err != nil {
+	if err := raiseAlarm(ctx, h.desk(), h.archive, about, events.Stored{}); err != nil {
 		return err
 	}
 	_, err := h.learned.Change(ctx, rec.Subscriber, rec.Channel, func(now *endpoints.Record) error {
