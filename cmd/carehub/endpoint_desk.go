@@ -13,7 +13,7 @@ import (
 
 // endpointDesk does what the admin, or a provider for itself, asks of an endpoint.
 type endpointDesk struct {
-	folder  *folder
+	desk
 	learned *endpoints.Registry
 	tried   *attempts.Log
 	engine  *deliver.Engine
@@ -21,7 +21,7 @@ type endpointDesk struct {
 }
 
 func (h *hub) endpointDesk() endpointDesk {
-	return endpointDesk{folder: h.folder, learned: h.learned, tried: h.tried, engine: h.engine, events: source{h.archive, h.engine, h.returns}}
+	return endpointDesk{desk: h.desk(), learned: h.learned, tried: h.tried, engine: h.engine, events: source{h.archive, h.engine, h.returns}}
 }
 
 // endpointAsk is what may be said with a request about an endpoint.

@@ -43,9 +43,7 @@ func TestOneHangsOneIsDead(t *testing.T) {
 		t.Errorf("meanwhile the hub gave up %d of %d attempts at the one that hangs", n, hangs.tried())
 	}
 	for id, want := range map[string][]string{"gp": {"received"}, "nurses": {"received"}, "hangs": {"trying", "retrying"}, "dead": {"retrying"}} {
-		if state := hub.state(logged[0][0], id); !slices.Contains(want, state) {
-			t.Errorf("%s is %q, want %v", id, state, want)
-		}
+		waitUntil(t, id+" is as it should be", func() bool { return slices.Contains(want, hub.state(logged[0][0], id)) })
 	}
 	close(answer)
 	waitUntil(t, "the one that hung has everything", func() bool { _, n := hangs.count(); return n == patients*each })
