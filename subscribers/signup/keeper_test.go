@@ -117,15 +117,15 @@ func TestError(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		w.answers(http.StatusServiceUnavailable)
 		time.Sleep(55 * time.Minute)
-		if status() != Active || len(w.alarms) != 0 {
-			t.Fatalf("%s after %d alarms", status(), len(w.alarms))
+		if status() != Active || len(w.alarmed()) != 0 {
+			t.Fatalf("%s after %d alarms", status(), len(w.alarmed()))
 		}
 		time.Sleep(20 * time.Minute)
 		if status() != Errored || w.Get(id).Error != events.ReasonBusy {
 			t.Fatalf("%s %s", status(), w.Get(id).Error)
 		}
-		if len(w.alarms) != 1 || w.alarms[0].Recipient != id || w.alarms[0].Reason != events.ReasonSuspended {
-			t.Errorf("alarms %v", w.alarms)
+		if len(w.alarmed()) != 1 || w.alarmed()[0].Recipient != id || w.alarmed()[0].Reason != events.ReasonSuspended {
+			t.Errorf("alarms %v", w.alarmed())
 		}
 		before := len(w.sent())
 		time.Sleep(24 * time.Hour)
@@ -146,8 +146,8 @@ func TestGone(t *testing.T) {
 			t.Error("it was delivered")
 		}
 		synctest.Wait()
-		if s := w.Get(id); s.Status != Errored || s.Error != events.ReasonGone || len(w.alarms) != 1 {
-			t.Errorf("%s %s, %d alarms", s.Status, s.Error, len(w.alarms))
+		if s := w.Get(id); s.Status != Errored || s.Error != events.ReasonGone || len(w.alarmed()) != 1 {
+			t.Errorf("%s %s, %d alarms", s.Status, s.Error, len(w.alarmed()))
 		}
 	})
 }

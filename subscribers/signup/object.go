@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // object is a JSON object with its members as they were sent, in their order: what the hub does not know of comes back as it
@@ -73,10 +72,6 @@ func (o *object) set(name string, value json.RawMessage) {
 		}
 	}
 	*o = append(*o, member{name, value})
-}
-
-func (o *object) remove(name string) {
-	*o = slices.DeleteFunc(*o, func(m member) bool { return m.name == name })
 }
 
 // within has change applied to the object that is a member's value, an empty one if there is none.

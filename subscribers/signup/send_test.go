@@ -73,16 +73,16 @@ func TestAtEverySend(t *testing.T) {
 		if !w.Service.MayBeTold(&rec, id) {
 			t.Error("it may not be told")
 		}
-		w.named["gp"] = []string{"p-22"} // the rules
+		w.names("gp", "p-22") // the rules
 		if w.Service.MayBeTold(&rec, id) {
 			t.Error("it may be told of a patient that is not its provider's any more")
 		}
-		w.named["gp"] = []string{"p-7f3k"}
+		w.names("gp", "p-7f3k")
 		w.ask("gp", "PUT", "/fhir/Subscription/"+id, wanted(`"requested"`, `"off","id":"`+id+`"`))
 		if w.Service.MayBeTold(&rec, id) {
 			t.Error("it may be told while it is off")
 		}
-		delete(w.named, "gp") // the register
+		w.names("gp") // the register
 		if _, ok := w.Lookup(id); ok || w.Service.MayBeTold(&rec, id) {
 			t.Error("it may be told though its provider is not registered")
 		}
@@ -104,8 +104,8 @@ func TestNotWhileSuspended(t *testing.T) {
 		if len(w.sent()) != 1 {
 			t.Errorf("%d posts, want the handshake alone", len(w.sent()))
 		}
-		if len(w.alarms) != 0 {
-			t.Errorf("a handshake that fails is its subscriber's to see: %v", w.alarms)
+		if len(w.alarmed()) != 0 {
+			t.Errorf("a handshake that fails is its subscriber's to see: %v", w.alarmed())
 		}
 	})
 }
@@ -183,7 +183,7 @@ func TestEvents(t *testing.T) {
 		for n := range 5 {
 			<-w.Ask(w.happens(n, []string{"p-7f3k", "p-22"}[n%2], events.Admission).Event, []string{id})
 		}
-		w.named["gp"] = []string{"p-7f3k"} // the rules no longer name it for p-22, of whom are 2 and 4
+		w.names("gp", "p-7f3k") // the rules no longer name it for p-22, of whom are 2 and 4
 		for query, want := range map[string][]int{
 			"": {1, 2, 3, 4, 5}, "?eventsSinceNumber=4": {4, 5}, "?eventsSinceNumber=2&eventsUntilNumber=3": {2, 3}, "?eventsSinceNumber=6": nil,
 			"?eventsUntilNumber=0": nil, "?eventsSinceNumber=5&eventsUntilNumber=99999": {5}, "?content=empty": {1, 2, 3, 4, 5}, "?content=full-resource": {1, 2, 3, 4, 5},

@@ -126,9 +126,16 @@ func (s *Service) Lookup(id string) (subscribers.Subscriber, bool) {
 	if !ok {
 		return subscribers.Subscriber{}, false
 	}
-	return subscribers.Subscriber{ID: id, Name: provider.Name, Phone: provider.Phone, ODS: provider.ODS, Channels: []subscribers.Channel{
-		{Channel: events.Channel{Key: ChannelType, Type: ChannelType}, Endpoint: endpoint{s, sub}}}}, true
+	channel := subscribers.Channel{Channel: events.Channel{Key: ChannelType, Type: ChannelType}, Endpoint: endpoint{s, sub}}
+	if sub.Set.MaxCount == 1 {
+		channel.Limits.Concurrency = atOnce
+	}
+	return subscribers.Subscriber{ID: id, Name: provider.Name, Phone: provider.Phone, ODS: provider.ODS, Channels: []subscribers.Channel{channel}}, true
 }
+
+// atOnce is how many notifications are on their way to one Subscription's endpoint at a time: few, for many Subscriptions
+// may share a host, and those that hang must leave the others room. Where events are told together there is one.
+const atOnce = 4
 
 // MayBeTold reports whether the provider of a Subscription may be told of this event, by the rules in force.
 func (s *Service) MayBeTold(rec *events.Record, id string) bool {

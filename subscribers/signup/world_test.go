@@ -114,6 +114,22 @@ func (w *world) find(_ context.Context, id string) (events.Stored, error) {
 	return st, nil
 }
 
+// alarmed is what the admin has heard of.
+func (w *world) alarmed() []events.About {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.alarms)
+}
+
+// names has the rules name a provider for these patients; none takes it out of the register.
+func (w *world) names(provider string, patients ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.named[provider] = patients; len(patients) == 0 {
+		delete(w.named, provider)
+	}
+}
+
 // permits takes the token for the name.
 func permits(r *http.Request, _, _ string) (events.Actor, error) {
 	id := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
