@@ -16,7 +16,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"carehub/events"
 	"carehub/events/stream"
+	"carehub/subscribers/signup"
 )
 
 // endpointCommand is carehub endpoint: webhooks and FHIR endpoints as the hub knows them. It works whether or not the hub
@@ -139,13 +141,17 @@ func onEndpoint(cmd *cobra.Command, dir, name, action string, ask endpointAsk, p
 	if err != nil {
 		return err
 	}
-	s, c, err := f.endpointOf(name)
-	if err != nil {
-		return err
+	subscriber, channel := name, signup.ChannelType
+	if !events.IsSubscription(name) { // whether there is such a one the hub knows
+		s, c, err := f.endpointOf(name)
+		if err != nil {
+			return err
+		}
+		subscriber, channel = s.ID, c.Key
 	}
 	return withEndpoints(cmd.Context(), f,
 		func(ctx context.Context, d endpointDesk) error {
-			return d.do(ctx, "", s.ID+"/"+c.Key, action, ask, func(answer any) error {
+			return d.do(ctx, "", subscriber+"/"+channel, action, ask, func(answer any) error {
 				line, err := json.Marshal(answer)
 				if err != nil {
 					return err
@@ -158,7 +164,7 @@ func onEndpoint(cmd *cobra.Command, dir, name, action string, ask endpointAsk, p
 			if err != nil {
 				return err
 			}
-			path := "/endpoints/" + s.ID + "/" + c.Key + "/" + action
+			path := "/endpoints/" + subscriber + "/" + channel + "/" + action
 			return doAdmin(ctx, store, http.MethodPost, path, bytes.NewReader(body), func(answer io.Reader) error {
 				lines := json.NewDecoder(answer)
 				for {

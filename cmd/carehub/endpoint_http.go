@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"carehub/events"
+	"carehub/subscribers"
+	"carehub/subscribers/signup"
 )
 
 // patience is how long one answer about an endpoint may take: an attempt at it, and a bit.
@@ -113,6 +115,9 @@ func (d endpointDesk) do(ctx context.Context, by, endpoint, action string, ask e
 	act, known := endpointActions[action]
 	if !known {
 		return &events.Error{Kind: events.NotFound, Message: "There is no such thing to do with an endpoint."}
+	}
+	if id, _, _ := strings.Cut(endpoint, "/"); by == "" && action == "log" && events.IsSubscription(id) {
+		return act(d, ctx, by, endpointAt{id, subscribers.Channel{Channel: events.Channel{Key: signup.ChannelType, Type: signup.ChannelType}}}, ask, say)
 	}
 	s, c, err := d.folder.endpointOf(endpoint)
 	if err != nil {

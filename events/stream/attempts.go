@@ -24,7 +24,6 @@ func attemptsConfig(replicas int) jetstream.StreamConfig {
 	c := settings("ATTEMPTS", replicas, "att.*.*")
 	c.Discard, c.DenyPurge = jetstream.DiscardOld, false
 	c.MaxMsgsPerSubject, c.MaxMsgs, c.MaxAge, c.MaxMsgSize = logMessages, logAll, logAge, maxLogMessage
-	c.Compression = jetstream.S2Compression
 	if replicas <= 1 { // else Raft needs what it is told on disk
 		c.PersistMode = jetstream.AsyncPersistMode
 	}

@@ -17,7 +17,6 @@ const (
 
 func auditConfig(replicas int) jetstream.StreamConfig {
 	c := settings("AUDIT", replicas, "audit.>")
-	c.Compression = jetstream.S2Compression // accesses are much alike
 	return c
 }
 

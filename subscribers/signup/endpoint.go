@@ -3,7 +3,6 @@ package signup
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"time"
 
@@ -44,10 +43,10 @@ func (e endpoint) Send(ctx context.Context, d events.Delivery) error {
 	}
 	l := e.lines.of(e.sub.ID)
 	if e.sub.Set.MaxCount == 1 {
-		return e.tell(ctx, l, d.ID, []fhir.Notified{told})
+		return e.tell(ctx, l, d.ID, []fhir.Notified{told}, d.Answered)
 	}
 	return l.together(ctx, e.sub.Set.MaxCount, d.ID, told, func(ctx context.Context, id string, all []fhir.Notified) error {
-		return e.tell(ctx, l, id, all)
+		return e.tell(ctx, l, id, all, d.Answered)
 	})
 }
 
@@ -64,7 +63,7 @@ func (s *Service) notified(number uint64, at time.Time, level Content, event str
 
 // tell posts a notification of events. Its bytes are made of the events and the Subscription alone, so that a repeat is
 // the same: events-since-subscription-start is as of the newest event in it, and its time that event's.
-func (e endpoint) tell(ctx context.Context, l *line, delivery string, all []fhir.Notified) error {
+func (e endpoint) tell(ctx context.Context, l *line, delivery string, all []fhir.Notified, answered func(events.Reply)) error {
 	n := e.notification(e.sub, fhir.EventNotification)
 	n.Events, n.ID = all, events.UUID("notification", delivery)
 	n.Since, n.At = all[len(all)-1].Number, all[len(all)-1].At
@@ -72,13 +71,13 @@ func (e endpoint) tell(ctx context.Context, l *line, delivery string, all []fhir
 	if err != nil {
 		return &events.Failure{Reason: events.ReasonInternal, Body: true, Err: err}
 	}
-	err = e.post(ctx, e.sub, events.UUID("request", delivery), body)
+	err = e.post(ctx, e.sub, events.UUID("request", delivery), body, answered)
 	e.observe(ctx, e.sub, l, err)
 	return err
 }
 
-// post sends a notification once.
-func (s *Service) post(ctx context.Context, sub *Subscription, request string, body []byte) error {
+// post sends a notification once. answered, unless it is nil, hears of the reply.
+func (s *Service) post(ctx context.Context, sub *Subscription, request string, body []byte, answered func(events.Reply)) error {
 	ctx, cancel := context.WithTimeout(ctx, sub.Set.Timeout)
 	defer cancel()
 	r := &http.Request{Method: http.MethodPost, URL: sub.Set.url, Host: sub.Set.url.Host, Header: http.Header{
@@ -96,6 +95,6 @@ func (s *Service) post(ctx context.Context, sub *Subscription, request string, b
 		return subscribers.NetworkFailure(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, subscribers.MaxReply)) // so that the connection can be kept
+	_, _ = subscribers.TakeReply(resp, subscribers.MaxReply, answered) // so that the connection can be kept, too
 	return subscribers.HTTPFailure(resp, func(status int) bool { return status == http.StatusGone })
 }

@@ -120,7 +120,7 @@ func (k *keeper) send(ctx context.Context, sub *Subscription, kind string) error
 	if err != nil {
 		return err
 	}
-	err = k.post(ctx, sub, n.ID, body)
+	err = k.post(ctx, sub, n.ID, body, nil)
 	result := "delivered"
 	if failure, failed := errors.AsType[*events.Failure](err); failed {
 		result = string(failure.Reason)
