@@ -65,6 +65,7 @@ type Delivery struct {
 	Kind      Kind
 	Urgent    bool
 	Test      bool
+	Notice    bool   // of an alarm: About.Notice
 	Recipient string // subscriber id
 	Channel   string // key of the recipient's channel
 	Name      string // of the recipient
@@ -104,6 +105,8 @@ const (
 	ReasonRejected    Reason = "rejected"     // it will never take this message
 	ReasonBounced     Reason = "bounced"      // taken, and then returned as undeliverable
 	ReasonRevoked     Reason = "revoked"      // no longer registered here
+	ReasonUnverified  Reason = "unverified"   // nobody has shown yet that the address is theirs
+	ReasonPaused      Reason = "paused"       // nothing is sent there for now; of an alarm: that it is so
 	ReasonNoChannel   Reason = "no-channel"   // known by phone only
 	ReasonNoRecipient Reason = "no-recipient" // no rule names anyone
 	ReasonGaveUp      Reason = "gave-up"      // tried for days
@@ -112,13 +115,14 @@ const (
 	ReasonSuspended   Reason = "suspended"    // its subscription is in error, or not active yet
 	ReasonDisk        Reason = "disk"         // of an alarm: the store is nearly full
 	ReasonMailbox     Reason = "mailbox"      // of an alarm: the mailbox for bounces cannot be read
+	ReasonUnread      Reason = "unread"       // of an alarm: nobody seems to read an inbox
+	ReasonLocked      Reason = "locked"       // of an alarm: too many wrong codes for an inbox
+	ReasonHandover    Reason = "handover"     // of an alarm: an inbox goes to a colleague
 	ReasonInternal    Reason = "internal"     // the hub's own fault
 	ReasonHeld        Reason = "held"         // of an alarm: a message waits for a person to say whom it is about
 	ReasonHeldEnding  Reason = "held-ending"  // of an alarm: it has waited for weeks, and is deleted in a week
 	ReasonHeldEnded   Reason = "held-ended"   // of an alarm: it was deleted, and nobody was told
 	ReasonHeldFull    Reason = "held-full"    // of an alarm: so many wait that no more of this sender's are taken
-	ReasonUnverified  Reason = "unverified"   // it answers, but has not proved that it is meant to be told
-	ReasonPaused      Reason = "paused"       // of an alarm: an endpoint is paused, so nothing is sent to it
 )
 
 // ErrRefused is matched by a Failure that no retry can mend.

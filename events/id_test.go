@@ -58,3 +58,18 @@ func TestUUID(t *testing.T) {
 		}
 	})
 }
+
+func TestNotice(t *testing.T) {
+	event := events.NewID(events.Actor{Kind: events.Carer, ID: "ruth"}, "p-7f3k", "k")
+	for about, want := range map[events.About]bool{
+		{Event: event, Reason: events.ReasonOverdue}:           false,
+		{Event: event, Reason: events.ReasonUnverified}:        false,
+		{Event: "2/17", Reason: events.ReasonLost}:             false,
+		{Event: "store-2026-11-25", Reason: events.ReasonDisk}: true,
+		{Event: "inbox-x", Reason: events.ReasonPaused}:        true,
+	} {
+		if about.Notice() != want {
+			t.Errorf("%+v: %v", about, !want)
+		}
+	}
+}

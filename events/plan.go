@@ -79,3 +79,6 @@ type About struct {
 	Channel   string `json:"channel,omitempty"`
 	Reason    Reason `json:"reason"`
 }
+
+// Notice reports whether the alarm is about the hub or an inbox, rather than about somebody who has not been told.
+func (a About) Notice() bool { return a.Reason != ReasonLost && !ValidID(a.Event) }

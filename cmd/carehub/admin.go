@@ -62,6 +62,7 @@ func (h *hub) adminRoutes(draining <-chan struct{}) http.Handler {
 	storeRoutes(mux, h.archive, h.store)
 	clientRoutes(mux, h.oauth.Clients)
 	h.endpointDesk().adminRoutes(mux, draining)
+	inboxRoutes(mux, h.inboxes)
 	mux.HandleFunc("POST /tokens", func(w http.ResponseWriter, r *http.Request) {
 		var holder events.Actor
 		if err := json.NewDecoder(io.LimitReader(r.Body, 1<<10)).Decode(&holder); err != nil {

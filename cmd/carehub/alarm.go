@@ -26,12 +26,17 @@ type publisher interface {
 
 // raiseAlarm stores one alarm, once for each trouble.
 func raiseAlarm(ctx context.Context, f desk, store publisher, about events.About, of events.Stored) error {
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	id := events.AlarmID(about)
 	words := alarmWords(f, about, of)
 	if of.Record.Event.Test {
 		words = "TEST: this is about a test event; nothing has happened. " + words
 	}
+	return storeAlarm(ctx, f.folder, store, about, words)
+}
+
+// storeAlarm stores an alarm in given words.
+func storeAlarm(ctx context.Context, f *folder, store publisher, about events.About, words string) error {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	id := events.AlarmID(about)
 	message, err := fhir.EncodeAlarm(fhir.Alarm{ID: id, About: about, Words: words, Recorded: now, Hub: f.sender()})
 	if err != nil {
 		return fmt.Errorf("encode the alarm: %w", err)
@@ -168,7 +173,8 @@ func reasonWords(r events.Reason) string {
 		events.ReasonSuspended:  "their subscription is not active, and only their system can start it again",
 		events.ReasonNoChannel:  "they can only be reached by phone",
 		events.ReasonLost:       "it can no longer be read, and nobody here knows what it said",
-		events.ReasonUnverified: "their system answers, but has not confirmed that the address is theirs (carehub endpoint test)",
+		events.ReasonUnverified: "nobody there has confirmed yet that the address is theirs (carehub subscriber verify for an inbox, carehub endpoint test for a system)",
+		events.ReasonPaused:     "they are away and have paused their inbox",
 		events.ReasonGaveUp:     "the hub has tried for three days and given up",
 	}[r]
 	if words == "" {

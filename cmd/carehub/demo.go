@@ -194,8 +194,11 @@ func (d *demo) story(ctx context.Context, f *folder, url, mailboxPage string) er
 		return err
 	}
 	d.print("", "The hub runs at "+url+" with the configuration in "+d.dir,
-		"The three receivers and the mailbox are stand-ins on this machine: one is slow, one fails twice and then works.", "",
-		`Ruth, in a corridor, logs: dad admitted at "Riverside Hospital" 20m ago`, "")
+		"The three receivers and the mailbox are stand-ins on this machine: one is slow, one fails twice and then works.", "")
+	if err := d.inboxes(ctx, f); err != nil {
+		return err
+	}
+	d.print(`Ruth, in a corridor, logs: dad admitted at "Riverside Hospital" 20m ago`, "")
 	c := client{hub: url, token: token}
 	saved, err := c.logAndWatch(ctx, &lines{d}, logRequest{
 		Text: `dad admitted at "Riverside Hospital" 20m ago`, Words: "He is awake. I am with him.", Key: rand.Text()})
@@ -234,7 +237,8 @@ func (d *demo) next(url, mailboxPage, event string) {
 	asRuth := " --hub " + url + " --token-file " + token
 	d.print("", "Try next, in another terminal:", "",
 		"  the frailty team's mail           "+mailboxPage,
-		"  what its link opens               "+strings.Join(d.mail.links(), " "), "",
+		"  what its link opens               "+strings.Join(d.mail.links(), "")+" with the code "+demoCode,
+		"  which inboxes are verified        "+carehub+" subscriber list --dir "+d.dir, "",
 		"  who has been told by now          "+carehub+" status "+event+asRuth,
 		"  dad comes home                    "+carehub+" log dad came home --yes"+asRuth,
 		"  who would be told of a fall       "+carehub+" who p-7f3k fall --by ruth --dir "+d.dir,

@@ -25,6 +25,7 @@ type mailbox struct {
 
 	mu       sync.Mutex
 	messages []letter
+	counting map[string]int // by address, of those it has spoken of; nil: it keeps quiet
 }
 
 type letter struct {
@@ -73,10 +74,23 @@ func (s *session) Data(r io.Reader) error {
 	}
 	s.box.mu.Lock()
 	s.box.messages = append(s.box.messages, letter{From: s.from, To: s.to, Subject: subject, Raw: string(raw), At: time.Now()})
-	n := len(s.box.messages)
+	speaks := s.box.counting != nil
+	if speaks {
+		s.box.counting[s.to]++
+	}
+	n := s.box.counting[s.to]
 	s.box.mu.Unlock()
-	s.box.say("The mailbox took mail %d for %s: %q", n, s.to, subject)
+	if speaks {
+		s.box.say("The mailbox took mail %d for %s: %q", n, s.to, subject)
+	}
 	return nil
+}
+
+// speak has the mailbox say what comes from now on.
+func (m *mailbox) speak() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.counting = map[string]int{}
 }
 
 var mailboxPage = template.Must(template.New("mailbox").Parse(`<!doctype html><html lang="en-GB"><meta charset="utf-8">
@@ -114,13 +128,32 @@ func (m *mailbox) links() (all []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, l := range m.messages {
-		plain := strings.ReplaceAll(strings.ReplaceAll(l.Raw, "=\r\n", ""), "=3D", "=")
-		all = append(all, linkInMail.FindString(plain))
+		all = append(all, linkInMail.FindString(l.plain()))
 	}
 	return all
 }
 
-var linkInMail = regexp.MustCompile(`https?://[^\s"<>]+/m/[^\s"<>]+`)
+// plain is a mail with its links in one piece.
+func (l letter) plain() string {
+	return strings.ReplaceAll(strings.ReplaceAll(l.Raw, "=\r\n", ""), "=3D", "=")
+}
+
+// asks returns the link by which an address is to be verified, as soon as its mail has come.
+func (m *mailbox) asks(to string) (link string, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, l := range m.messages {
+		if link = linkToAnswer.FindString(l.plain()); l.To == to && link != "" {
+			return link, true
+		}
+	}
+	return "", false
+}
+
+var (
+	linkInMail   = regexp.MustCompile(`https?://[^\s"<>]+/m/[^\s"<>]+`)
+	linkToAnswer = regexp.MustCompile(`https?://[^\s"<>]+/inbox/[^\s"<>]+`)
+)
 
 // htmlPart returns the HTML alternative of a mail.
 func htmlPart(raw string) ([]byte, error) {

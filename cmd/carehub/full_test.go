@@ -45,6 +45,7 @@ type fullRun struct {
 	ids       []string // of the events that ruth logged
 	answers   []string // of the API, to what was in order
 	errors    []string // its messages, to what was not
+	pages     []string // that take no code, and mails of the hub's own
 }
 
 func newFullRun(t *testing.T) *fullRun {
@@ -196,12 +197,39 @@ func (r *fullRun) wait() {
 	})
 	waitUntil(r.t, "tom's event has arrived", func() bool { return len(r.mail.to("team@frailty.example")) >= 7 })
 	for _, link := range r.mail.links("team@frailty.example") {
-		if status, _ := r.ask(http.MethodGet, strings.TrimPrefix(link, r.url), "", ""); status != http.StatusOK {
+		if status, page := r.submits(r.reader(), link, "code", code); status != http.StatusOK || !strings.Contains(page, "Quillfeather") {
 			r.t.Errorf("a link has status %d", status)
 		}
 	}
+	r.trust()
 	if status, preview := r.post(r.ruth, "", `{"text": "daddykins fell", "dry_run": true}`); status != http.StatusOK {
 		r.t.Errorf("a dry run: %s", preview)
+	}
+}
+
+// trust has tom's inbox verified anew and looked after, for what its mail and pages may tell.
+func (r *fullRun) trust() {
+	r.carehub("subscriber", "verify", "tom", "--dir", r.dir)
+	link := r.asked("tom@home.example", 1)
+	look := func(status int, page string) {
+		if status >= http.StatusInternalServerError {
+			r.t.Errorf("status %d: %s", status, page)
+		}
+		r.pages = append(r.pages, page)
+	}
+	look(r.ask(http.MethodGet, strings.TrimPrefix(link, r.url), "", ""))
+	look(r.submits(r.reader(), link, "code", "1234"))
+	look(r.submits(r.reader(), link, "code", "83-boat"))
+	look(r.submits(r.reader(), link, "code", "83-boat"))
+	for _, link := range r.mail.links("tom@home.example") {
+		if link != "" {
+			look(r.submits(r.reader(), link, "code", "0000"))
+		}
+	}
+	for _, raw := range r.mail.to("tom@home.example") {
+		if strings.Contains(raw, "/inbox/") {
+			r.pages = append(r.pages, unfolded(strings.ReplaceAll(raw, "tom@home.example", "")))
+		}
 	}
 }
 
@@ -252,7 +280,8 @@ func (r *fullRun) secrets() []string {
 			}
 		}
 	}
-	return all
+	link := r.asked("tom@home.example", 1)
+	return append(all, link[strings.LastIndex(link, "/"):], "83BOAT", "83-boat", hashedCode)
 }
 
 // noLeak looks everywhere. Allowed are: names and the rest in messages, mail and the page behind its link; to carers, the
@@ -278,6 +307,7 @@ func (r *fullRun) noLeak(t *testing.T) {
 		{"URL", urls, mute},
 		{"header", headers, mute},
 		{"mail header", r.mailHeaders(t), mute},
+		{"page without a code", r.pages, slices.Concat(identities.told, identities.forms, identities.addresses, identities.pseudonyms, []string{"83BOAT", hashedCode})},
 		{"API error", r.errors, strict},
 		{"API answer", r.answers, private},
 	} {

@@ -28,7 +28,7 @@ type post struct {
 
 func newPost(t *testing.T) *post {
 	t.Helper()
-	p := &post{box: mailbox{say: t.Logf}}
+	p := &post{box: mailbox{say: t.Logf, counting: map[string]int{}}}
 	certificate := httptest.NewUnstartedServer(nil) // for the certificate of 127.0.0.1 that it brings
 	certificate.StartTLS()
 	certificate.Close()

@@ -11,6 +11,7 @@ import (
 	"carehub/events/fhir"
 	"carehub/events/intake"
 	"carehub/events/receipts"
+	"carehub/page"
 	"carehub/subscribers/oauth"
 )
 
@@ -28,7 +29,8 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 			}
 			return view, err
 		}}
-	page := &receipts.Page{Links: h.links, Hub: h.folder.sender, Zone: d.Zone, Clock: time.Now, Log: h.log, Open: h.letter}
+	letters := &receipts.Page{Links: h.links, Open: h.letter, Porter: h.inboxes, Writer: page.Writer{Hub: h.folder.sender, Log: h.log},
+		Zone: d.Zone, Clock: time.Now, Log: h.log}
 
 	api := h.fhirAPI(d)
 
@@ -37,7 +39,8 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 	mux.HandleFunc("GET /events", read.List)
 	mux.HandleFunc("GET /events/{id}", read.Get)
 	mux.HandleFunc("GET /events/{id}/stream", read.Stream)
-	mux.Handle("/m/{token}", page)
+	mux.Handle("/m/{token}", letters)
+	mux.Handle("/inbox/{token}", h.inboxes)
 	h.endpointDesk().routes(mux, h.byToken, draining, h.log)
 	if door := h.returns.door(); door != nil {
 		mux.Handle("POST /mail/bounces", door)

@@ -24,6 +24,7 @@ import (
 	"carehub/subscribers/attempts"
 	"carehub/subscribers/deliver"
 	"carehub/subscribers/endpoints"
+	"carehub/subscribers/inbox"
 	"carehub/subscribers/oauth"
 	"carehub/subscribers/signup"
 )
@@ -104,6 +105,7 @@ type hub struct {
 	returns       *returns // nil if mail.bounces is not set
 	engine        *deliver.Engine
 	learned       *endpoints.Registry
+	inboxes       *inbox.Keeper
 	tried         *attempts.Log
 	meter         *meter
 	pulse         *pulse
@@ -162,6 +164,8 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 		return fmt.Errorf("key of the links: %w", err)
 	}
 	h.links = receipts.Links{Key: key, Base: h.folder.hub.URL}
+	h.learned = endpoints.New(h.store)
+	h.inboxes = newInboxes(h.folder, h.learned, key, h.archive, h.log)
 	if h.pages, err = secretKey(ctx, h.store, "pages"); err != nil {
 		return fmt.Errorf("key of the pages: %w", err)
 	}
@@ -175,11 +179,11 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 	if err := h.openReturns(ctx); err != nil {
 		return err
 	}
-	h.learned, h.tried = endpoints.New(h.store), attempts.New(h.store, h.log)
+	h.tried = attempts.New(h.store, h.log)
 	h.folder.channels.webhook.Remember(h.learned)
 	h.subscriptions = h.newSubscriptions()
 	store := timedStore{h.store, h.meter}
-	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.desk().lookup, Link: h.links.For, Return: h.returns.address,
+	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.subscriber, Link: h.links.For, Return: h.returns.address,
 		Allowed: h.desk().mayBeTold, Announce: h.subscriptions.Announce,
 		Slog: h.log, Attempted: h.meter.attempted, Ended: h.meter.ended,
 		Tried: h.logAttempt, Paused: h.isPaused, Gone: h.pauseGone,
@@ -275,7 +279,7 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 		s.run("leases", func(ctx context.Context) error { return h.leases.Run(ctx, 30*time.Second) }) // the engine takes a while to drain
 	}
 	for part, run := range map[string]func(context.Context) error{
-		"engine": h.engine.Run, "pauses": h.followPauses, "subscriptions' keeper": h.subscriptions.Keep,
+		"engine": h.engine.Run, "inboxes": h.watchInboxes, "pauses": h.followPauses, "subscriptions' keeper": h.subscriptions.Keep,
 	} {
 		s.run(part, func(ctx context.Context) error {
 			if !await(ctx, known...) { // nobody is taken for unsubscribed, or sent anything while paused

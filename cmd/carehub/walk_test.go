@@ -144,16 +144,21 @@ func (w *town) checkMessage(id string, m fhir.Message, v receipts.View) {
 // checkLink follows the link in the frailty team's mail, as a person and as a robot would.
 func (w *town) checkLink(token, id string) {
 	w.t.Helper()
-	path := strings.TrimPrefix(w.mail.links("team@frailty.example")[0], w.url)
+	link := w.mail.links("team@frailty.example")[0]
+	path := strings.TrimPrefix(link, w.url)
 	before := w.view(token, id)
 	for range 2 {
 		status, page := w.ask(http.MethodGet, path, "", "")
+		if status != http.StatusOK || strings.Contains(page, "Thomas") || strings.Contains(page, "dmitted") {
+			w.t.Fatalf("without the code: status %d: %s", status, page)
+		}
+		status, page = w.submits(w.reader(), link, "code", code)
 		if status != http.StatusOK {
 			w.t.Fatalf("status %d: %s", status, page)
 		}
 		contains(w.t, page, "Admitted to hospital", "Thomas Example", "999 000 0018", "Riverside Hospital", "He is awake.")
 	}
-	for method, want := range map[string]int{http.MethodHead: 200, http.MethodPost: 405, http.MethodDelete: 405} {
+	for method, want := range map[string]int{http.MethodHead: 200, http.MethodPost: 403, http.MethodDelete: 405} {
 		if status, _ := w.ask(method, path, "", ""); status != want {
 			w.t.Errorf("%s: status %d", method, status)
 		}

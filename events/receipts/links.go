@@ -19,31 +19,48 @@ type Links struct {
 
 // For is the link of one recipient of one event.
 func (l Links) For(event, recipient string) string {
-	seal, plain := l.seal(), []byte(event+"/"+recipient)
-	// A nonce derived from the whole content repeats only with the content, which is what AES-GCM needs (RFC 5116, 3.2.1).
-	nonce := l.derive("nonce", plain)[:seal.NonceSize()]
-	sealed := seal.Seal(nonce, nonce, plain, nil) // #nosec G407 -- derived by HMAC, see above
-	return l.Base + "/m/" + base64.RawURLEncoding.EncodeToString(sealed)
+	return l.Base + "/m/" + Seal{Key: l.Key}.Seal(event+"/"+recipient)
 }
 
-// Open returns whom a token stands for; ok is false for every token that For did not make. The 16 bytes of its
-// authentication tag are compared in constant time.
+// Open returns whom a token stands for; ok is false for every token that For did not make.
 func (l Links) Open(token string) (event, recipient string, ok bool) {
-	seal := l.seal()
+	plain, ok := Seal{Key: l.Key}.Open(token)
+	if !ok {
+		return "", "", false
+	}
+	return strings.Cut(plain, "/")
+}
+
+// Seal makes tokens that hold something nobody else can read, guess or change, for one purpose.
+type Seal struct {
+	Key     []byte // secret of the hub, 32 bytes
+	Purpose string // what is sealed for another does not open; "" is the purpose of Links
+}
+
+// Seal returns a token for URLs, the same for the same content.
+func (s Seal) Seal(content string) string {
+	seal, plain := s.cipher(), []byte(content)
+	// A nonce derived from the whole content repeats only with the content, which is what AES-GCM needs (RFC 5116, 3.2.1).
+	nonce := s.derive("nonce", plain)[:seal.NonceSize()]
+	sealed := seal.Seal(nonce, nonce, plain, nil) // #nosec G407 -- derived by HMAC, see above
+	return base64.RawURLEncoding.EncodeToString(sealed)
+}
+
+// Open returns what was sealed; ok is false for every token that Seal did not make. The 16 bytes of its authentication tag
+// are compared in constant time.
+func (s Seal) Open(token string) (content string, ok bool) {
+	seal := s.cipher()
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(sealed) < seal.NonceSize() {
-		return "", "", false
+		return "", false
 	}
 	plain, err := seal.Open(nil, sealed[:seal.NonceSize()], sealed[seal.NonceSize():], nil)
-	if err != nil {
-		return "", "", false
-	}
-	return strings.Cut(string(plain), "/")
+	return string(plain), err == nil
 }
 
-// seal is AES-256-GCM under a key of its own.
-func (l Links) seal() cipher.AEAD {
-	block, err := aes.NewCipher(l.derive("seal", nil))
+// cipher is AES-256-GCM under a key of its own.
+func (s Seal) cipher() cipher.AEAD {
+	block, err := aes.NewCipher(s.derive("seal", nil))
 	if err != nil {
 		panic(err) // a key of 32 bytes always fits
 	}
@@ -54,10 +71,10 @@ func (l Links) seal() cipher.AEAD {
 	return seal
 }
 
-// derive is HMAC-SHA256 of content for one purpose.
-func (l Links) derive(purpose string, content []byte) []byte {
-	mac := hmac.New(sha256.New, l.Key)
-	mac.Write([]byte("carehub link " + purpose + "\x00"))
+// derive is HMAC-SHA256 of content for one use.
+func (s Seal) derive(use string, content []byte) []byte {
+	mac := hmac.New(sha256.New, s.Key)
+	mac.Write([]byte("carehub link " + s.Purpose + use + "\x00"))
 	mac.Write(content)
 	return mac.Sum(nil)
 }

@@ -3,71 +3,97 @@ package receipts
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
-	"html/template"
+	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"carehub/events"
 	"carehub/events/fhir"
+	"carehub/page"
 )
 
 // LinkLife is how long after an event was logged a link to it says more than whom to phone.
 const LinkLife = 14 * 24 * time.Hour
 
-// Page is GET /m/{token}: what a recipient reads behind their link. It runs no scripts, and no request changes anything,
-// because mail scanners open links too (hazard: a robot acknowledges).
+// Page is /m/{token}: what a recipient reads behind their link, once they have given the code of their inbox. It runs no
+// scripts, and opening it changes nothing, because mail scanners open links too (hazard: a robot acknowledges).
 type Page struct {
 	Links Links
 	// Open returns the message of an event, or an error if it is gone or the recipient may no longer read it.
-	Open  func(ctx context.Context, event, recipient string) (fhir.Message, error)
-	Hub   func() events.Sender
-	Zone  func() *time.Location
-	Clock func() time.Time
-	Log   *slog.Logger
+	Open   func(ctx context.Context, event, recipient string) (fhir.Message, error)
+	Porter Porter
+	Writer page.Writer
+	Zone   func() *time.Location
+	Clock  func() time.Time
+	Log    *slog.Logger
 }
 
-//go:embed page.css
-var style string
+// Porter knows who may read what is for a recipient.
+type Porter interface {
+	// Knows reports whether whoever sends a request has given the recipient's code of late.
+	Knows(r *http.Request, recipient string) bool
+	// Admit takes a code, given behind a link, and has the answer carry what Knows will know them by. The message of its
+	// *events.Error is for whoever gave it.
+	Admit(w http.ResponseWriter, r *http.Request, recipient, link, code string) error
+	// Inbox is the address of the page where the recipient's inbox is looked after; empty if there is none.
+	Inbox(recipient string) string
+}
 
 //go:embed page.html
 var layout string
 
-var page = template.Must(template.New("page").Parse(layout))
+var layoutTemplate = page.Parse(layout)
 
-// policy lets the page load nothing but its own style, and nobody frame it (CSP Level 3).
-var policy = func() string {
-	sum := sha256.Sum256([]byte(style))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-}()
+// maxForm bounds what is read of a form, in bytes.
+const maxForm = 4 << 10
 
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	for name, value := range map[string]string{
-		"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy, "Referrer-Policy": "no-referrer",
-		"Cache-Control": "no-store", "X-Robots-Tag": "noindex", "X-Content-Type-Options": "nosniff",
-	} {
-		w.Header().Set(name, value)
-	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD")
-		p.write(w, http.StatusMethodNotAllowed, letter{Title: "This page can only be read"})
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost:
+	default:
+		w.Header().Set("Allow", "GET, HEAD, POST")
+		p.write(w, http.StatusMethodNotAllowed, page.Content{Title: "This page can only be read"})
 		return
 	}
-	status, content := p.letter(r)
-	p.write(w, status, content)
+	link := r.PathValue("token")
+	m, recipient, status, refusal := p.find(r, link)
+	switch {
+	case status != http.StatusOK:
+		p.write(w, status, refusal)
+	case r.Method == http.MethodPost:
+		p.admit(w, r, m, recipient, link)
+	case p.Porter.Knows(r, recipient):
+		p.write(w, http.StatusOK, p.about(m, recipient))
+	default:
+		p.write(w, http.StatusOK, ask(m, ""))
+	}
 }
 
-// letter is what the page says. Without a Kind it says only whom to phone.
+// admit takes the code and leads back to the page.
+func (p *Page) admit(w http.ResponseWriter, r *http.Request, m fhir.Message, recipient, link string) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	err := p.Porter.Admit(w, r, recipient, link, r.PostFormValue("code"))
+	if err == nil {
+		w.Header().Set("Location", link) // relative to this page, wherever a proxy has put it
+		w.WriteHeader(http.StatusSeeOther)
+		return
+	}
+	status, words := http.StatusServiceUnavailable, "This cannot be shown just now. Please try again, or phone us."
+	if refused, ok := errors.AsType[*events.Error](err); ok && (refused.Kind == events.Invalid || refused.Kind == events.Forbidden) {
+		status, words = http.StatusForbidden, refused.Message
+	} else {
+		p.Log.Error("a code cannot be checked", "event", m.Event.ID, "err", err)
+	}
+	p.write(w, status, ask(m, words))
+}
+
+// letter is what the page says. Without a Kind it asks for the code, or says only whom to phone.
 type letter struct {
-	Style                 template.CSS
-	Tel                   template.URL
-	Hub                   events.Sender
-	Title, Kind, Ref      string
+	Ask                   bool
+	Inbox                 string // where the inbox is looked after
+	Kind                  string
 	Who, Born, NHSNumber  string
 	When, Recorded, Place string
 	Words, Reporter       string
@@ -75,37 +101,40 @@ type letter struct {
 	Alarm, Carer          bool
 }
 
-func (p *Page) write(w http.ResponseWriter, status int, l letter) {
-	l.Style, l.Hub = template.CSS(style), p.Hub() // #nosec G203 -- our own file, embedded
-	l.Tel = tel(l.Hub.Phone)
-	var b strings.Builder
-	if err := page.Execute(&b, l); err != nil {
-		p.Log.Error("page", "err", err)
-		status = http.StatusInternalServerError
+func (p *Page) write(w http.ResponseWriter, status int, c page.Content) {
+	if c.Body == nil {
+		c.Body = letter{}
 	}
-	w.WriteHeader(status)
-	_, _ = w.Write([]byte(b.String())) // a reader who is gone can open it again
+	p.Writer.Write(w, status, layoutTemplate, c)
 }
 
-// letter looks up what the token of the request stands for.
-func (p *Page) letter(r *http.Request) (int, letter) {
-	event, recipient, ok := p.Links.Open(r.PathValue("token"))
+// window is what the browser's history says of every message.
+const window = "A message about someone in your care"
+
+// ask asks for the code, and says nothing of the message.
+func ask(m fhir.Message, problem string) page.Content {
+	return page.Content{Title: window, Problem: problem, Ref: events.Ref(m.Event.ID), Body: letter{Ask: true}}
+}
+
+// find looks up what a link stands for.
+func (p *Page) find(r *http.Request, link string) (m fhir.Message, recipient string, status int, refusal page.Content) {
+	event, recipient, ok := p.Links.Open(link)
 	if !ok {
-		return http.StatusNotFound, letter{Title: "This link does not work"}
+		return m, "", http.StatusNotFound, page.Content{Title: "This link does not work"}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
 	defer cancel()
 	m, err := p.Open(ctx, event, recipient)
 	switch kind := events.KindOf(err); {
 	case err != nil && (kind == events.NotFound || kind == events.Forbidden):
-		return http.StatusNotFound, letter{Title: "This link does not work"}
+		return m, "", http.StatusNotFound, page.Content{Title: "This link does not work"}
 	case err != nil:
 		p.Log.Error("page cannot be read", "event", event, "err", err)
-		return http.StatusServiceUnavailable, letter{Title: "This cannot be shown just now", Ref: events.Ref(event)}
+		return m, "", http.StatusServiceUnavailable, page.Content{Title: "This cannot be shown just now", Ref: events.Ref(event)}
 	case p.Clock().Sub(m.Event.Recorded) >= LinkLife:
-		return http.StatusGone, letter{Title: "This link has ended", Ref: events.Ref(event)}
+		return m, "", http.StatusGone, page.Content{Title: "This link has ended", Ref: events.Ref(event)}
 	}
-	return http.StatusOK, p.about(m)
+	return m, recipient, http.StatusOK, page.Content{}
 }
 
 var titles = map[events.Kind]string{
@@ -127,10 +156,11 @@ var cautions = map[events.Flag]string{
 }
 
 // about fills in what a message says.
-func (p *Page) about(m fhir.Message) letter {
+func (p *Page) about(m fhir.Message, recipient string) page.Content {
 	e := m.Event
+	title := titles[e.Kind]
 	l := letter{
-		Title: titles[e.Kind], Kind: string(e.Kind), Ref: events.Ref(e.ID), Who: cmp.Or(m.Patient.Name, "Name not given"),
+		Kind: string(e.Kind), Inbox: p.Porter.Inbox(recipient), Who: cmp.Or(m.Patient.Name, "Name not given"),
 		NHSNumber: spaced(m.Patient.NHSNumber), When: p.when(e.Occurred), Recorded: p.when(e.Recorded), Place: e.Place, Words: e.Words,
 		Alarm: e.Kind == events.Alarm, Carer: m.By.Kind == events.Carer, Reporter: reporter(m.By),
 	}
@@ -138,10 +168,10 @@ func (p *Page) about(m fhir.Message) letter {
 		l.Born = born.Format("2 January 2006")
 	}
 	if e.Because == events.Fall {
-		l.Title += " after a fall"
+		title += " after a fall"
 	}
 	if e.Test {
-		l.Title = "TEST: " + l.Title
+		title = "TEST: " + title
 		l.Cautions = append(l.Cautions, "This is a test. It did not happen.")
 	}
 	for _, f := range e.Flags {
@@ -152,22 +182,12 @@ func (p *Page) about(m fhir.Message) letter {
 	if e.Said != nil {
 		l.Cautions = append(l.Cautions, "The time given by the reporter was "+p.when(*e.Said)+".")
 	}
-	return l
+	return page.Content{Title: title, Window: window, Ref: events.Ref(e.ID), Body: l}
 }
 
 // when names the weekday and the zone, so that no reader has to guess either (hazard: wrong time).
 func (p *Page) when(t time.Time) string {
 	return t.In(p.Zone()).Format("Monday 2 January 2006, 15:04 MST")
-}
-
-// tel is a phone number as a URI (RFC 3966): digits and a leading plus are all that it keeps.
-func tel(phone string) template.URL {
-	return template.URL("tel:" + strings.Map(func(r rune) rune { // #nosec G203 -- nothing but digits and plus is left
-		if r == '+' || '0' <= r && r <= '9' {
-			return r
-		}
-		return -1
-	}, phone))
 }
 
 // spaced is an NHS number as people read it: 999 000 0018.

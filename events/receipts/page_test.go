@@ -12,6 +12,7 @@ import (
 
 	"carehub/events"
 	"carehub/events/fhir"
+	"carehub/page"
 )
 
 var key = []byte("a secret of thirty-two characters")
@@ -64,14 +65,83 @@ func bedside(m fhir.Message, now time.Time, err error) (*Page, string) {
 	p := &Page{
 		Links: Links{Key: key, Base: "https://hub.example"},
 		Open:  func(context.Context, string, string) (fhir.Message, error) { return m, err },
-		Hub: func() events.Sender {
+		Writer: page.Writer{Log: slog.New(slog.DiscardHandler), Hub: func() events.Sender {
 			return events.Sender{Name: "Riverside carers' network", Phone: "+44 7700 900123"}
-		},
-		Zone:  func() *time.Location { return london },
-		Clock: func() time.Time { return now },
-		Log:   slog.New(slog.DiscardHandler),
+		}},
+		Porter: &porter{known: true},
+		Zone:   func() *time.Location { return london },
+		Clock:  func() time.Time { return now },
+		Log:    slog.New(slog.DiscardHandler),
 	}
 	return p, tokenOf(p.Links.For(m.Event.ID, "hospice"))
+}
+
+// porter lets in whoever has the code 7291, or everybody.
+type porter struct {
+	known bool
+	tried []string // code and whose
+}
+
+func (p *porter) Knows(_ *http.Request, recipient string) bool {
+	return p.known && recipient == "hospice"
+}
+
+func (p *porter) Admit(w http.ResponseWriter, _ *http.Request, recipient, link, code string) error {
+	p.tried = append(p.tried, code+" "+recipient)
+	switch {
+	case link == "":
+		return errors.New("no link")
+	case code == "away":
+		return errors.New("the store is away: Thomas")
+	case code != "7291":
+		return &events.Error{Kind: events.Forbidden, Message: "That is not the code."}
+	}
+	http.SetCookie(w, &http.Cookie{Name: "session", Value: "x"})
+	return nil
+}
+
+func (p *porter) Inbox(string) string { return "https://hub.example/inbox/settings" }
+
+// TestPageAsksForTheCode: without it nothing of the message is shown, whatever is sent.
+func TestPageAsksForTheCode(t *testing.T) {
+	p, token := bedside(told(), friday, nil)
+	gate := &porter{}
+	p.Porter = gate
+	secret := func(page string) bool {
+		return strings.Contains(page, "Thomas") || strings.Contains(page, "dmitted") || strings.Contains(page, "Riverside &lt;")
+	}
+	page := open(p, http.MethodGet, token)
+	if page.Code != 200 || secret(page.Body.String()) || !strings.Contains(page.Body.String(), `<form method="post">`) || len(gate.tried) != 0 {
+		t.Errorf("%d %s", page.Code, page.Body)
+	}
+	for code, want := range map[string]int{"": 403, "0000": 403, "away": 503, "7291": 303} {
+		page := post(p, token, code)
+		if page.Code != want || secret(page.Body.String()) {
+			t.Errorf("%q: %d %s", code, page.Code, page.Body)
+		}
+		if want != 303 && !strings.Contains(page.Body.String(), `role="alert"`) {
+			t.Errorf("%q: nothing is said to be wrong", code)
+		}
+		if want == 303 && (page.Header().Get("Location") != token || page.Header().Get("Set-Cookie") == "") {
+			t.Errorf("it leads to %v", page.Header())
+		}
+	}
+	if page := post(p, token+"A", "7291"); page.Code != 404 {
+		t.Errorf("a forged link: %d", page.Code)
+	}
+	p.Clock = func() time.Time { return friday.Add(LinkLife) }
+	if page := post(p, token, "7291"); page.Code != 410 {
+		t.Errorf("after 14 days: %d", page.Code)
+	}
+}
+
+func post(p *Page, token, code string) *httptest.ResponseRecorder {
+	request := httptest.NewRequest(http.MethodPost, "/m/x", strings.NewReader("code="+code))
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.SetPathValue("token", token)
+	response := httptest.NewRecorder()
+	p.ServeHTTP(response, request)
+	return response
 }
 
 func told() fhir.Message {
@@ -104,6 +174,9 @@ func TestPageSaysWhatHappened(t *testing.T) {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}
+	}
+	if title, _, _ := strings.Cut(page, "</title>"); strings.Contains(title, "dmitted") {
+		t.Errorf("the title of the window, which the browser keeps, tells: %s", title)
 	}
 	if response.Code != 200 || strings.Contains(page, "<script") {
 		t.Errorf("%d %s", response.Code, page)
@@ -161,7 +234,7 @@ func TestEveryPage(t *testing.T) {
 		"wrong token":        {http.MethodGet, "A", friday, nil, 404, true},
 		"no longer theirs":   {http.MethodGet, "", friday, gone, 404, true},
 		"store away":         {http.MethodGet, "", friday, errors.New("closed"), 503, true},
-		"post":               {http.MethodPost, "", friday, nil, 405, true},
+		"wrong code":         {http.MethodPost, "", friday, nil, 403, true},
 		"delete":             {http.MethodDelete, "", friday, nil, 405, true},
 		"options, by a form": {http.MethodOptions, "", friday, nil, 405, true},
 	} {
@@ -188,15 +261,5 @@ func TestEveryPage(t *testing.T) {
 		if strings.Contains(headers.Get("Content-Security-Policy"), "unsafe") || !strings.Contains(headers.Get("Content-Security-Policy"), "default-src 'none'") {
 			t.Errorf("%s: %v", name, headers)
 		}
-	}
-}
-
-func TestPageStyleIsWhatThePolicyAllows(t *testing.T) {
-	p, token := bedside(told(), friday, nil)
-	page := open(p, http.MethodGet, token).Body.String()
-	_, rest, _ := strings.Cut(page, "<style>")
-	inline, _, _ := strings.Cut(rest, "</style>")
-	if inline != style || strings.Contains(page, "style=") || inline == "" {
-		t.Errorf("the browser would refuse %q", inline)
 	}
 }

@@ -110,8 +110,8 @@ var reasons = map[events.Reason]string{
 	events.ReasonRevoked:     "they are no longer registered here",
 	events.ReasonGaveUp:      "it did not work for days",
 	events.ReasonInternal:    "something is wrong with this hub",
-	events.ReasonPaused:      "sending to their system is paused",
-	events.ReasonUnverified:  "their system has not confirmed that the address is theirs",
+	events.ReasonPaused:      "nothing is sent there for now",
+	events.ReasonUnverified:  "their address has not been verified yet",
 }
 
 func because(r events.Receipt) string { return by(": ", reasons[r.Reason]) }

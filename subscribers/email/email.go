@@ -89,12 +89,17 @@ type endpoint struct {
 // afterwards. A connection that breaks before its answer leaves that unknown: the failure is temporary, and the repeat
 // carries the same Message-ID and the same bytes.
 func (e *endpoint) Send(ctx context.Context, d events.Delivery) error {
-	ctx, cancel := context.WithTimeout(ctx, e.channel.config.Timeout)
-	defer cancel()
 	m, err := e.channel.write(e.to, d)
 	if err != nil {
 		return &events.Failure{Reason: events.ReasonInternal, Body: true, Err: err}
 	}
+	return e.hand(ctx, m)
+}
+
+// hand gives a message to the mail server.
+func (e *endpoint) hand(ctx context.Context, m message) error {
+	ctx, cancel := context.WithTimeout(ctx, e.channel.config.Timeout)
+	defer cancel()
 	if e.channel.limiter.Wait(ctx) != nil { // fails at once when the turn would come after the deadline
 		return classify(ctx, at(stepQueue, errLimit))
 	}

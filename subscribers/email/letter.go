@@ -22,6 +22,7 @@ type letter struct {
 	Words  []string // lines of the logger's own
 	Notes  []string // what to beware of
 	Link   string
+	Action string // what is done at the link
 	Foot   []string
 }
 
@@ -31,6 +32,7 @@ type fact struct{ Label, Value string }
 const (
 	testWords   = "TEST: this is only a test. Please do not act on it."
 	notForHelp  = "We do not use email for emergencies. This message does not call an ambulance: if someone needs help now, call 999."
+	readAction  = "Read the message"
 	linkWords   = "The link is for you alone. Please do not pass it on."
 	unconfirmed = "family carer, not clinically confirmed"
 )
@@ -62,6 +64,7 @@ func about(d events.Delivery, m fhir.Message, l letter) letter {
 	if d.Link != nil {
 		l.Link = d.Link()
 	}
+	l.Action = readAction
 	l.Foot = append([]string{linkWords}, foot(d, m, "messages about this person")...)
 	return l
 }
@@ -76,11 +79,11 @@ func bare(d events.Delivery, m fhir.Message) letter {
 
 // alarm is about no patient and leads nowhere.
 func alarm(d events.Delivery, m fhir.Message) letter {
-	return letter{
-		Title: "Somebody could not be told",
-		Lead:  []string{m.Event.Words},
-		Foot:  foot(d, m, "messages that somebody could not be told"),
+	l := letter{Title: "Somebody could not be told", Lead: []string{m.Event.Words}, Foot: foot(d, m, "messages that somebody could not be told")}
+	if d.Notice {
+		l.Title, l.Foot = "Something needs your attention", foot(d, m, "messages about the hub itself")
 	}
+	return l
 }
 
 // summary tells what happened to someone whom only those who know the patient will recognise.

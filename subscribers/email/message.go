@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/mail"
 	"regexp"
+	"time"
 
 	gomail "github.com/wneessen/go-mail"
 
@@ -48,31 +49,37 @@ func (c *Channel) write(to string, d events.Delivery) (message, error) {
 	if err != nil {
 		return message{}, errLayout
 	}
-	return c.assemble(to, d, content.Hub.Name, l.text(), html)
+	return c.assemble(heading{from: returnPath(d), to: to, id: d.ID, hub: content.Hub.Name, subject: subject(content.Hub.Name, d), date: d.Recorded}, l.text(), html)
 }
 
-// assemble puts the headers before the two forms of the letter. The one date is when the event was recorded: the time of
-// sending is in the Received headers, and would make each attempt another message.
-func (c *Channel) assemble(to string, d events.Delivery, hub, text, html string) (message, error) {
+// heading is what the headers of a message say.
+type heading struct {
+	from, to, id, hub, subject string // from, of the envelope, is the hub's own unless given
+	date                       time.Time
+}
+
+// assemble puts the headers before the two forms of the letter. The one date is when the event was recorded, or a note
+// decided on: the time of sending is in the Received headers, and would make each attempt another message.
+func (c *Channel) assemble(h heading, text, html string) (message, error) {
 	m := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithEncoding(gomail.EncodingQP))
-	m.FromMailAddress(&mail.Address{Name: hub, Address: c.config.From})
-	m.ToMailAddress(&mail.Address{Address: to})
+	m.FromMailAddress(&mail.Address{Name: h.hub, Address: c.config.From})
+	m.ToMailAddress(&mail.Address{Address: h.to})
 	m.ReplyToMailAddress(&mail.Address{Address: c.config.ReplyTo})
-	m.Subject(subject(hub, d))
-	m.SetMessageIDWithValue(d.ID + "@" + domain(c.config.From))
-	m.SetDateWithValue(d.Recorded.UTC())
+	m.Subject(h.subject)
+	m.SetMessageIDWithValue(h.id + "@" + domain(c.config.From))
+	m.SetDateWithValue(h.date.UTC())
 	m.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834
 	m.SetGenHeader(gomail.HeaderXAutoResponseSuppress, "All")
 	m.SetGenHeader(gomail.HeaderContentLang, "en-GB")
 	m.SetBodyString(gomail.TypeTextPlain, text)
 	m.AddAlternativeString(gomail.TypeTextHTML, html)
 	// From everything between the boundaries, so that nobody can write words that contain it.
-	m.SetBoundary("carehub-" + events.Hash([]byte(d.ID+text+html)))
+	m.SetBoundary("carehub-" + events.Hash([]byte(h.id+text+html)))
 	var b bytes.Buffer
 	if _, err := m.WriteTo(&b); err != nil {
 		return message{}, errLayout
 	}
-	return message{from: cmp.Or(returnPath(d), c.config.From), to: to, bytes: b.Bytes()}, nil
+	return message{from: cmp.Or(h.from, c.config.From), to: h.to, bytes: b.Bytes()}, nil
 }
 
 // returnPath is the envelope's sender (RFC 5321, 4.4), where the delivery has one of its own.
@@ -87,6 +94,8 @@ func returnPath(d events.Delivery) string {
 func subject(hub string, d events.Delivery) string {
 	what := hub + ": a message about someone in your care"
 	switch {
+	case d.Kind == events.Alarm && d.Notice:
+		what = hub + ": something needs your attention"
 	case d.Kind == events.Alarm:
 		what = hub + ": somebody could not be told"
 	case d.Urgent:

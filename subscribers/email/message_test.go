@@ -293,6 +293,15 @@ func TestAlarm(t *testing.T) {
 		t.Errorf("subject %q, want %q", s, want)
 	}
 	level{says: []string{a.Words, "Reference " + events.Ref(a.ID), "does not call an ambulance"}, silent: []string{"https://", "someone in your care"}}.hold(t, got)
+
+	notice := wrap(m, stored, events.ContentFull)
+	notice.Notice = true
+	got = send(t, notice)
+	want = "Riverside carers' network: something needs your attention - ref " + events.Ref(a.ID)
+	if s := got.header.Get("Subject"); s != want {
+		t.Errorf("subject %q, want %q", s, want)
+	}
+	level{says: []string{a.Words, "Something needs your attention", "messages about the hub itself"}, silent: []string{"could not be told\n"}}.hold(t, got)
 }
 
 // An address outside the domains for full content gets a link, even where the plan said full: it may have changed since.

@@ -38,7 +38,7 @@ func (l letter) text() string {
 		b.WriteString("\n")
 	}
 	if l.Link != "" {
-		b.WriteString("Read the message:\n" + l.Link + "\n\n")
+		b.WriteString(l.Action + ":\n" + l.Link + "\n\n")
 	}
 	b.WriteString("--------\n")
 	for _, s := range l.Foot {

@@ -38,6 +38,7 @@ type Record struct {
 	Verified time.Time `json:"verified,omitzero"`
 	Paused   *Pause    `json:"paused,omitempty"`
 	Secret   *Secret   `json:"secret,omitempty"` // of a webhook
+	Inbox    Inbox     `json:"inbox,omitzero"`   // of a mailbox
 }
 
 // Pause is why nothing is sent to an endpoint for now.
@@ -51,7 +52,7 @@ type Pause struct {
 // recordVersion is the version of the records that this build writes.
 const recordVersion = 1
 
-// Hash is how an address stands in a record: records hold no addresses.
+// Hash is how an address stands in a record: records hold no addresses, but for those that the admin's files do not have.
 func Hash(address string) string { return events.Hash([]byte("endpoint " + address)) }
 
 // IsVerified reports whether this very address was verified.

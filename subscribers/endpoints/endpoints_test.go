@@ -1,6 +1,7 @@
 package endpoints_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -79,5 +80,52 @@ func TestChangeRefusedChangesNothing(t *testing.T) {
 	_, err := endpoints.New(store).Change(t.Context(), "hospice", "email", func(*endpoints.Record) error { return no })
 	if _, _, ok, _ := store.HubGet(t.Context(), "hub.endpoint.hospice.email"); ok || !errors.Is(err, no) {
 		t.Errorf("stored: %v, %v", ok, err)
+	}
+}
+
+// late is a store that tells who watches of changes only when it is made to.
+type late struct {
+	*stream.Memory
+	news chan []byte
+}
+
+func (l late) HubWatch(ctx context.Context, prefix string, ready func(), fn func(key string, value []byte)) error {
+	ready()
+	for {
+		select {
+		case value := <-l.news:
+			fn(prefix+"hospice.email", value)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// TestNewsThatIsOld: between a change and its echo nothing is unlearned.
+func TestNewsThatIsOld(t *testing.T) {
+	store := late{stream.NewMemory(1), make(chan []byte)}
+	r, ended := endpoints.New(store), make(chan struct{})
+	ctx, stop := context.WithCancel(t.Context())
+	go func() { defer close(ended); _ = r.Follow(ctx, func() {}) }()
+	change := func(fn func(*endpoints.Record)) (value []byte) {
+		t.Helper()
+		if _, err := r.Change(ctx, "hospice", "email", func(rec *endpoints.Record) error { fn(rec); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		value, _, _, _ = store.HubGet(ctx, "hub.endpoint.hospice.email")
+		return value
+	}
+	first := change(func(rec *endpoints.Record) { rec.Inbox.Alive = time.Now() })
+	second := change(func(rec *endpoints.Record) { rec.Verify("ward@hospice.example", time.Now()) })
+	for _, value := range [][]byte{first, second} {
+		store.news <- value
+		if !r.Get("hospice", "email").IsVerified("ward@hospice.example") {
+			t.Error("the verified address is not verified for a moment")
+		}
+	}
+	stop()
+	<-ended
+	if !r.Get("hospice", "email").IsVerified("ward@hospice.example") {
+		t.Error("old news counted")
 	}
 }

@@ -1,0 +1,197 @@
+package inbox
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"carehub/events"
+	"carehub/page"
+	"carehub/subscribers/endpoints"
+)
+
+//go:embed page.html
+var layout string
+
+var layoutTemplate = page.Parse(layout)
+
+// body is what a page says: one of its forms, or sentences alone.
+type body struct {
+	Form     string // choose, enter, beat, settings; empty for none
+	Name     string // whose inbox it is; empty for a carer, before they have shown who they are
+	Says     []string
+	Settings string // where the inbox is looked after
+
+	// Of the page where an inbox is looked after.
+	Until       string // it is paused
+	Pending     bool   // a colleague has been asked
+	First, Last string // day back
+	Team        bool   // not a carer, who has nobody to hand over to
+	Domain      string
+	Typed       map[string]string // what was wrong in a field
+}
+
+const (
+	maxForm   = 4 << 10 // bytes read of a form
+	phoneHelp = "Please phone us if you need help."
+)
+
+// ServeHTTP is /inbox/{token}: the pages behind the links of the hub's own mails, and the one where an inbox is looked
+// after. Mail scanners open links: GET changes nothing.
+func (k *Keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	o, ok := k.open(r.PathValue("token"))
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost:
+		w.Header().Set("Allow", "GET, HEAD, POST")
+		k.say(w, http.StatusMethodNotAllowed, "This page cannot do that")
+	case !ok:
+		k.say(w, http.StatusNotFound, "This link does not work", phoneHelp)
+	case o.question == noQuestion:
+		k.settings(w, r, o)
+	default:
+		k.answer(w, r, o)
+	}
+}
+
+// say answers with sentences alone.
+func (k *Keeper) say(w http.ResponseWriter, status int, title string, says ...string) {
+	k.write(w, status, title, "", body{Says: says})
+}
+
+func (k *Keeper) write(w http.ResponseWriter, status int, title, problem string, b body) {
+	k.pages.Write(w, status, layoutTemplate, page.Content{Title: title, Problem: problem, Body: b})
+}
+
+// name is whose inbox it is, for a page that shows it to anybody with the link. A carer's name stays out.
+func (b box) name() string {
+	if b.who.Carer {
+		return ""
+	}
+	return b.who.Name
+}
+
+// The titles of the forms.
+var titles = map[question]string{
+	askVerify:   "Verify this address",
+	askHandover: "Verify this address",
+	askBeat:     "Does anybody still read this inbox?",
+}
+
+// answer shows the form of a question, or takes its answer.
+func (k *Keeper) answer(w http.ResponseWriter, r *http.Request, o opened) {
+	rec := k.record(o.place)
+	if a := ask(&rec, o.question); a.Nonce != o.nonce || !a.Open(time.Now()) {
+		k.say(w, http.StatusGone, "This link has ended", "It was used already, it is too old, or a newer one was sent. If something does not work as it should, please phone us.")
+		return
+	}
+	form := body{Form: "choose", Name: o.name()}
+	if o.question == askBeat {
+		form.Form = "beat"
+	}
+	if r.Method != http.MethodPost {
+		k.write(w, http.StatusOK, titles[o.question], "", form)
+		return
+	}
+	var err error
+	if o.question == askBeat {
+		err = k.isRead(r.Context(), o)
+	} else {
+		err = k.verified(r.Context(), o, r.PostFormValue("code"))
+	}
+	if err != nil {
+		k.refuse(w, o, titles[o.question], err, form)
+		return
+	}
+	k.thank(w, o)
+}
+
+func (k *Keeper) thank(w http.ResponseWriter, o opened) {
+	if o.question == askBeat {
+		k.write(w, http.StatusOK, "Thank you", "", body{Says: []string{"We shall ask again in a month."}, Settings: k.link(noQuestion, o.place, "")})
+		return
+	}
+	k.write(w, http.StatusOK, "This address is verified", "", body{Settings: k.link(noQuestion, o.place, ""), Says: []string{
+		"Messages come here from now on. To open one you will be asked for the code: keep it in mind, and tell it to those who read this inbox with you.",
+		"Once a month we ask by mail whether anybody still reads this inbox.",
+		"What could not be sent before now is not sent again: our admin was told to phone about it. If you are not sure that you know everything, please phone us."}})
+}
+
+// refuse shows a form again with what was wrong with it.
+func (k *Keeper) refuse(w http.ResponseWriter, o opened, title string, err error, form body) {
+	if refused, ok := errors.AsType[*events.Error](err); ok && (refused.Kind == events.Invalid || refused.Kind == events.Forbidden) {
+		status := http.StatusUnprocessableEntity
+		if refused.Kind == events.Forbidden {
+			status = http.StatusForbidden
+		}
+		k.write(w, status, title, refused.Message, form)
+		return
+	}
+	k.Log.Error("a form of an inbox cannot be taken", "recipient", o.subscriber, "channel", o.channel, "error", err.Error())
+	k.write(w, http.StatusServiceUnavailable, title, "This does not work just now, and nothing was changed. Please try again, or phone us.", form)
+}
+
+// verified takes a code for an address that was verified by it.
+func (k *Keeper) verified(ctx context.Context, o opened, code string) error {
+	ctx, cancel := context.WithTimeout(ctx, admitTimeout)
+	defer cancel()
+	code = normal(code)
+	if err := checkChoice(code); err != nil {
+		return err
+	}
+	hashed, err := k.hash(ctx, code)
+	if err != nil {
+		return err
+	}
+	if o.question == askHandover { // a person hears of it first
+		if err := k.alarm(ctx, o.box, "handed-over-"+o.nonce, events.ReasonHandover, "now"); err != nil {
+			return err
+		}
+	}
+	_, err = k.change(ctx, o.place, func(rec *endpoints.Record) error {
+		now, a := time.Now(), ask(rec, o.question)
+		if a.Nonce != o.nonce || !a.Open(now) {
+			return invalid("This link has just been used.")
+		}
+		address := rec.Address(o.mail.Address())
+		if o.question == askHandover {
+			address = rec.Inbox.Handover.To
+		}
+		if a.Target != endpoints.Hash(address) {
+			return invalid("This link is for another address than we have now. Please phone us.")
+		}
+		if h := rec.Inbox.Handover; o.question == askHandover {
+			rec.Inbox.Successor = endpoints.Successor{From: h.From, To: h.To, Since: now.UTC().Truncate(time.Second)}
+			rec.Inbox.Handover, rec.Inbox.Away = endpoints.Handover{}, endpoints.Away{}
+		}
+		*a = endpoints.Ask{}
+		rec.Verify(address, now)
+		rec.Inbox.Code, rec.Inbox.Guesses = hashed, endpoints.Guesses{}
+		alive(rec, now)
+		return nil
+	})
+	return err
+}
+
+// isRead takes the answer to the monthly question.
+func (k *Keeper) isRead(ctx context.Context, o opened) error {
+	_, err := k.change(ctx, o.place, func(rec *endpoints.Record) error {
+		if rec.Inbox.Beat.Nonce != o.nonce {
+			return errNothing // by a colleague, a moment before
+		}
+		alive(rec, time.Now())
+		return nil
+	})
+	if errors.Is(err, errNothing) {
+		return nil
+	}
+	return err
+}
+
+// domain is what an address ends with.
+func domain(address string) string {
+	return strings.ToLower(address[strings.LastIndexByte(address, '@')+1:])
+}
