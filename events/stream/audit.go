@@ -16,8 +16,7 @@ const (
 )
 
 func auditConfig(replicas int) jetstream.StreamConfig {
-	c := settings("AUDIT", replicas, "audit.>")
-	return c
+	return settings("AUDIT", replicas, "audit.>")
 }
 
 // AuditAppend writes the next link of the audit trail if the newest has the number given, 0 for none, and returns when it
