@@ -23,7 +23,7 @@ const endpointPatience = 2 * time.Minute
 // routes is what a provider may ask about its own endpoints, with a token of its system:
 //
 //	GET  /endpoints                         how they stand
-//	GET  /endpoints/{channel}/log           the delivery log; since, limit
+//	GET  /endpoints/{channel}/log           the delivery log; since, limit; also of a FHIR Subscription, by its id
 //	POST /endpoints/{channel}/{action}      test, rotate-secret, pause, resume, redeliver, recover
 func (d endpointDesk) routes(mux *doors, authenticate func(*http.Request) (events.Actor, error), draining <-chan struct{}, log *slog.Logger) {
 	own := func(handle func(w http.ResponseWriter, r *http.Request, by string) error) http.HandlerFunc {
@@ -116,7 +116,7 @@ func (d endpointDesk) do(ctx context.Context, by, endpoint, action string, ask e
 	if !known {
 		return &events.Error{Kind: events.NotFound, Message: "There is no such thing to do with an endpoint."}
 	}
-	if id, _, _ := strings.Cut(endpoint, "/"); by == "" && action == "log" && events.IsSubscription(id) {
+	if id := d.subscription(by, endpoint); id != "" && action == "log" {
 		return act(d, ctx, by, endpointAt{id, subscribers.Channel{Channel: events.Channel{Key: signup.ChannelType, Type: signup.ChannelType}}}, ask, say)
 	}
 	s, c, err := d.folder.endpointOf(endpoint)
@@ -124,6 +124,23 @@ func (d endpointDesk) do(ctx context.Context, by, endpoint, action string, ask e
 		return err
 	}
 	return act(d, ctx, by, endpointAt{s.ID, c}, ask, say)
+}
+
+// subscription is the id of the FHIR Subscription that is meant, if one is, and that by may ask about: the admin about any,
+// as id/subscription, a provider about its own, as provider/id. It has a delivery log like any endpoint; all else about it
+// is asked for below /fhir/Subscription.
+func (d endpointDesk) subscription(by, endpoint string) string {
+	id, own, _ := strings.Cut(endpoint, "/")
+	if by == "" && events.IsSubscription(id) {
+		return id
+	}
+	if d.subs == nil || !events.IsSubscription(own) {
+		return ""
+	}
+	if sub := d.subs.Get(own); sub == nil || sub.Owner != by {
+		return ""
+	}
+	return own
 }
 
 func askedByQuery(r *http.Request) (ask endpointAsk, err error) {

@@ -265,7 +265,24 @@ func TestSubscriptionIsToldAndCatchesUp(t *testing.T) {
 		}
 	}
 	surgery.seesReceipt(event, id)
+	surgery.seesLog(id)
 	p.noSecrets(t)
+}
+
+// seesLog makes sure that the provider sees what it answered to the notifications of its Subscription, and nobody else does.
+func (s *subscriber) seesLog(id string) {
+	s.p.t.Helper()
+	waitUntil(s.p.t, "the delivery log has what came", func() bool {
+		status, _, body := s.ask("GET", "/endpoints/"+id+"/log", "")
+		return status == http.StatusOK && bytes.Contains(body, []byte(`"result":"delivered","status":2`))
+	})
+	other := newSubscriber(s.p, "hospice")
+	if status, _, body := other.ask("GET", "/endpoints/"+id+"/log", ""); status != http.StatusNotFound {
+		s.p.t.Errorf("another's log: %d %s", status, body)
+	}
+	if status, _, body := s.ask("POST", "/endpoints/"+id+"/pause", ""); status != http.StatusNotFound {
+		s.p.t.Errorf("pausing a Subscription as an endpoint: %d %s", status, body)
+	}
 }
 
 // seesReceipt makes sure that the provider sees an event that its Subscription was told of.
