@@ -18,11 +18,6 @@ const (
 	cloudEventBatch = "application/cloudevents-batch+json"
 )
 
-var cloudEventTypes = map[string]events.Kind{
-	"care-encounter-admit-1": events.Admission, "care-encounter-attend-1": events.Attendance,
-	"care-encounter-discharge-1": events.Discharge, "care-fall-1": events.Fall,
-}
-
 // binaryMode reports whether a request is a CloudEvent in binary mode.
 func binaryMode(r *http.Request) bool {
 	return r.Header.Get("Ce-Id") != "" || r.Header.Get("Ce-Type") != "" || r.Header.Get("Ce-Specversion") != ""
@@ -95,7 +90,8 @@ func ReadCloudEvent(body []byte) (Report, error) {
 	if err := e.check(); err != nil {
 		return Report{}, err
 	}
-	r := Report{Kind: cloudEventTypes[e.kind], From: events.Origin{Message: e.source + " " + e.id}}
+	kind, _ := events.CloudEventKind(e.kind)
+	r := Report{Kind: kind, From: events.Origin{Message: e.source + " " + e.id}}
 	r.Patient.NHSNumber = strings.NewReplacer(" ", "", "-", "").Replace(strings.TrimSpace(e.subject))
 	occurred := e.time
 	if len(e.data) > 0 && string(e.data) != "null" {
@@ -114,12 +110,13 @@ func (e cloudEvent) check() error {
 	word := func(s string, most int) bool {
 		return s != "" && len(s) <= most && !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' })
 	}
+	_, known := events.CloudEventKind(e.kind)
 	switch {
 	case e.specversion != "1.0":
 		return invalid(`"specversion" must be "1.0".`)
 	case !word(e.id, 128) || !word(e.source, 127):
 		return invalid(`"id" and "source" are needed, printable ASCII without spaces, 128 and 127 characters at the most: together they tell a repeat.`)
-	case cloudEventTypes[e.kind] == "":
+	case !known:
 		return invalid(`"type" must be one of care-encounter-admit-1, care-encounter-attend-1, care-encounter-discharge-1 and care-fall-1.`)
 	case len(e.base64) > 0:
 		return invalid(`"data" must be JSON, not "data_base64".`)

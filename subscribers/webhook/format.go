@@ -53,7 +53,7 @@ type event struct {
 // cloudEvent is the FHIR message as the data of a CloudEvent. All attributes are in the body: none of them, and nothing of
 // the patient, is in a header.
 func cloudEvent(d events.Delivery) ([]byte, error) {
-	head, err := json.Marshal(event{SpecVersion: "1.0", ID: d.Event, Source: d.Hub, Type: "carehub." + string(d.Kind),
+	head, err := json.Marshal(event{SpecVersion: "1.0", ID: d.Event, Source: d.Hub, Type: events.CloudEventTypes[d.Kind],
 		Subject: events.PatientOf(d.Event), Time: d.Recorded.UTC(), DataContentType: "application/fhir+json",
 		Delivery: d.ID, Reference: d.Ref, Test: d.Test})
 	if err != nil {

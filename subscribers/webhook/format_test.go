@@ -34,7 +34,7 @@ func TestCloudEvent(t *testing.T) {
 	d := channeltest.Sample()
 	d.Test = true
 	body, _, headers := sent(t, "cloudevents", d)
-	for attribute, want := range map[string]any{"specversion": "1.0", "id": d.Event, "source": "https://hub.example", "type": "carehub.admission",
+	for attribute, want := range map[string]any{"specversion": "1.0", "id": d.Event, "source": "https://hub.example", "type": "care-encounter-admit-1",
 		"subject": "p-7f3k", "time": "2026-11-03T14:32:00Z", "datacontenttype": "application/fhir+json", "carehubdelivery": d.ID,
 		"carehubreference": d.Ref, "carehubtest": true} {
 		if body[attribute] != want {
