@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -305,4 +306,87 @@ func (p *process) noSecrets(t *testing.T) {
 			t.Errorf("the log holds %q", secret)
 		}
 	}
+}
+
+// TestSubscriptionsOfSeveralHubs has events logged at three hubs on one cluster, one of which is killed: the numbers have no
+// gap, and only one hub sends heartbeats.
+func TestSubscriptionsOfSeveralHubs(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 8, newProvider(t, "hospice"))
+	for _, hub := range f.hubs {
+		hub.start()
+	}
+	at := newSubscriber(f.hubs[0], "hospice")
+	body := strings.Replace(at.wanted("any", "id-only", ""), at.p.url, f.public(t), 1)
+	body = strings.Replace(body, `"type":"rest-hook"`, `"extension":[{"url":"http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-heartbeat-period",`+
+		`"valueUnsignedInt":5}],"type":"rest-hook"`, 1)
+	status, _, made := at.ask("POST", "/fhir/Subscription", body)
+	if status != http.StatusCreated {
+		t.Fatalf("%d %s", status, made)
+	}
+	at.becomes(at.is(made).ID, "active")
+	const each = 10
+	var loggers sync.WaitGroup
+	for h, hub := range f.hubs {
+		waitUntil(t, "the hub knows of it", func() bool {
+			other := &subscriber{p: hub, token: at.token}
+			code, _, _ := other.ask("GET", "/fhir/Subscription/"+at.is(made).ID, "")
+			return code == http.StatusOK
+		})
+		loggers.Go(func() {
+			for n := range each {
+				key := fmt.Sprintf("hub-%d-event-%d", h, n)
+				code, answer, err := hub.post(context.Background(), key, fmt.Sprintf(`{"patient":"dad %c","kind":"fall"}`, 'a'+n%8))
+				if err != nil || code != http.StatusCreated {
+					t.Errorf("%s: %d %v %v", key, code, answer, err)
+				}
+			}
+		})
+	}
+	loggers.Wait()
+	f.hubs[1].kill()
+	waitUntil(t, "all have come", func() bool { return len(at.numbers()) == each*len(f.hubs) })
+	for n, number := range sortedNumbers(t, at.numbers()) {
+		if number != n+1 {
+			t.Fatalf("number %d stands where %d should", number, n+1)
+		}
+	}
+	beats := func() (n int) {
+		for _, told := range at.told() {
+			if told.kind == "heartbeat" {
+				n++
+			}
+		}
+		return n
+	}
+	before := beats()
+	waitUntil(t, "a heartbeat comes", func() bool { return beats() > before })
+	if n := beats(); n != before+1 {
+		t.Errorf("%d heartbeats at once", n-before)
+	}
+}
+
+// public is the address that all hubs of a fleet have.
+func (f *fleet) public(t *testing.T) string {
+	t.Helper()
+	settings, err := os.ReadFile(filepath.Join(f.hubs[0].dir, "hub.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(settings), "\nurl: ")
+	url, _, _ := strings.Cut(rest, "\n")
+	return url
+}
+
+func sortedNumbers(t *testing.T, texts []string) (numbers []int) {
+	t.Helper()
+	for _, text := range texts {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		numbers = append(numbers, n)
+	}
+	slices.Sort(numbers)
+	return numbers
 }
