@@ -38,6 +38,11 @@ func bounceAndGoOn(t *testing.T, server *mailtest.Server, auth string, nth int) 
 	admin, team := newProvider(t, "admin"), newProvider(t, "team")
 	hub := newProcess(t, 1, admin, team)
 	hub.withMail(t, server, auth)
+	f, err := loadForUse(hub.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifyInboxes(t, f)
 	hub.start()
 	status, answer, err := hub.post(t.Context(), "bounce-"+fmt.Sprint(nth), `{"patient": "p-0000", "kind": "admission"}`)
 	if err != nil || status != 201 {
