@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -42,8 +43,9 @@ func bounceAndGoOn(t *testing.T, server *mailtest.Server, auth string, nth int) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	verifyInboxes(t, f)
+	verifyInboxes(t, f, "ward")
 	hub.start()
+	hub.verifiesByMail(t, server, "ward", "ward@hospice.example", 2*nth-1)
 	status, answer, err := hub.post(t.Context(), "bounce-"+fmt.Sprint(nth), `{"patient": "p-0000", "kind": "admission"}`)
 	if err != nil || status != 201 {
 		t.Fatal(status, answer, err)
@@ -54,12 +56,15 @@ func bounceAndGoOn(t *testing.T, server *mailtest.Server, auth string, nth int) 
 	if state := hub.state(id, "ward"); state != string(events.Sent) {
 		t.Errorf("the ward is %s", state)
 	}
-	mails := server.AwaitMail(t, "ward@hospice.example", nth)
+	mails := server.AwaitMail(t, "ward@hospice.example", 2*nth)
 	if last := mails[len(mails)-1]; !strings.Contains(last, "a message about someone in your care") {
 		t.Errorf("the ward got\n%s", last)
 	}
-	waitUntil(t, "the admin knows of both", func() bool { return len(admin.alarmed(t)) >= 2 })
+	waitUntil(t, "the admin knows of both, and that the ward's inbox was not verified", func() bool { return len(admin.alarmed(t)) >= 3 })
 	for _, words := range admin.alarmed(t) {
+		if strings.HasPrefix(words, "The email address of The ward has not been verified") {
+			continue
+		}
 		if !strings.Contains(words, "the mail that was sent to them came back") {
 			t.Errorf("alarm: %s", words)
 		}
@@ -70,6 +75,25 @@ func bounceAndGoOn(t *testing.T, server *mailtest.Server, auth string, nth int) 
 		if strings.Contains(hub.logged(), private) {
 			t.Errorf("%s stands in the log", private)
 		}
+	}
+}
+
+// verifiesByMail has somebody ask for a link to an inbox, read it there as the nth mail, and answer it.
+func (p *process) verifiesByMail(t *testing.T, server *mailtest.Server, subscriber, mailbox string, nth int) {
+	t.Helper()
+	p.run("subscriber", "verify", subscriber, "--dir", p.dir)
+	mails := server.AwaitMail(t, mailbox, nth)
+	link, err := url.Parse(linkToAnswer.FindString(unfolded(strings.ReplaceAll(mails[nth-1], "=\n", ""))))
+	if err != nil || link.Path == "" {
+		t.Fatalf("no link in\n%s", mails[nth-1])
+	}
+	resp, err := http.PostForm(p.url+link.Path, url.Values{"code": {code}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("verifying the inbox of %s: status %d", subscriber, resp.StatusCode)
 	}
 }
 
