@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/netip"
 
 	"carehub/config"
@@ -21,7 +20,7 @@ var version = "0.1.0"
 // channels are the ways of reaching people that this build has, by their name in YAML, and what they share.
 type channels struct {
 	types   map[string]subscribers.Type
-	http    *http.Client
+	http    *egress.Client
 	webhook *webhook.Channel
 	mail    *email.Channel // nil when the hub sends no mail
 }

@@ -81,7 +81,8 @@ func (h *Handler) stored(ctx context.Context, w http.ResponseWriter, result Resu
 			"message": "Saved. Who has been told cannot be shown just now.",
 		}
 	}
-	h.Log.Info("event", "event", e.ID, "kind", e.Kind, "created", result.Created, "flags", e.Flags)
+	h.Log.LogAttrs(ctx, slog.LevelInfo, "event", slog.String("event", e.ID), slog.String("kind", string(e.Kind)),
+		slog.Bool("created", result.Created), slog.Any("flags", e.Flags))
 	w.Header().Set("Location", "/events/"+e.ID)
 	status, how := http.StatusOK, "repeated"
 	if result.Created {

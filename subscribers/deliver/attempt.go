@@ -20,7 +20,7 @@ func (e *Engine) start(l *lane, d *delivery, ch int, ep *endpoint) {
 	if ep.pace != nil {
 		ep.pace.AllowN(l.since, 1)
 	}
-	ctx, cut := context.WithCancelCause(d.shard.ctx)
+	ctx, cut := context.WithTimeout(d.shard.ctx, e.opt.AttemptTimeout)
 	f := &flight{d: d, ch: ch, ep: ep, class: classOf(d, ch, ep), round: ep.rounds, since: l.since, cut: cut}
 	e.budget.depart(f)
 	d.shard.attempts.Go(func() { e.attempt(ctx, f) })
@@ -31,14 +31,12 @@ func (e *Engine) landed(f *flight) {
 	f.d.lane.busy = false
 	f.ep.inflight--
 	f.ep.ended(f.since)
-	f.cut(nil)
+	f.cut()
 	e.budget.land(f)
 }
 
 // attempt sends d once and sorts out what came of it.
 func (e *Engine) attempt(ctx context.Context, f *flight) {
-	ctx, cancel := context.WithTimeout(ctx, e.opt.AttemptTimeout)
-	defer cancel()
 	d := f.d
 	ev, err := d.shard.body(ctx, d)
 	if errors.Is(err, errGone) {
@@ -60,7 +58,7 @@ func (e *Engine) attempt(ctx context.Context, f *flight) {
 		return
 	}
 	var reply *events.Reply
-	err = e.send(ctx, ev, d, f.ch, number, func(r events.Reply) { reply = &r })
+	err = e.send(ctx, ev, f, number, func(r events.Reply) { reply = &r })
 	e.finish(f, ev, err, time.Since(began), reply)
 }
 
@@ -120,26 +118,27 @@ func (e *Engine) trying(ev *event, d *delivery, ch int) (events.State, int) {
 
 // send looks up the endpoint as it is now and hands it the message as it was frozen. A channel that panics fails this
 // delivery, not the hub.
-func (e *Engine) send(ctx context.Context, ev *event, d *delivery, ch, number int, answered func(events.Reply)) (err error) {
+func (e *Engine) send(ctx context.Context, ev *event, f *flight, number int, answered func(events.Reply)) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &events.Failure{Reason: events.ReasonInternal, Body: true, Err: fmt.Errorf("panic: %T", p)}
 		}
 	}()
 	rec := &ev.stored.Record
-	to := &rec.Plan.Recipients[d.index]
+	to := &rec.Plan.Recipients[f.d.index]
+	f.id = events.DeliveryID(rec.Event.ID, to.ID)
 	sub, ok := e.opt.Lookup(to.ID)
 	if !ok || !e.opt.Allowed(rec, to.ID) {
 		return &events.Failure{Reason: events.ReasonRevoked, Permanent: true}
 	}
-	key := d.channels[ch]
+	key := f.d.channels[f.ch]
 	for _, c := range sub.Channels {
 		if c.Key == key {
-			m, err := e.message(ev, to, to.Channels[ch], number)
+			m, err := e.message(ev, to, to.Channels[f.ch], number)
 			if err != nil {
 				return &events.Failure{Reason: events.ReasonInternal, Body: true, Err: err}
 			}
-			leg := events.Leg{Place: ev.stored.Place(), Index: int(d.index), Channel: ch}
+			leg := events.Leg{Place: ev.stored.Place(), Index: int(f.d.index), Channel: f.ch}
 			m.Return = func() string { return e.opt.Return(leg, rec.Event.ID, to.ID) }
 			if e.opt.Tried != nil {
 				m.Answered = answered
@@ -158,7 +157,7 @@ func (e *Engine) message(ev *event, to *events.Recipient, by events.Channel, num
 		return events.Delivery{}, fmt.Errorf("address the message: %w", err)
 	}
 	return events.Delivery{
-		ID: events.DeliveryID(rec.Event.ID, to.ID), Event: rec.Event.ID, Ref: events.Ref(rec.Event.ID),
+		ID: events.DeliveryID(rec.Event.ID, to.ID), Event: rec.Event.ID, Ref: ev.ref,
 		Kind: rec.Event.Kind, Urgent: rec.Plan.Urgency == events.Urgent, Test: rec.Event.Test,
 		Notice:    rec.Plan.About != nil && rec.Plan.About.Notice(),
 		Recipient: to.ID, Channel: by.Key, Name: to.Name, Content: by.Content, Recorded: rec.Event.Recorded,
@@ -167,10 +166,14 @@ func (e *Engine) message(ev *event, to *events.Recipient, by events.Channel, num
 	}, nil
 }
 
-// address is the event's message as this recipient gets it. Where to write their name is looked up once for all of them.
+// address is the event's message as this recipient gets it. Where to write their name is looked up once for all of them,
+// and so is the reference.
 func (ev *event) address(to *events.Recipient) ([]byte, error) {
 	rec := &ev.stored.Record
-	ev.opening.Do(func() { ev.envelope, ev.unfit = fhir.Open(ev.stored.Message, rec.Event.ID) })
+	ev.opening.Do(func() {
+		ev.ref = events.Ref(rec.Event.ID)
+		ev.envelope, ev.unfit = fhir.Open(ev.stored.Message, rec.Event.ID)
+	})
 	if ev.unfit != nil {
 		return nil, ev.unfit
 	}
@@ -361,7 +364,7 @@ func (e *Engine) logAttempt(fl *flight, ev *event, made made, f *events.Failure,
 	e.opt.Attempted(by, result, took)
 	level, attrs := slog.LevelInfo, []slog.Attr{
 		slog.String("event", rec.Event.ID), slog.String("kind", string(rec.Event.Kind)), slog.String("recipient", d.lane.recipient.id),
-		slog.String("delivery", events.DeliveryID(rec.Event.ID, d.lane.recipient.id)), slog.Int("partition", d.shard.p), slog.Uint64("seq", d.seq),
+		slog.String("delivery", fl.id), slog.Int("partition", d.shard.p), slog.Uint64("seq", d.seq),
 		slog.String("channel", d.channels[ch]), slog.String("type", by), slog.Int("attempt", made.number),
 		slog.String("state", string(made.state)), slog.Int64("ms", took.Milliseconds()),
 		slog.Int64("age_ms", time.Since(d.recorded()).Milliseconds()),

@@ -3,7 +3,6 @@ package deliver
 import (
 	"container/list"
 	"context"
-	"errors"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -52,18 +51,16 @@ func newBudget(inflight int) *budget {
 // flight is one attempt under way.
 type flight struct {
 	d     *delivery
-	ch    int // the channel of d
+	ch    int    // the channel of d
+	id    string // of d, as its receiver knows it; empty before it is sent
 	ep    *endpoint
 	class class
 	round int // of ep
 	since time.Time
-	cut   context.CancelCauseFunc
-	place *list.Element // in its class's flights or in slow; nil once cut off
+	cut   context.CancelFunc // ends it, as its deadline would
+	place *list.Element      // in its class's flights or in slow; nil once cut off
 	slow  bool
 }
-
-// errCut ends an attempt that has taken the place of too many others.
-var errCut = errors.New("cut off: it took long, and too many others did")
 
 // classOf says what an attempt of d by ch at ep is.
 func classOf(d *delivery, ch int, ep *endpoint) class {
@@ -108,7 +105,7 @@ func (b *budget) cutOff() {
 	}
 	f := b.slow.Remove(worst).(*flight)
 	f.place = nil
-	f.cut(errCut)
+	f.cut()
 }
 
 // depart takes a place that admits has granted.

@@ -123,6 +123,9 @@ func (e *Engine) pollWatchers(ctx context.Context) {
 
 // notify wakes whoever watches ev. Called with the lock held.
 func (e *Engine) notify(ev *event) {
+	if len(e.watchers) == 0 {
+		return
+	}
 	for _, w := range e.watchers[ev.id()] {
 		signal(w.changed)
 	}

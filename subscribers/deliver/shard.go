@@ -90,6 +90,7 @@ type event struct {
 	read      time.Time        // when it came into memory
 
 	opening  sync.Once
+	ref      string
 	envelope fhir.Envelope // of stored.Message
 	unfit    error         // why it has none
 }

@@ -115,17 +115,27 @@ func (g *Guard) allows(ip netip.Addr) bool {
 	return false
 }
 
+// Client sends requests under the guard. It is safe for concurrent use.
+type Client struct{ transport *http.Transport }
+
+// Do sends one request and returns the answer to it, whatever its status: there is nothing between the caller and the
+// transport that would follow a redirect or keep a cookie. The caller reads and closes the answer's body. The deadline is
+// that of the request's context.
+func (c *Client) Do(r *http.Request) (*http.Response, error) { return c.transport.RoundTrip(r) }
+
+// CloseIdleConnections ends what is kept for the next request.
+func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }
+
 // Client returns an HTTP client that dials under the guard. Certificates are verified against roots, or the system's if
 // nil, with TLS 1.2 or later. The caller ends its idle connections with CloseIdleConnections.
-func (g *Guard) Client(roots *x509.CertPool) *http.Client {
+func (g *Guard) Client(roots *x509.CertPool) *Client {
 	return g.client(roots, nil)
 }
 
-func (g *Guard) client(roots *x509.CertPool, resolver *net.Resolver) *http.Client {
+func (g *Guard) client(roots *x509.CertPool, resolver *net.Resolver) *Client {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, Control: g.Control, Resolver: resolver}
-	return &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
+	return &Client{
+		transport: &http.Transport{
 			Proxy:                  nil, // not even the environment's
 			DialContext:            dialer.DialContext,
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},

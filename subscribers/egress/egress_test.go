@@ -177,7 +177,11 @@ func TestRedirectIsAnAnswer(t *testing.T) {
 	defer server.Close()
 	client := New(loopback).Client(nil)
 	defer client.CloseIdleConnections()
-	resp, err := client.Get(server.URL)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +212,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 }
 
 // get asks once, on a connection of its own, and returns what the channels would make of an error.
-func get(t *testing.T, client *http.Client, url string) error {
+func get(t *testing.T, client *Client, url string) error {
 	t.Helper()
 	defer client.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -27,7 +28,9 @@ const (
 
 // Keys finds the public keys of clients, and fetches those that are kept elsewhere.
 type Keys struct {
-	HTTP  *http.Client // dials under the egress guard
+	HTTP interface { // dials under the egress guard, and follows no redirect
+		Do(*http.Request) (*http.Response, error)
+	}
 	Clock func() time.Time
 
 	mu   sync.Mutex
@@ -160,7 +163,7 @@ func (k *Keys) fetch(ctx context.Context, address string) (*jose.JSONWebKeySet, 
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	resp, err := k.HTTP.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("the keys could not be fetched (%T)", errors.Unwrap(err))
+		return nil, fmt.Errorf("the keys could not be fetched (%T)", cmp.Or(errors.Unwrap(err), err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
