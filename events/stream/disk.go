@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,16 +37,17 @@ func disk(dir string) (free, size uint64, err error) {
 	return st.Bavail * block, st.Blocks * block, nil
 }
 
-// syncDirectories makes the names of the directories under dir durable. nats-server syncs files but not the directories
-// they are in. Directories appear when streams are created, so doing this once at opening covers them. The later block
-// files need no help on ext4, xfs and btrfs: there the fsync of a new file, which precedes every acknowledgement, makes
-// its name durable too.
+// syncDirectories makes the names of the directories under dir durable, and what streams are set up as. nats-server syncs files
+// but not the directories they are in, and of a stream that is written to later (PersistMode async) not even its metadata,
+// without which it and the store do not start. Both appear when streams are created, so doing this once at opening covers
+// them. The later block files need no help on ext4, xfs and btrfs: there the fsync of a new file, which precedes every
+// acknowledgement, makes its name durable too.
 func syncDirectories(dir string) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) { // a consumer's, gone since it was listed
 			return nil
 		}
-		if err != nil || !d.IsDir() {
+		if err != nil || !d.IsDir() && !strings.HasPrefix(d.Name(), "meta.") {
 			return err
 		}
 		f, err := os.Open(path) // #nosec G304 G122 -- the store's own folder, mode 0700
