@@ -57,10 +57,7 @@ func TestRebindingAfterwards(t *testing.T) {
 	address.Store(new(netip.MustParseAddr("127.0.0.1")))
 	client := guard.client(nil, dns)
 	defer client.CloseIdleConnections()
-	resp, err := client.Get("http://gp.example:" + port + "/")
-	if err == nil {
-		resp.Body.Close()
-	}
+	err := get(t, client, "http://gp.example:"+port+"/")
 	if err == nil || called {
 		t.Errorf("it was called: %v", err)
 	}
