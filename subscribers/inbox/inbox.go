@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"carehub/events"
-	"carehub/page"
+	"carehub/events/page"
 	"carehub/subscribers"
 	"carehub/subscribers/endpoints"
 )
