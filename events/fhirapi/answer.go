@@ -48,29 +48,13 @@ func unreadable(err error) error {
 	return &events.Error{Kind: events.Unavailable, Message: "This cannot be read just now. Please try again.", Err: err}
 }
 
-// The status of each kind of error at a FHIR door (R4, 3.1.0.4), and its code in an OperationOutcome.
-var kinds = map[events.ErrorKind]struct {
-	status int
-	code   string
-}{
-	events.Invalid:         {http.StatusUnprocessableEntity, "invalid"},
-	events.Unauthenticated: {http.StatusUnauthorized, "login"},
-	events.Forbidden:       {http.StatusForbidden, "forbidden"},
-	events.NotFound:        {http.StatusNotFound, "not-found"},
-	events.Conflict:        {http.StatusConflict, "conflict"},
-	events.TooLarge:        {http.StatusRequestEntityTooLarge, "too-long"},
-	events.Unavailable:     {http.StatusServiceUnavailable, "transient"},
-	events.Internal:        {http.StatusInternalServerError, "exception"},
-}
-
 // refuse answers with an OperationOutcome.
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	e, ok := errors.AsType[*events.Error](err)
 	if !ok {
 		e = &events.Error{Kind: events.Internal, Message: "The hub failed.", Err: err}
 	}
-	kind := kinds[e.Kind]
-	status := cmp.Or(kind.status, http.StatusInternalServerError)
+	status := fhir.StatusOf(e.Kind)
 	if special, ok := errors.AsType[*refusal](err); ok {
 		status = special.status
 	}
@@ -85,7 +69,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		level = slog.LevelError
 	}
 	a.Log.Log(r.Context(), level, "fhir refused", "error", e.Kind, "status", status, "cause", e.Err)
-	a.answer(w, r, status, fhir.Outcome("error", cmp.Or(kind.code, "exception"), e.Message))
+	a.answer(w, r, status, fhir.Outcome("error", fhir.IssueType(e.Kind), e.Message))
 }
 
 // challenge says how to sign in, and what was wrong with how the client did (RFC 6750, 3).

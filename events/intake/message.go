@@ -108,13 +108,6 @@ func (h *MessageHandler) answer(to fhir.Reply, by events.Actor, status int, code
 	return Answer{status, fhirJSON, body}, err
 }
 
-// issueTypes are FHIR's words for the kinds of errors. A Conflict is no duplicate: senders take that for a message that got
-// through, and this one did not.
-var issueTypes = map[events.ErrorKind]string{
-	events.Invalid: "invalid", events.Unauthenticated: "login", events.Forbidden: "forbidden", events.NotFound: "not-found",
-	events.Conflict: "conflict", events.TooLarge: "too-long", events.Busy: "throttled", events.Unavailable: "transient", events.Internal: "exception",
-}
-
 // errMedia is in the chain of what is not even FHIR in JSON.
 var errMedia = errors.New("unsupported media type")
 
@@ -123,7 +116,7 @@ func (h *MessageHandler) refuse(w http.ResponseWriter, in fhir.Incoming, by even
 	var cause error
 	if e, ok := asError(err); ok {
 		kind, cause = e.Kind, e.Err
-		issues = []fhir.Issue{{Severity: "error", Code: issueTypes[kind], Diagnostics: e.Message}}
+		issues = []fhir.Issue{{Severity: "error", Code: fhir.IssueType(kind), Diagnostics: e.Message}}
 	}
 	if why, ok := errors.AsType[*fhir.Rejected](err); ok {
 		kind, issues = why.Kind, why.Issues
@@ -131,11 +124,8 @@ func (h *MessageHandler) refuse(w http.ResponseWriter, in fhir.Incoming, by even
 			status = http.StatusBadRequest
 		}
 	}
-	switch {
-	case errors.Is(err, errMedia):
+	if errors.Is(err, errMedia) {
 		status = http.StatusUnsupportedMediaType
-	case kind == events.Invalid && status == 0:
-		status = http.StatusUnprocessableEntity
 	}
 	code := fhir.ResponseFatal
 	switch kind {
@@ -149,7 +139,7 @@ func (h *MessageHandler) refuse(w http.ResponseWriter, in fhir.Incoming, by even
 		code = fhir.ResponseTransient
 	}
 	h.refused(kind, by, issues, cause)
-	a, failed := h.answer(in.Reply, by, cmp.Or(status, statuses[kind]), code, time.Now().UTC().Truncate(time.Millisecond), issues...)
+	a, failed := h.answer(in.Reply, by, cmp.Or(status, fhir.StatusOf(kind)), code, time.Now().UTC().Truncate(time.Millisecond), issues...)
 	if failed != nil {
 		a = Answer{http.StatusInternalServerError, fhirJSON, fhir.Outcome("error", "exception", "The hub failed.")}
 	}

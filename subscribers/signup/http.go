@@ -60,7 +60,7 @@ func (s *Service) refuse(w http.ResponseWriter, err error) {
 	case errors.Is(err, errVersion):
 		status, code, words = http.StatusPreconditionFailed, "conflict", "The Subscription has changed since. Read it again."
 	case is && refusal.Kind != events.Internal:
-		status, code, words = statusOf(refusal.Kind), codes[refusal.Kind], refusal.Message
+		status, code, words = fhir.StatusOf(refusal.Kind), fhir.IssueType(refusal.Kind), refusal.Message
 	default:
 		s.Log.Error("subscription request failed", "error", err.Error())
 	}
@@ -68,20 +68,6 @@ func (s *Service) refuse(w http.ResponseWriter, err error) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="carehub"`)
 	}
 	s.write(w, status, fhir.Outcome("error", code, words))
-}
-
-// codes are those of FHIR's issue-type.
-var codes = map[events.ErrorKind]string{
-	events.Invalid: "invalid", events.Unauthenticated: "login", events.Forbidden: "forbidden", events.NotFound: "not-found",
-	events.Conflict: "conflict", events.TooLarge: "too-long", events.Unavailable: "transient",
-}
-
-func statusOf(kind events.ErrorKind) int {
-	return map[events.ErrorKind]int{
-		events.Invalid: http.StatusUnprocessableEntity, events.Unauthenticated: http.StatusUnauthorized, events.Forbidden: http.StatusForbidden,
-		events.NotFound: http.StatusNotFound, events.Conflict: http.StatusConflict, events.TooLarge: http.StatusRequestEntityTooLarge,
-		events.Unavailable: http.StatusServiceUnavailable,
-	}[kind]
 }
 
 func (s *Service) write(w http.ResponseWriter, status int, body []byte) {
