@@ -69,13 +69,7 @@ func (h *MessageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, in, by, err)
 		return
 	}
-	how := "created"
-	switch {
-	case v.Held != "":
-		how = "held"
-	case v.Event == "":
-		how = "repeated"
-	}
+	how := v.how()
 	h.Log.Info("message", "system", by.ID, "event", v.Event, "held", v.Held, "answer", how)
 	if h.Answered != nil {
 		h.Answered(in.Kind, how)
