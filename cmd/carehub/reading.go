@@ -86,7 +86,7 @@ func (h *hub) metadata(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "", http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "application/fhir+json")
+	w.Header().Set("Content-Type", fhir.MediaType)
 	_, _ = w.Write(body)
 }
 

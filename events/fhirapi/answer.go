@@ -19,9 +19,6 @@ import (
 	"carehub/events/fhir"
 )
 
-// media is what everything is written in.
-const media = "application/fhir+json"
-
 // refusal is an error whose status is not that of its kind.
 type refusal struct {
 	status int
@@ -126,7 +123,7 @@ func unchanged(r *http.Request, tag string, updated time.Time) bool {
 }
 
 func (a *API) answer(w http.ResponseWriter, r *http.Request, status int, body []byte) {
-	w.Header().Set("Content-Type", media)
+	w.Header().Set("Content-Type", fhir.MediaType)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
@@ -147,14 +144,14 @@ func encode(v any) ([]byte, error) {
 // acceptable refuses a client that wants what the hub does not write: 406. _format goes before the header (R4, 3.1.0.1.11).
 func acceptable(r *http.Request, format string) error {
 	switch format {
-	case "json", media, "application/json", "text/json":
+	case "json", fhir.MediaType, "application/json", "text/json":
 		return nil
 	case "":
 		if wanted := strings.Join(r.Header.Values("Accept"), ","); wanted == "" || accepts(wanted) {
 			return nil
 		}
 	}
-	return refuseWith(http.StatusNotAcceptable, "The hub writes FHIR R4 in JSON only: "+media+".")
+	return refuseWith(http.StatusNotAcceptable, "The hub writes FHIR R4 in JSON only: "+fhir.MediaType+".")
 }
 
 func accepts(header string) bool {
@@ -170,7 +167,7 @@ func accepts(header string) bool {
 			continue
 		}
 		switch kind {
-		case media, "application/json", "text/json", "application/*", "*/*":
+		case fhir.MediaType, "application/json", "text/json", "application/*", "*/*":
 			return true
 		}
 	}

@@ -16,7 +16,6 @@ import (
 )
 
 const (
-	fhirJSON    = "application/fhir+json"
 	maxMessage  = fhir.MaxMessage
 	retryBusy   = "3600" // seconds: a person has to decide first
 	retryShort  = "5"
@@ -96,10 +95,10 @@ func (h *MessageHandler) message(by events.Actor, in fhir.Incoming) Message {
 
 func (h *MessageHandler) answer(to fhir.Reply, by events.Actor, status int, code string, at time.Time, issues ...fhir.Issue) (Answer, error) {
 	if !to.WantsBundle(code == fhir.ResponseOK) {
-		return Answer{status, fhirJSON, fhir.Outcomes(issues...)}, nil
+		return Answer{status, fhir.MediaType, fhir.Outcomes(issues...)}, nil
 	}
 	body, err := to.Respond(h.Hub(), by.ID, code, at, issues...)
-	return Answer{status, fhirJSON, body}, err
+	return Answer{status, fhir.MediaType, body}, err
 }
 
 // errMedia is in the chain of what is not even FHIR in JSON.
@@ -135,7 +134,7 @@ func (h *MessageHandler) refuse(w http.ResponseWriter, in fhir.Incoming, by even
 	h.refused(kind, by, issues, cause)
 	a, failed := h.answer(in.Reply, by, cmp.Or(status, fhir.StatusOf(kind)), code, time.Now().UTC().Truncate(time.Millisecond), issues...)
 	if failed != nil {
-		a = Answer{http.StatusInternalServerError, fhirJSON, fhir.Outcome("error", "exception", "The hub failed.")}
+		a = Answer{http.StatusInternalServerError, fhir.MediaType, fhir.Outcome("error", "exception", "The hub failed.")}
 	}
 	a.write(w)
 }
@@ -163,10 +162,10 @@ func (a Answer) write(w http.ResponseWriter) {
 func readMessage(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	version := cmp.Or(params["fhirversion"], "4.0")
-	if err != nil || media != fhirJSON && media != "application/json" || !strings.HasPrefix(version, "4.0") ||
+	if err != nil || media != fhir.MediaType && media != "application/json" || !strings.HasPrefix(version, "4.0") ||
 		!strings.EqualFold(cmp.Or(params["charset"], "utf-8"), "utf-8") || r.Header.Get("Content-Encoding") != "" {
 		return nil, &events.Error{Kind: events.Invalid, Err: errMedia,
-			Message: "Send FHIR R4 as JSON in UTF-8, not compressed, with Content-Type: application/fhir+json. Nothing was saved."}
+			Message: "Send FHIR R4 as JSON in UTF-8, not compressed, with Content-Type: " + fhir.MediaType + ". Nothing was saved."}
 	}
 	for _, name := range []string{"async", "response-url"} {
 		if v := r.URL.Query().Get(name); v != "" && v != "false" {
