@@ -20,13 +20,16 @@ import (
 func (h *hub) fhirAPI(d desk) *fhirapi.API {
 	return &fhirapi.API{Source: h.archive, Permits: h.permits, Names: d.concerns, Told: d.told, Identified: d.identified,
 		Organization: d.organization, Hub: h.folder.sender, Zone: d.Zone, Key: h.pages, Clock: time.Now, Log: h.log,
-		Audit: func(ctx context.Context, a fhirapi.Access) error {
-			event, err := audit.Event(h.folder.sender(), audit.Access(a))
-			if err != nil {
-				return err
-			}
-			return h.trail.Append(ctx, event)
-		}}
+		Audit: func(ctx context.Context, a fhirapi.Access) error { return h.audit(ctx, audit.Access(a)) }}
+}
+
+// audit puts an access on record, durably.
+func (h *hub) audit(ctx context.Context, a audit.Access) error {
+	event, err := audit.Event(h.folder.sender(), a)
+	if err != nil {
+		return err
+	}
+	return h.trail.Append(ctx, event)
 }
 
 // concerns reports whether the rules in force name a provider for a patient at all.

@@ -24,12 +24,8 @@ func (h *hub) newSubscriptions() *signup.Service {
 		Resumed: func(id string) { h.engine.Resume(id) },
 		Find:    func(ctx context.Context, event string) (events.Stored, error) { return h.archive.Find(ctx, event) },
 		Audit: func(ctx context.Context, r signup.Recall) error {
-			event, err := audit.Event(h.folder.sender(), audit.Access{By: events.Actor{Kind: events.System, ID: r.By}, Interaction: "read",
+			return h.audit(ctx, audit.Access{By: events.Actor{Kind: events.System, ID: r.By}, Interaction: "read",
 				Type: "Subscription", ID: r.Subscription, Patient: r.Patient, From: r.From, At: r.At})
-			if err != nil {
-				return err
-			}
-			return h.trail.Append(ctx, event)
 		},
 		Permits: func(r *http.Request, resource, access string) (events.Actor, error) {
 			return h.permits(r, resource, access)
