@@ -1,6 +1,9 @@
 package events
 
-import "errors"
+import (
+	"errors"
+	"net/http"
+)
 
 // ErrorKind is the closed list of what can go wrong at a door; it stands in API answers as "error".
 type ErrorKind string
@@ -16,6 +19,30 @@ const (
 	Unavailable     ErrorKind = "unavailable"     // 503: nothing was saved, try again
 	Internal        ErrorKind = "internal"        // 500
 )
+
+// Status is the HTTP status of a refusal of this kind (RFC 9110, 15). FHIR doors have one of their own for Invalid: see
+// fhir.StatusOf.
+func (k ErrorKind) Status() int {
+	switch k {
+	case Invalid:
+		return http.StatusBadRequest
+	case Unauthenticated:
+		return http.StatusUnauthorized
+	case Forbidden:
+		return http.StatusForbidden
+	case NotFound:
+		return http.StatusNotFound
+	case Conflict:
+		return http.StatusConflict
+	case TooLarge:
+		return http.StatusRequestEntityTooLarge
+	case Busy:
+		return http.StatusTooManyRequests
+	case Unavailable:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
 
 // Error is a refusal: a kind for machines, words for people, a cause for the log. Nothing about a patient is in the first
 // two.

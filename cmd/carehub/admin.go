@@ -12,8 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"carehub/events"
 )
 
 // The admin socket lies in the store's folder and belongs to who runs the hub: whoever can open it may do what the CLI
@@ -57,26 +55,13 @@ func listenAdmin(dir string) (net.Listener, error) {
 
 // adminRoutes is what the socket answers.
 func (h *hub) adminRoutes(draining <-chan struct{}) http.Handler {
-	mux, t := http.NewServeMux(), h.tokens
+	mux := http.NewServeMux()
+	tokenRoutes(mux, h.tokens)
 	heldRoutes(mux, h.receiver)
 	storeRoutes(mux, h.archive, h.store)
 	clientRoutes(mux, h.oauth.Clients)
 	h.endpointDesk().adminRoutes(mux, draining)
 	inboxRoutes(mux, h.inboxes)
-	mux.HandleFunc("POST /tokens", func(w http.ResponseWriter, r *http.Request) {
-		var holder events.Actor
-		if err := json.NewDecoder(io.LimitReader(r.Body, 1<<10)).Decode(&holder); err != nil {
-			adminAnswer(w, nil, err)
-			return
-		}
-		plain, err := t.create(r.Context(), holder)
-		adminAnswer(w, plain, err)
-	})
-	mux.HandleFunc("GET /tokens", func(w http.ResponseWriter, _ *http.Request) { adminAnswer(w, t.list(), nil) })
-	mux.HandleFunc("DELETE /tokens/{id}", func(w http.ResponseWriter, r *http.Request) {
-		n, err := t.revoke(r.Context(), r.PathValue("id"))
-		adminAnswer(w, n, err)
-	})
 	return mux
 }
 

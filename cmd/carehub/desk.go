@@ -78,7 +78,7 @@ func (d desk) mayBeTold(rec *events.Record, recipient string) bool {
 	if !registered || !s.Carer || e.Kind == events.Alarm {
 		return registered
 	}
-	return d.namedFor(events.Actor{ID: recipient}, e.Patient, e.Kind, e.Because, e.By.ID)
+	return d.namesFor(recipient, e.Patient, e.Kind, e.Because, e.By.ID)
 }
 
 // Plan freezes who is told of e.

@@ -195,18 +195,10 @@ func withEndpoints(ctx context.Context, f *folder, direct func(context.Context, 
 	if err != nil {
 		return err
 	}
-	known, stop := make(chan struct{}), make(chan error, 1)
-	following, cancelFollow := context.WithCancel(ctx)
-	go func() { stop <- h.learned.Follow(following, func() { close(known) }) }()
-	defer func() { cancelFollow(); <-stop }()
-	defer func() { h.tried.Flush(context.WithoutCancel(ctx)) }()
-	select {
-	case <-known:
+	return whileFollowing(ctx, h.learned.Follow, func() error {
+		defer func() { h.tried.Flush(context.WithoutCancel(ctx)) }()
 		return direct(ctx, h.endpointDesk())
-	case err := <-stop:
-		stop <- err
-		return err
-	}
+	})
 }
 
 func printEndpoints(out io.Writer, all []endpointView) error {

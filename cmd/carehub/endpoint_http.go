@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,7 +16,7 @@ import (
 	"carehub/subscribers/signup"
 )
 
-// patience is how long one answer about an endpoint may take: an attempt at it, and a bit.
+// endpointPatience is how long one answer about an endpoint may take: an attempt at it, and a bit.
 const endpointPatience = 2 * time.Minute
 
 // routes is what a provider may ask about its own endpoints, with a token of its system:
@@ -172,12 +171,6 @@ func answerJSON(w http.ResponseWriter, body any) {
 	reply(w, http.StatusOK, body)
 }
 
-// endpointStatuses are the HTTP statuses of the kinds of errors (RFC 9110, 15).
-var endpointStatuses = map[events.ErrorKind]int{
-	events.Invalid: http.StatusBadRequest, events.Unauthenticated: http.StatusUnauthorized, events.Forbidden: http.StatusForbidden,
-	events.NotFound: http.StatusNotFound, events.Conflict: http.StatusConflict, events.Unavailable: http.StatusServiceUnavailable,
-}
-
 func refuseEndpoint(w http.ResponseWriter, err error, log *slog.Logger) {
 	refusal, ok := errors.AsType[*events.Error](err)
 	if !ok {
@@ -191,6 +184,5 @@ func refuseEndpoint(w http.ResponseWriter, err error, log *slog.Logger) {
 		w.Header().Set("Retry-After", "5")
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	reply(w, cmp.Or(endpointStatuses[refusal.Kind], http.StatusInternalServerError),
-		map[string]string{"error": string(refusal.Kind), "message": strings.TrimSpace(refusal.Message)})
+	reply(w, refusal.Kind.Status(), map[string]string{"error": string(refusal.Kind), "message": strings.TrimSpace(refusal.Message)})
 }

@@ -104,24 +104,11 @@ func (d endpointDesk) recover(ctx context.Context, by string, at endpointAt, ask
 // patientsOf are those of whom any rule tells the subscriber.
 func (d endpointDesk) patientsOf(subscriber string) (all []string) {
 	for _, patient := range d.folder.rules.Patients() {
-		if d.folder.names(patient, subscriber) {
+		if d.names(subscriber, patient) {
 			all = append(all, patient)
 		}
 	}
 	return all
-}
-
-// names reports whether any rule of the patient names somebody.
-func (f *folder) names(patient, who string) bool {
-	for _, kind := range events.Kinds {
-		matches, _ := f.rules.Match(patient, kind, "", "")
-		for _, m := range matches {
-			if m.Recipient == who {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // missed are a patient's events since then that the subscriber was to be told of and was not, the oldest first.

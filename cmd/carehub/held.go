@@ -59,7 +59,7 @@ func withHeld(ctx context.Context, dir string, do func(context.Context, *folder,
 			}
 			return do(ctx, f, h.receiver)
 		},
-		func(ctx context.Context) error { return do(ctx, f, askedHeld{f.hub.Store}) })
+		func(ctx context.Context, store string) error { return do(ctx, f, askedHeld{store}) })
 }
 
 func heldListCommand(dir *string) *cobra.Command {
@@ -260,23 +260,22 @@ func (a askedHeld) List(ctx context.Context) (all []intake.Held, err error) {
 }
 
 func (a askedHeld) Get(ctx context.Context, id string) (h intake.Held, err error) {
-	if !intake.ValidHeld(id) {
-		return h, fmt.Errorf("%q is not the id of anything held", id)
-	}
-	return h, askAdmin(ctx, a.store, http.MethodGet, "/held/"+id, nil, &h)
+	return h, a.about(ctx, http.MethodGet, id, "", nil, &h)
 }
 
 func (a askedHeld) Release(ctx context.Context, id, patient, by string) (st events.Stored, err error) {
-	if !intake.ValidHeld(id) {
-		return st, fmt.Errorf("%q is not the id of anything held", id)
-	}
-	return st, askAdmin(ctx, a.store, http.MethodPost, "/held/"+id+"/release", decision{Patient: patient, By: by}, &st.Record.Event.ID)
+	return st, a.about(ctx, http.MethodPost, id, "/release", decision{Patient: patient, By: by}, &st.Record.Event.ID)
 }
 
 func (a askedHeld) Dismiss(ctx context.Context, id, by, why string) error {
+	var done bool
+	return a.about(ctx, http.MethodPost, id, "/dismiss", decision{By: by, Why: why}, &done)
+}
+
+// about asks about one thing that is held.
+func (a askedHeld) about(ctx context.Context, method, id, action string, body, into any) error {
 	if !intake.ValidHeld(id) {
 		return fmt.Errorf("%q is not the id of anything held", id)
 	}
-	var done bool
-	return askAdmin(ctx, a.store, http.MethodPost, "/held/"+id+"/dismiss", decision{By: by, Why: why}, &done)
+	return askAdmin(ctx, a.store, method, "/held/"+id+action, body, into)
 }

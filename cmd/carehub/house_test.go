@@ -12,7 +12,7 @@ import (
 
 // mayImport is the table of who may import what of ours, beside what everyone may: events, events/fhir and config/strict.
 // A parent never imports its child, siblings never each other; what reaches across does so by an interface that the
-// caller declares and cmd connects. Two packages are there to be shared by some: page, the frame of every page, and
+// caller declares and cmd connects. Two packages are there to be shared by some: events/page, the frame of every page, and
 // subscribers/endpoints, the records that whatever looks after endpoints keeps in common.
 var mayImport = map[string][]string{
 	"events":                     {},
@@ -22,14 +22,14 @@ var mayImport = map[string][]string{
 	"events/fhir/validate":       {},
 	"events/fhirapi":             {},
 	"events/intake":              {},
-	"events/receipts":            {"page"},
+	"events/page":                {},
+	"events/receipts":            {"events/page"},
 	"events/stream":              {},
 	"events/stream/clustertest":  {},
 	"events/stream/streamtest":   {},
 	"config/strict/stricttest":   {"config/strict"},
 	"config/strict":              {},
 	"config":                     {},
-	"page":                       {},
 	"routing":                    {},
 	"subscribers":                {},
 	"subscribers/attempts":       {},
@@ -39,7 +39,7 @@ var mayImport = map[string][]string{
 	"subscribers/email/mailtest": {},
 	"subscribers/webhook":        {"subscribers"},
 	"subscribers/endpoints":      {},
-	"subscribers/inbox":          {"page", "subscribers", "subscribers/endpoints"},
+	"subscribers/inbox":          {"events/page", "subscribers", "subscribers/endpoints"},
 	"subscribers/signup":         {"subscribers"},
 	"subscribers/fhirmsg":        {"subscribers"},
 	"subscribers/channeltest":    {"subscribers"},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
@@ -74,19 +73,6 @@ func (w *town) submits(c *http.Client, link string, fields ...string) (int, stri
 		form.Set(pair[0], pair[1])
 	}
 	return w.body(c.PostForm(link, form))
-}
-
-func (w *town) body(resp *http.Response, err error) (int, string) {
-	w.t.Helper()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	page, err := io.ReadAll(resp.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return resp.StatusCode, string(page)
 }
 
 // asked waits for the newest mail that asks an address something, and returns its link.

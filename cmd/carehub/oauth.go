@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -183,16 +182,10 @@ func clientRows(c *oauth.Clients) []clientRow {
 func withClients(ctx context.Context, f *folder, direct func(context.Context, *oauth.Clients) error, ask func(ctx context.Context, store string) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	store, err := openStore(ctx, f, slog.New(slog.DiscardHandler))
-	if errors.Is(err, stream.ErrLocked) {
-		return ask(ctx, f.hub.Store)
-	}
-	if err != nil {
-		return err
-	}
-	defer store.Close(context.WithoutCancel(ctx))
-	c := oauth.NewClients(store)
-	return whileFollowing(ctx, c.Follow, func() error { return direct(ctx, c) })
+	return withStore(ctx, f, func(ctx context.Context, store *stream.Store) error {
+		c := oauth.NewClients(store)
+		return whileFollowing(ctx, c.Follow, func() error { return direct(ctx, c) })
+	}, ask)
 }
 
 // clientRoutes are those of the admin socket.

@@ -20,33 +20,40 @@ import (
 func (h *hub) fhirAPI(d desk) *fhirapi.API {
 	return &fhirapi.API{Source: h.archive, Permits: h.permits, Names: d.concerns, Told: d.told, Identified: d.identified,
 		Organization: d.organization, Hub: h.folder.sender, Zone: d.Zone, Key: h.pages, Clock: time.Now, Log: h.log,
-		Audit: func(ctx context.Context, a fhirapi.Access) error {
-			event, err := audit.Event(h.folder.sender(), audit.Access(a))
-			if err != nil {
-				return err
-			}
-			return h.trail.Append(ctx, event)
-		}}
+		Audit: func(ctx context.Context, a fhirapi.Access) error { return h.audit(ctx, audit.Access(a)) }}
+}
+
+// audit puts an access on record, durably.
+func (h *hub) audit(ctx context.Context, a audit.Access) error {
+	event, err := audit.Event(h.folder.sender(), a)
+	if err != nil {
+		return err
+	}
+	return h.trail.Append(ctx, event)
 }
 
 // concerns reports whether the rules in force name a provider for a patient at all.
 func (d desk) concerns(by events.Actor, patient string) bool {
-	if _, registered := d.register.Lookup(by.ID); !registered || by.Kind != events.System {
-		return false
-	}
-	return slices.ContainsFunc(events.Kinds, func(kind events.Kind) bool { return d.namedFor(by, patient, kind, "", "") })
+	_, registered := d.register.Lookup(by.ID)
+	return registered && by.Kind == events.System && d.names(by.ID, patient)
 }
 
-func (d desk) namedFor(by events.Actor, patient string, kind, because events.Kind, loggedBy string) bool {
-	matches, _ := d.rules.Match(patient, kind, because, loggedBy)
-	return slices.ContainsFunc(matches, func(m routing.Match) bool { return m.Recipient == by.ID })
+// names reports whether any rule of a patient names somebody.
+func (f *folder) names(who, patient string) bool {
+	return slices.ContainsFunc(events.Kinds, func(kind events.Kind) bool { return f.namesFor(who, patient, kind, "", "") })
+}
+
+// namesFor reports whether the rules in force name somebody for such an event of a patient.
+func (f *folder) namesFor(who, patient string, kind, because events.Kind, loggedBy string) bool {
+	matches, _ := f.rules.Match(patient, kind, because, loggedBy)
+	return slices.ContainsFunc(matches, func(m routing.Match) bool { return m.Recipient == who })
 }
 
 // told reports whether a provider was told of an event, and would be today: the frozen plan has it, it is registered, and
 // the rules in force name it still.
 func (d desk) told(by events.Actor, rec *events.Record) bool {
 	e := rec.Event
-	return d.concerns(by, e.Patient) && d.namedFor(by, e.Patient, e.Kind, e.Because, e.By.ID) &&
+	return d.concerns(by, e.Patient) && d.namesFor(by.ID, e.Patient, e.Kind, e.Because, e.By.ID) &&
 		slices.ContainsFunc(rec.Plan.Recipients, func(r events.Recipient) bool { return r.Is(by.ID) })
 }
 
@@ -82,7 +89,7 @@ func (h *hub) metadata(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "", http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "application/fhir+json")
+	w.Header().Set("Content-Type", fhir.MediaType)
 	_, _ = w.Write(body)
 }
 

@@ -10,8 +10,8 @@ import (
 	"carehub/events"
 	"carehub/events/fhir"
 	"carehub/events/intake"
+	"carehub/events/page"
 	"carehub/events/receipts"
-	"carehub/page"
 	"carehub/subscribers/oauth"
 )
 

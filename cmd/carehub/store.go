@@ -35,9 +35,9 @@ func storeCommand() *cobra.Command {
 				return err
 			}
 			err = withStore(cmd.Context(), f, func(ctx context.Context, s *stream.Store) error { return s.Grow(ctx, n) },
-				func(ctx context.Context) error {
+				func(ctx context.Context, store string) error {
 					var done bool
-					return askAdmin(ctx, f.hub.Store, http.MethodPost, "/partitions/"+args[0], nil, &done)
+					return askAdmin(ctx, store, http.MethodPost, "/partitions/"+args[0], nil, &done)
 				})
 			if err == nil {
 				fmt.Fprintf(cmd.OutOrStdout(), "new events go to %d partitions\n", n)
@@ -68,7 +68,7 @@ func backupCommand() *cobra.Command {
 			}
 			return writeWhole(args[1], func(w io.Writer) error {
 				return withStore(cmd.Context(), f, func(ctx context.Context, s *stream.Store) error { return s.Backup(ctx, w) },
-					func(ctx context.Context) error { return copyFromAdmin(ctx, f.hub.Store, "/backup", w) })
+					func(ctx context.Context, store string) error { return copyFromAdmin(ctx, store, "/backup", w) })
 			})
 		},
 	}
@@ -96,16 +96,31 @@ func restoreCommand() *cobra.Command {
 }
 
 // withStore works on the store, or asks the hub to if it is running and holds it.
-func withStore(ctx context.Context, f *folder, direct func(context.Context, *stream.Store) error, ask func(context.Context) error) error {
+func withStore(ctx context.Context, f *folder, direct func(context.Context, *stream.Store) error, ask func(ctx context.Context, store string) error) error {
 	store, err := openStore(ctx, f, slog.New(slog.DiscardHandler))
 	if errors.Is(err, stream.ErrLocked) {
-		return ask(ctx)
+		return ask(ctx, f.hub.Store)
 	}
 	if err != nil {
 		return err
 	}
 	defer store.Close(context.WithoutCancel(ctx))
 	return direct(ctx, store)
+}
+
+// whileFollowing calls do once everything that follow follows is known.
+func whileFollowing(ctx context.Context, follow func(ctx context.Context, ready func()) error, do func() error) error {
+	known, stop := make(chan struct{}), make(chan error, 1)
+	following, cancelFollow := context.WithCancel(ctx)
+	go func() { stop <- follow(following, func() { close(known) }) }()
+	defer func() { cancelFollow(); <-stop }()
+	select {
+	case <-known:
+		return do()
+	case err := <-stop:
+		stop <- err
+		return err
+	}
 }
 
 // writeWhole makes a file, mode 0600, of what write writes: a whole backup on disk, or none.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -120,22 +119,10 @@ func withInboxes(ctx context.Context, f *folder, direct func(context.Context, *i
 	defer cancel()
 	return withStore(ctx, f, func(ctx context.Context, store *stream.Store) error {
 		learned := endpoints.New(store)
-		known, ended := make(chan struct{}), make(chan error, 1)
-		following, stop := context.WithCancel(ctx)
-		go func() { ended <- learned.Follow(following, func() { close(known) }) }()
-		select {
-		case <-known:
-		case err := <-ended:
-			stop()
-			return err
-		}
-		err := direct(ctx, newInboxes(f, learned, nil, nil, slog.New(slog.DiscardHandler)))
-		stop()
-		if failed := <-ended; err == nil && failed != nil && !errors.Is(failed, context.Canceled) {
-			err = failed
-		}
-		return err
-	}, func(ctx context.Context) error { return ask(ctx, f.hub.Store) })
+		return whileFollowing(ctx, learned.Follow, func() error {
+			return direct(ctx, newInboxes(f, learned, nil, nil, slog.New(slog.DiscardHandler)))
+		})
+	}, ask)
 }
 
 // inboxRoutes is what the admin socket answers about inboxes.

@@ -24,12 +24,8 @@ func (h *hub) newSubscriptions() *signup.Service {
 		Resumed: func(id string) { h.engine.Resume(id) },
 		Find:    func(ctx context.Context, event string) (events.Stored, error) { return h.archive.Find(ctx, event) },
 		Audit: func(ctx context.Context, r signup.Recall) error {
-			event, err := audit.Event(h.folder.sender(), audit.Access{By: events.Actor{Kind: events.System, ID: r.By}, Interaction: "read",
+			return h.audit(ctx, audit.Access{By: events.Actor{Kind: events.System, ID: r.By}, Interaction: "read",
 				Type: "Subscription", ID: r.Subscription, Patient: r.Patient, From: r.From, At: r.At})
-			if err != nil {
-				return err
-			}
-			return h.trail.Append(ctx, event)
 		},
 		Permits: func(r *http.Request, resource, access string) (events.Actor, error) {
 			return h.permits(r, resource, access)
@@ -72,7 +68,7 @@ func (d signupDesk) Concerns(provider, patient string) bool {
 // MayBeTold reports whether the rules name a provider for this event.
 func (d signupDesk) MayBeTold(rec *events.Record, provider string) bool {
 	e := &rec.Event
-	return d.namedFor(events.Actor{Kind: events.System, ID: provider}, e.Patient, e.Kind, e.Because, e.By.ID)
+	return d.namesFor(provider, e.Patient, e.Kind, e.Because, e.By.ID)
 }
 
 // rows are what a match adds to the plan of an event: the recipient as registered, and each of its Subscriptions that asks

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"log/slog"
+	"io"
 	"net/http"
 	"text/tabwriter"
 	"time"
@@ -113,29 +113,26 @@ func tokenRevokeCommand(dir *string) *cobra.Command {
 func withTokens(ctx context.Context, f *folder, direct func(context.Context, *tokens) error, ask func(ctx context.Context, store string) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	store, err := openStore(ctx, f, slog.New(slog.DiscardHandler))
-	if errors.Is(err, stream.ErrLocked) {
-		return ask(ctx, f.hub.Store)
-	}
-	if err != nil {
-		return err
-	}
-	defer store.Close(context.WithoutCancel(ctx))
-	t := newTokens(store)
-	return whileFollowing(ctx, t.follow, func() error { return direct(ctx, t) })
+	return withStore(ctx, f, func(ctx context.Context, store *stream.Store) error {
+		t := newTokens(store)
+		return whileFollowing(ctx, t.follow, func() error { return direct(ctx, t) })
+	}, ask)
 }
 
-// whileFollowing calls do once everything that follow follows is known.
-func whileFollowing(ctx context.Context, follow func(ctx context.Context, ready func()) error, do func() error) error {
-	known, stop := make(chan struct{}), make(chan error, 1)
-	following, cancelFollow := context.WithCancel(ctx)
-	go func() { stop <- follow(following, func() { close(known) }) }()
-	defer func() { cancelFollow(); <-stop }()
-	select {
-	case <-known:
-		return do()
-	case err := <-stop:
-		stop <- err
-		return err
-	}
+// tokenRoutes are those of the admin socket.
+func tokenRoutes(mux *http.ServeMux, t *tokens) {
+	mux.HandleFunc("POST /tokens", func(w http.ResponseWriter, r *http.Request) {
+		var holder events.Actor
+		if err := json.NewDecoder(io.LimitReader(r.Body, 1<<10)).Decode(&holder); err != nil {
+			adminAnswer(w, nil, err)
+			return
+		}
+		plain, err := t.create(r.Context(), holder)
+		adminAnswer(w, plain, err)
+	})
+	mux.HandleFunc("GET /tokens", func(w http.ResponseWriter, _ *http.Request) { adminAnswer(w, t.list(), nil) })
+	mux.HandleFunc("DELETE /tokens/{id}", func(w http.ResponseWriter, r *http.Request) {
+		n, err := t.revoke(r.Context(), r.PathValue("id"))
+		adminAnswer(w, n, err)
+	})
 }

@@ -156,7 +156,12 @@ func (w *town) ask(method, path, token, body string, headers ...string) (int, st
 	for pair := range slices.Chunk(headers, 2) {
 		req.Header.Set(pair[0], pair[1])
 	}
-	resp, err := w.http.Do(req)
+	return w.body(w.http.Do(req))
+}
+
+// body is the status and the body of an answer.
+func (w *town) body(resp *http.Response, err error) (int, string) {
+	w.t.Helper()
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func Capability(hub events.Sender, published time.Time, s Server) ([]byte, error
 			"description": "carehub at " + hub.Name, "url": hub.URL + "/fhir",
 		},
 		"fhirVersion": "4.0.1",
-		"format":      []string{"application/fhir+json", "json"},
+		"format":      []string{MediaType, "json"},
 		"rest":        []any{rest},
 		"messaging":   []any{s.messaging(hub)},
 	})

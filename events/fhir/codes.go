@@ -7,6 +7,9 @@ import (
 )
 
 // Code systems and identifier systems of others.
+// NHSNumber is the system of identifiers that are NHS numbers.
+const NHSNumber = "https://fhir.nhs.uk/Id/nhs-number"
+
 const (
 	notificationEvent  = "http://hl7.org/fhir/us/davinci-alerts/CodeSystem/notification-event"
 	messageReasons     = "http://terminology.hl7.org/CodeSystem/message-reasons-encounter"
@@ -20,7 +23,6 @@ const (
 	conditionVerified  = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
 	conditionCategory  = "http://terminology.hl7.org/CodeSystem/condition-category"
 	personRoles        = "https://fhir.hl7.org.uk/CodeSystem/UKCore-AdditionalPersonRelationshipRole"
-	nhsNumber          = "https://fhir.nhs.uk/Id/nhs-number"
 	odsCode            = "https://fhir.nhs.uk/Id/ods-organization-code"
 	confidentiality    = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 	uriIDs             = "urn:ietf:rfc:3986"

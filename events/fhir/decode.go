@@ -232,7 +232,7 @@ func (c *contents) whom() events.Patient {
 		ID:        value(c.patient.Identifier, c.hub().URL+patientIDs),
 		Name:      fullName(c.patient.Name),
 		Born:      text(c.patient.BirthDate),
-		NHSNumber: value(c.patient.Identifier, nhsNumber),
+		NHSNumber: value(c.patient.Identifier, NHSNumber),
 	}
 	if c.patient.Gender != nil {
 		p.Gender = c.patient.Gender.Code()

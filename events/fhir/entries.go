@@ -159,7 +159,7 @@ var genders = map[string]*r4.AdministrativeGender{
 
 // nhsIdentifier says 02, present but not traced: the hub has asked no national service (UK Core).
 func nhsIdentifier(number string) r4.Identifier {
-	id := identifier(nhsNumber, number)
+	id := identifier(NHSNumber, number)
 	status := concept(coding(nhsNumberStatus, "02", "Number present but not traced"))
 	id.Extension = []r4.Extension{{Url: nhsNumberStatusExtension, ValueCodeableConcept: &status}}
 	return id

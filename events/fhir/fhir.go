@@ -11,6 +11,9 @@ import (
 	"carehub/events"
 )
 
+// MediaType is what FHIR in JSON is sent as (R4, 2.1.0.6).
+const MediaType = "application/fhir+json"
+
 // MaxMessage is the size in bytes above which Decode refuses a message. One that Encode wrote is below 64 KiB.
 const MaxMessage = 1 << 20
 

@@ -1,6 +1,8 @@
 package fhir
 
 import (
+	"cmp"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -14,6 +16,25 @@ import (
 // FHIR's issue-type codes. Diagnostics are plain words with nothing about a patient. Expression is the element that they are
 // about, as FHIRPath names it; empty where it is about no element.
 type Issue struct{ Severity, Code, Diagnostics, Expression string }
+
+// StatusOf is the HTTP status of a refusal at a FHIR door (R4, 3.1.0.4): 422 for Invalid, else that of its kind.
+func StatusOf(kind events.ErrorKind) int {
+	if kind == events.Invalid {
+		return http.StatusUnprocessableEntity
+	}
+	return kind.Status()
+}
+
+// IssueType is FHIR's word for a kind of error. A Conflict is no duplicate: senders take that for a message that got
+// through, and this one did not.
+func IssueType(kind events.ErrorKind) string {
+	return cmp.Or(issueTypes[kind], "exception")
+}
+
+var issueTypes = map[events.ErrorKind]string{
+	events.Invalid: "invalid", events.Unauthenticated: "login", events.Forbidden: "forbidden", events.NotFound: "not-found",
+	events.Conflict: "conflict", events.TooLarge: "too-long", events.Busy: "throttled", events.Unavailable: "transient",
+}
 
 // Outcomes writes an OperationOutcome of several issues.
 func Outcomes(issues ...Issue) []byte {

@@ -186,7 +186,7 @@ func (p *resource) details() events.Details {
 	var out events.Details
 	for _, id := range p.at("identifier").each() {
 		system, number := id.at("system").text(), id.at("value").text()
-		if system != nhsNumber && system != nhsNumberOID || id.at("use").isOneOf("old") {
+		if system != NHSNumber && system != nhsNumberOID || id.at("use").isOneOf("old") {
 			continue
 		}
 		number = strings.NewReplacer(" ", "", "-", "").Replace(number)

@@ -19,9 +19,6 @@ import (
 	"carehub/events/fhir"
 )
 
-// media is what everything is written in.
-const media = "application/fhir+json"
-
 // refusal is an error whose status is not that of its kind.
 type refusal struct {
 	status int
@@ -48,29 +45,13 @@ func unreadable(err error) error {
 	return &events.Error{Kind: events.Unavailable, Message: "This cannot be read just now. Please try again.", Err: err}
 }
 
-// The status of each kind of error at a FHIR door (R4, 3.1.0.4), and its code in an OperationOutcome.
-var kinds = map[events.ErrorKind]struct {
-	status int
-	code   string
-}{
-	events.Invalid:         {http.StatusUnprocessableEntity, "invalid"},
-	events.Unauthenticated: {http.StatusUnauthorized, "login"},
-	events.Forbidden:       {http.StatusForbidden, "forbidden"},
-	events.NotFound:        {http.StatusNotFound, "not-found"},
-	events.Conflict:        {http.StatusConflict, "conflict"},
-	events.TooLarge:        {http.StatusRequestEntityTooLarge, "too-long"},
-	events.Unavailable:     {http.StatusServiceUnavailable, "transient"},
-	events.Internal:        {http.StatusInternalServerError, "exception"},
-}
-
 // refuse answers with an OperationOutcome.
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	e, ok := errors.AsType[*events.Error](err)
 	if !ok {
 		e = &events.Error{Kind: events.Internal, Message: "The hub failed.", Err: err}
 	}
-	kind := kinds[e.Kind]
-	status := cmp.Or(kind.status, http.StatusInternalServerError)
+	status := fhir.StatusOf(e.Kind)
 	if special, ok := errors.AsType[*refusal](err); ok {
 		status = special.status
 	}
@@ -85,7 +66,7 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		level = slog.LevelError
 	}
 	a.Log.Log(r.Context(), level, "fhir refused", "error", e.Kind, "status", status, "cause", e.Err)
-	a.answer(w, r, status, fhir.Outcome("error", cmp.Or(kind.code, "exception"), e.Message))
+	a.answer(w, r, status, fhir.Outcome("error", fhir.IssueType(e.Kind), e.Message))
 }
 
 // challenge says how to sign in, and what was wrong with how the client did (RFC 6750, 3).
@@ -142,7 +123,7 @@ func unchanged(r *http.Request, tag string, updated time.Time) bool {
 }
 
 func (a *API) answer(w http.ResponseWriter, r *http.Request, status int, body []byte) {
-	w.Header().Set("Content-Type", media)
+	w.Header().Set("Content-Type", fhir.MediaType)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
@@ -163,14 +144,14 @@ func encode(v any) ([]byte, error) {
 // acceptable refuses a client that wants what the hub does not write: 406. _format goes before the header (R4, 3.1.0.1.11).
 func acceptable(r *http.Request, format string) error {
 	switch format {
-	case "json", media, "application/json", "text/json":
+	case "json", fhir.MediaType, "application/json", "text/json":
 		return nil
 	case "":
 		if wanted := strings.Join(r.Header.Values("Accept"), ","); wanted == "" || accepts(wanted) {
 			return nil
 		}
 	}
-	return refuseWith(http.StatusNotAcceptable, "The hub writes FHIR R4 in JSON only: "+media+".")
+	return refuseWith(http.StatusNotAcceptable, "The hub writes FHIR R4 in JSON only: "+fhir.MediaType+".")
 }
 
 func accepts(header string) bool {
@@ -186,7 +167,7 @@ func accepts(header string) bool {
 			continue
 		}
 		switch kind {
-		case media, "application/json", "text/json", "application/*", "*/*":
+		case fhir.MediaType, "application/json", "text/json", "application/*", "*/*":
 			return true
 		}
 	}

@@ -23,8 +23,6 @@ const (
 	maxIDs     = mostCount
 )
 
-const nhsNumber = "https://fhir.nhs.uk/Id/nhs-number"
-
 // control are the parameters that say nothing of what is looked for.
 var control = []string{"_count", "_format", pageParameter}
 
@@ -138,7 +136,7 @@ func exposed(values url.Values) bool {
 			continue
 		}
 		for _, v := range list {
-			if strings.Contains(v, nhsNumber) || tenDigits.MatchString(v) {
+			if strings.Contains(v, fhir.NHSNumber) || tenDigits.MatchString(v) {
 				return true
 			}
 		}
@@ -210,8 +208,8 @@ func (a *API) takeIdentifier(q *query, values []string) error {
 	system, value, ok := strings.Cut(values[0], "|")
 	switch {
 	case !ok:
-		return wrong("identifier must be system|value, such as " + nhsNumber + "|9990000018.")
-	case system == nhsNumber:
+		return wrong("identifier must be system|value, such as " + fhir.NHSNumber + "|9990000018.")
+	case system == fhir.NHSNumber:
 		q.Patient = a.Identified(value)
 	case system == fhir.PatientSystem(a.Hub()) && events.ValidPatient(value):
 		q.Patient = value

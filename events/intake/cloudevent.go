@@ -47,13 +47,7 @@ func (h *Handler) cloudEvent(w http.ResponseWriter, r *http.Request, by events.A
 		h.refuse(w, err)
 		return
 	}
-	how := "created"
-	switch {
-	case v.Held != "":
-		how = "held"
-	case v.Event == "":
-		how = "repeated"
-	}
+	how := v.how()
 	h.Log.Info("cloud event", "system", by.ID, "event", v.Event, "held", v.Held, "answer", how)
 	h.answered(report.Kind, how)
 	a.write(w)

@@ -2,7 +2,6 @@ package intake
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -101,13 +100,6 @@ type Refused struct {
 	Suggestion string           `json:"suggestion,omitempty"`
 }
 
-// statuses are the HTTP statuses of the kinds of errors (RFC 9110, 15).
-var statuses = map[events.ErrorKind]int{
-	events.Invalid: http.StatusBadRequest, events.Unauthenticated: http.StatusUnauthorized, events.Forbidden: http.StatusForbidden,
-	events.NotFound: http.StatusNotFound, events.Conflict: http.StatusConflict, events.TooLarge: http.StatusRequestEntityTooLarge,
-	events.Busy: http.StatusTooManyRequests, events.Unavailable: http.StatusServiceUnavailable, events.Internal: http.StatusInternalServerError,
-}
-
 func (h *Handler) refuse(w http.ResponseWriter, err error) {
 	body := Refused{Error: events.Internal, Message: "The hub failed. Nothing is known to be saved. Please phone."}
 	var cause error
@@ -134,7 +126,7 @@ func (h *Handler) refuse(w http.ResponseWriter, err error) {
 	case events.Busy:
 		w.Header().Set("Retry-After", retryBusy)
 	}
-	answer(w, cmp.Or(statuses[body.Error], http.StatusInternalServerError), body)
+	answer(w, body.Error.Status(), body)
 }
 
 func (h *Handler) answered(kind events.Kind, how string) {

@@ -16,7 +16,6 @@ import (
 )
 
 const (
-	fhirJSON    = "application/fhir+json"
 	maxMessage  = fhir.MaxMessage
 	retryBusy   = "3600" // seconds: a person has to decide first
 	retryShort  = "5"
@@ -69,13 +68,7 @@ func (h *MessageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, in, by, err)
 		return
 	}
-	how := "created"
-	switch {
-	case v.Held != "":
-		how = "held"
-	case v.Event == "":
-		how = "repeated"
-	}
+	how := v.how()
 	h.Log.Info("message", "system", by.ID, "event", v.Event, "held", v.Held, "answer", how)
 	if h.Answered != nil {
 		h.Answered(in.Kind, how)
@@ -102,17 +95,10 @@ func (h *MessageHandler) message(by events.Actor, in fhir.Incoming) Message {
 
 func (h *MessageHandler) answer(to fhir.Reply, by events.Actor, status int, code string, at time.Time, issues ...fhir.Issue) (Answer, error) {
 	if !to.WantsBundle(code == fhir.ResponseOK) {
-		return Answer{status, fhirJSON, fhir.Outcomes(issues...)}, nil
+		return Answer{status, fhir.MediaType, fhir.Outcomes(issues...)}, nil
 	}
 	body, err := to.Respond(h.Hub(), by.ID, code, at, issues...)
-	return Answer{status, fhirJSON, body}, err
-}
-
-// issueTypes are FHIR's words for the kinds of errors. A Conflict is no duplicate: senders take that for a message that got
-// through, and this one did not.
-var issueTypes = map[events.ErrorKind]string{
-	events.Invalid: "invalid", events.Unauthenticated: "login", events.Forbidden: "forbidden", events.NotFound: "not-found",
-	events.Conflict: "conflict", events.TooLarge: "too-long", events.Busy: "throttled", events.Unavailable: "transient", events.Internal: "exception",
+	return Answer{status, fhir.MediaType, body}, err
 }
 
 // errMedia is in the chain of what is not even FHIR in JSON.
@@ -123,7 +109,7 @@ func (h *MessageHandler) refuse(w http.ResponseWriter, in fhir.Incoming, by even
 	var cause error
 	if e, ok := asError(err); ok {
 		kind, cause = e.Kind, e.Err
-		issues = []fhir.Issue{{Severity: "error", Code: issueTypes[kind], Diagnostics: e.Message}}
+		issues = []fhir.Issue{{Severity: "error", Code: fhir.IssueType(kind), Diagnostics: e.Message}}
 	}
 	if why, ok := errors.AsType[*fhir.Rejected](err); ok {
 		kind, issues = why.Kind, why.Issues
@@ -131,11 +117,8 @@ func (h *MessageHandler) refuse(w http.ResponseWriter, in fhir.Incoming, by even
 			status = http.StatusBadRequest
 		}
 	}
-	switch {
-	case errors.Is(err, errMedia):
+	if errors.Is(err, errMedia) {
 		status = http.StatusUnsupportedMediaType
-	case kind == events.Invalid && status == 0:
-		status = http.StatusUnprocessableEntity
 	}
 	code := fhir.ResponseFatal
 	switch kind {
@@ -149,9 +132,9 @@ func (h *MessageHandler) refuse(w http.ResponseWriter, in fhir.Incoming, by even
 		code = fhir.ResponseTransient
 	}
 	h.refused(kind, by, issues, cause)
-	a, failed := h.answer(in.Reply, by, cmp.Or(status, statuses[kind]), code, time.Now().UTC().Truncate(time.Millisecond), issues...)
+	a, failed := h.answer(in.Reply, by, cmp.Or(status, fhir.StatusOf(kind)), code, time.Now().UTC().Truncate(time.Millisecond), issues...)
 	if failed != nil {
-		a = Answer{http.StatusInternalServerError, fhirJSON, fhir.Outcome("error", "exception", "The hub failed.")}
+		a = Answer{http.StatusInternalServerError, fhir.MediaType, fhir.Outcome("error", "exception", "The hub failed.")}
 	}
 	a.write(w)
 }
@@ -179,10 +162,10 @@ func (a Answer) write(w http.ResponseWriter) {
 func readMessage(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	version := cmp.Or(params["fhirversion"], "4.0")
-	if err != nil || media != fhirJSON && media != "application/json" || !strings.HasPrefix(version, "4.0") ||
+	if err != nil || media != fhir.MediaType && media != "application/json" || !strings.HasPrefix(version, "4.0") ||
 		!strings.EqualFold(cmp.Or(params["charset"], "utf-8"), "utf-8") || r.Header.Get("Content-Encoding") != "" {
 		return nil, &events.Error{Kind: events.Invalid, Err: errMedia,
-			Message: "Send FHIR R4 as JSON in UTF-8, not compressed, with Content-Type: application/fhir+json. Nothing was saved."}
+			Message: "Send FHIR R4 as JSON in UTF-8, not compressed, with Content-Type: " + fhir.MediaType + ". Nothing was saved."}
 	}
 	for _, name := range []string{"async", "response-url"} {
 		if v := r.URL.Query().Get(name); v != "" && v != "false" {

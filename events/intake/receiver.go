@@ -51,6 +51,17 @@ type Verdict struct {
 	At    time.Time
 }
 
+// how says which of the three it is, for log and metrics.
+func (v Verdict) how() string {
+	switch {
+	case v.Held != "":
+		return "held"
+	case v.Event == "":
+		return "repeated"
+	}
+	return "created"
+}
+
 // Answer is what a sender is told, to the byte.
 type Answer struct {
 	Status int

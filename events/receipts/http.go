@@ -2,7 +2,6 @@ package receipts
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -100,13 +99,6 @@ func unreadable(err error) error {
 	return &events.Error{Kind: events.Unavailable, Message: "Who has been told cannot be shown just now. What was saved stays saved.", Err: err}
 }
 
-// statuses are the HTTP statuses of the kinds of errors that reading has (RFC 9110, 15).
-var statuses = map[events.ErrorKind]int{
-	events.Invalid:         http.StatusBadRequest,
-	events.Unauthenticated: http.StatusUnauthorized, events.Forbidden: http.StatusForbidden,
-	events.NotFound: http.StatusNotFound, events.Unavailable: http.StatusServiceUnavailable,
-}
-
 func (h *Handler) refuse(w http.ResponseWriter, err error) {
 	refusal, ok := errors.AsType[*events.Error](err)
 	if !ok {
@@ -119,8 +111,7 @@ func (h *Handler) refuse(w http.ResponseWriter, err error) {
 	case events.Unavailable:
 		w.Header().Set("Retry-After", "5")
 	}
-	answer(w, cmp.Or(statuses[refusal.Kind], http.StatusInternalServerError),
-		map[string]any{"error": refusal.Kind, "message": refusal.Message})
+	answer(w, refusal.Kind.Status(), map[string]any{"error": refusal.Kind, "message": refusal.Message})
 }
 
 func answer(w http.ResponseWriter, status int, body any) {

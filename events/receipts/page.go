@@ -11,7 +11,7 @@ import (
 
 	"carehub/events"
 	"carehub/events/fhir"
-	"carehub/page"
+	"carehub/events/page"
 )
 
 // LinkLife is how long after an event was logged a link to it says more than whom to phone.

@@ -12,7 +12,7 @@ import (
 
 	"carehub/events"
 	"carehub/events/fhir"
-	"carehub/page"
+	"carehub/events/page"
 )
 
 var key = []byte("a secret of thirty-two characters")

@@ -63,12 +63,7 @@ func (s *Store) AppendAttempts(ctx context.Context, messages []events.Entry) err
 		}
 		pending = append(pending, future)
 	}
-	for _, future := range pending {
-		if _, err := s.await(ctx, future); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.awaitAll(ctx, pending)
 }
 
 // ReadAttempts calls fn with each message of an events.AttemptSubject, the oldest first, until fn fails.

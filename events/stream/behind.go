@@ -35,7 +35,12 @@ func (s *Store) appendBehind(ctx context.Context, subject string, data []byte, a
 	if err := s.embedded.full(eventReserve); err != nil {
 		return 0, err
 	}
-	future, err := s.publish(ctx, &nats.Msg{Subject: subject, Data: data}, jetstream.WithExpectLastSequence(after))
+	return s.write(ctx, subject, data, jetstream.WithExpectLastSequence(after))
+}
+
+// write publishes a message and returns its sequence once it is on disk; Conflict if what options expect does not hold.
+func (s *Store) write(ctx context.Context, subject string, data []byte, options ...jetstream.PublishOpt) (uint64, error) {
+	future, err := s.publish(ctx, &nats.Msg{Subject: subject, Data: data}, options...)
 	if err != nil {
 		return 0, err
 	}

@@ -169,6 +169,16 @@ func (s *Store) await(ctx context.Context, future jetstream.PubAckFuture) (*jets
 	}
 }
 
+// awaitAll waits for all of them, or until one fails.
+func (s *Store) awaitAll(ctx context.Context, pending []jetstream.PubAckFuture) error {
+	for _, future := range pending {
+		if _, err := s.await(ctx, future); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // first reads the event that a create was refused for. JetStream gives the same refusal when it cannot read, so that an
 // event which is not there is no proof of anything.
 func (s *Store) first(ctx context.Context, id string) (events.Stored, error) {

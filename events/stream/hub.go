@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"carehub/events"
@@ -50,18 +49,7 @@ func (s *Store) hubPut(ctx context.Context, key string, value []byte, options ..
 	if err := s.embedded.full(ledgerReserve); err != nil {
 		return 0, err
 	}
-	future, err := s.publish(ctx, &nats.Msg{Subject: key, Data: value}, options...)
-	if err != nil {
-		return 0, err
-	}
-	ack, err := s.await(ctx, future)
-	if hasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
-		return 0, conflict()
-	}
-	if err != nil {
-		return 0, err
-	}
-	return ack.Sequence, nil
+	return s.write(ctx, key, value, options...)
 }
 
 func checkHub(key string, value []byte) error {

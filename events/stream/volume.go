@@ -66,12 +66,7 @@ func (s *Store) AppendVolume(ctx context.Context, v int, last uint64, parts [][]
 		}
 		pending = append(pending, future)
 	}
-	for _, future := range pending {
-		if _, err := s.await(ctx, future); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.awaitAll(ctx, pending)
 }
 
 // ReadVolume returns n parts of a volume, joined, from the one with this number on.

@@ -40,7 +40,7 @@ var letters = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding
 
 // NewAddresses makes them by a pattern such as care+b-*@hub.example, where * is for the token.
 func NewAddresses(key []byte, pattern string) (Addresses, error) {
-	if err := CheckPattern(pattern); err != nil {
+	if err := checkPattern(pattern); err != nil {
 		return Addresses{}, err
 	}
 	before, behind, _ := strings.Cut(pattern, "*")
@@ -48,8 +48,8 @@ func NewAddresses(key []byte, pattern string) (Addresses, error) {
 	return Addresses{key: key, before: before, behind: behind, form: form}, nil
 }
 
-// CheckPattern says what is wrong with a pattern.
-func CheckPattern(pattern string) error {
+// checkPattern says what is wrong with a pattern.
+func checkPattern(pattern string) error {
 	if strings.Count(pattern, "*") != 1 {
 		return fmt.Errorf("must have one *, where the token goes, as in care+b-*@hub.example")
 	}

@@ -62,9 +62,6 @@ func same(a, b string) bool {
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1 && b != ""
 }
 
-var statuses = map[events.ErrorKind]int{events.Invalid: http.StatusBadRequest, events.Unauthenticated: http.StatusUnauthorized,
-	events.TooLarge: http.StatusRequestEntityTooLarge, events.Unavailable: http.StatusServiceUnavailable}
-
 func (d *Door) refuse(w http.ResponseWriter, err error) {
 	refusal, _ := errors.AsType[*events.Error](err)
 	d.Log.Warn("a message for the return address was refused", "error", refusal.Kind, "cause", refusal.Err)
@@ -74,7 +71,7 @@ func (d *Door) refuse(w http.ResponseWriter, err error) {
 	case events.Unavailable:
 		w.Header().Set("Retry-After", "5")
 	}
-	answer(w, statuses[refusal.Kind], map[string]any{"error": refusal.Kind, "message": refusal.Message})
+	answer(w, refusal.Kind.Status(), map[string]any{"error": refusal.Kind, "message": refusal.Message})
 }
 
 func answer(w http.ResponseWriter, status int, body any) {

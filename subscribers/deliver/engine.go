@@ -10,8 +10,11 @@
 // A process delivers the partitions that it owns, each as a shard that starts and stops on its own: several processes may
 // share a store, and a store may grow.
 //
-// The files: engine.go wires it, supervise.go starts and stops shards as they come and go, intake of accepted events is read.go, lanes and whom to try next lane.go, one endpoint's
-// health endpoint.go, its limits and pauses limits.go, what all endpoints share budget.go, one attempt attempt.go, one that somebody asked for repeat.go, fallback, alarm and give-up times due.go, what comes after the end reverse.go, the ledger settle.go and park.go.
+// The files: engine.go wires it, supervise.go starts and stops shards, which shard.go has. read.go takes accepted events in
+// and announce.go tells of them; lane.go says whom to try next, and when is agenda.go. endpoint.go is one endpoint's
+// health, limits.go its limits and pauses, budget.go what all endpoints share. attempt.go is one attempt, repeat.go one that
+// somebody asked for, due.go fallback, alarms and giving up, reverse.go a no that comes after the end. The ledger is written
+// by settle.go, sheet.go and park.go; receipts.go, health.go and drained.go say how things stand.
 package deliver
 
 import (

@@ -169,14 +169,18 @@ func (e *Engine) recipient(id string) *recipient {
 	return r
 }
 
-// enqueue puts d at the end of its lane. Called with the lock held, in the order of acceptance.
-func (e *Engine) enqueue(d *delivery, recipient, patient string) {
-	r := e.recipient(recipient)
+func (r *recipient) lane(patient string) *lane {
 	l := r.lanes[patient]
 	if l == nil {
 		l = &lane{recipient: r, patient: patient}
 		r.lanes[patient] = l
 	}
+	return l
+}
+
+// enqueue puts d at the end of its lane. Called with the lock held, in the order of acceptance.
+func (e *Engine) enqueue(d *delivery, recipient, patient string) {
+	l := e.recipient(recipient).lane(patient)
 	d.lane = l
 	if n := len(l.queue); n >= 64 && n == cap(l.queue) { // many wait: as much room again would be for nothing
 		l.queue = append(make([]*delivery, 0, n+n/8), l.queue...)

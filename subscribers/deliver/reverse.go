@@ -258,12 +258,7 @@ func (d *delivery) struck() (keys []string) {
 
 // insert puts d into its lane where it would have stood: before whatever is not in flight and came later.
 func (e *Engine) insert(d *delivery, recipient, patient string) {
-	r := e.recipient(recipient)
-	l := r.lanes[patient]
-	if l == nil {
-		l = &lane{recipient: r, patient: patient}
-		r.lanes[patient] = l
-	}
+	l := e.recipient(recipient).lane(patient)
 	d.lane = l
 	i, _ := l.find(d.shard.p, d.seq, d.index)
 	if l.busy && len(l.queue) > 0 {

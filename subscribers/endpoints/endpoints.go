@@ -16,8 +16,8 @@ import (
 	"carehub/events"
 )
 
-// Prefix of the keys that records are stored under: hub.endpoint.<subscriber>.<channel>.
-const Prefix = "hub.endpoint."
+// prefix of the keys that records are stored under: hub.endpoint.<subscriber>.<channel>.
+const prefix = "hub.endpoint."
 
 // Store is the hub's own records, newest value per key, changed by compare-and-set.
 type Store interface {
@@ -82,7 +82,7 @@ func New(store Store) *Registry {
 
 // Follow keeps the registry up to date until ctx ends; ready is called when everything stored is known.
 func (r *Registry) Follow(ctx context.Context, ready func()) error {
-	return r.store.HubWatch(ctx, Prefix, ready, func(key string, value []byte) {
+	return r.store.HubWatch(ctx, prefix, ready, func(key string, value []byte) {
 		rec, err := decode(key, value)
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -170,13 +170,13 @@ func (r *Registry) Change(ctx context.Context, subscriber, channel string, fn fu
 	}
 }
 
-func keyOf(subscriber, channel string) string { return Prefix + subscriber + "." + channel }
+func keyOf(subscriber, channel string) string { return prefix + subscriber + "." + channel }
 
 func decode(key string, value []byte) (rec Record, err error) {
 	if len(value) > 0 {
 		err = json.Unmarshal(value, &rec)
 	}
-	rec.Subscriber, rec.Channel, _ = strings.Cut(strings.TrimPrefix(key, Prefix), ".")
+	rec.Subscriber, rec.Channel, _ = strings.Cut(strings.TrimPrefix(key, prefix), ".")
 	switch {
 	case err != nil:
 		return rec, fmt.Errorf("the record of endpoint %s of %s cannot be read: %w", rec.Channel, rec.Subscriber, err)

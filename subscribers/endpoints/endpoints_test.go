@@ -44,8 +44,8 @@ func TestAnotherProcessLearnsOfAChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for follower.Get("hospice", "webhook-2").Paused == nil {
-		time.Sleep(time.Millisecond)
+	for news := follower.Changed(); follower.Get("hospice", "webhook-2").Paused == nil; news = follower.Changed() {
+		<-news
 	}
 	if all := follower.All(); len(all) != 1 || all[0].Subscriber != "hospice" || all[0].Channel != "webhook-2" {
 		t.Errorf("all: %+v", all)

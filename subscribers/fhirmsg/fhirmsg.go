@@ -18,8 +18,6 @@ import (
 // Timeout is how long one attempt may take.
 const Timeout = 20 * time.Second
 
-const contentType = "application/fhir+json"
-
 // Client sends requests; it must not follow redirects, and should refuse to dial where the hub may not.
 type Client interface {
 	Do(*http.Request) (*http.Response, error)
@@ -121,8 +119,8 @@ func (e *endpoint) request(ctx context.Context, d events.Delivery) *http.Request
 		URL:    e.url,
 		Host:   e.url.Host,
 		Header: http.Header{
-			"Accept":           {contentType},
-			"Content-Type":     {contentType},
+			"Accept":           {fhir.MediaType},
+			"Content-Type":     {fhir.MediaType},
 			"User-Agent":       {"carehub/" + e.opts.Version},
 			"X-Request-Id":     {events.UUID("request", d.ID)},
 			"X-Correlation-Id": {events.UUID("event", d.Event)},

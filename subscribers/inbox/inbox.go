@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"carehub/events"
-	"carehub/page"
+	"carehub/events/page"
 	"carehub/subscribers"
 	"carehub/subscribers/endpoints"
 )
@@ -27,7 +27,7 @@ type Sealer interface {
 	Open(token string) (content string, ok bool)
 }
 
-// Options are what a Keeper needs from outside. All are required, but for Pages where none are served.
+// Options are what a Keeper needs from outside. All are required.
 type Options struct {
 	Registry *endpoints.Registry
 	// Everyone and Lookup are the subscribers as registered now.

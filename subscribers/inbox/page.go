@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"carehub/events"
-	"carehub/page"
+	"carehub/events/page"
 	"carehub/subscribers/endpoints"
 )
 

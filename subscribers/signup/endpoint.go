@@ -81,7 +81,7 @@ func (s *Service) post(ctx context.Context, sub *Subscription, request string, b
 	ctx, cancel := context.WithTimeout(ctx, sub.Set.Timeout)
 	defer cancel()
 	r := &http.Request{Method: http.MethodPost, URL: sub.Set.url, Host: sub.Set.url.Host, Header: http.Header{
-		"Accept":       {"application/fhir+json"},
+		"Accept":       {fhir.MediaType},
 		"Content-Type": {sub.Set.Mime},
 		"User-Agent":   {"carehub/" + s.Version},
 		"X-Request-Id": {request},

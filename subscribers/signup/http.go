@@ -19,8 +19,6 @@ const maxOwned = 1000
 // resource is what the scopes call what is here.
 const resource = "Subscription"
 
-const contentType = "application/fhir+json"
-
 // Routes adds the doors of Subscriptions below /fhir. A Subscription is its provider's alone: to everybody else it does
 // not exist.
 func (s *Service) Routes(handle func(pattern string, handler func(http.ResponseWriter, *http.Request))) {
@@ -60,7 +58,7 @@ func (s *Service) refuse(w http.ResponseWriter, err error) {
 	case errors.Is(err, errVersion):
 		status, code, words = http.StatusPreconditionFailed, "conflict", "The Subscription has changed since. Read it again."
 	case is && refusal.Kind != events.Internal:
-		status, code, words = statusOf(refusal.Kind), codes[refusal.Kind], refusal.Message
+		status, code, words = fhir.StatusOf(refusal.Kind), fhir.IssueType(refusal.Kind), refusal.Message
 	default:
 		s.Log.Error("subscription request failed", "error", err.Error())
 	}
@@ -70,22 +68,8 @@ func (s *Service) refuse(w http.ResponseWriter, err error) {
 	s.write(w, status, fhir.Outcome("error", code, words))
 }
 
-// codes are those of FHIR's issue-type.
-var codes = map[events.ErrorKind]string{
-	events.Invalid: "invalid", events.Unauthenticated: "login", events.Forbidden: "forbidden", events.NotFound: "not-found",
-	events.Conflict: "conflict", events.TooLarge: "too-long", events.Unavailable: "transient",
-}
-
-func statusOf(kind events.ErrorKind) int {
-	return map[events.ErrorKind]int{
-		events.Invalid: http.StatusUnprocessableEntity, events.Unauthenticated: http.StatusUnauthorized, events.Forbidden: http.StatusForbidden,
-		events.NotFound: http.StatusNotFound, events.Conflict: http.StatusConflict, events.TooLarge: http.StatusRequestEntityTooLarge,
-		events.Unavailable: http.StatusServiceUnavailable,
-	}[kind]
-}
-
 func (s *Service) write(w http.ResponseWriter, status int, body []byte) {
-	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Type", fhir.MediaType)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client has gone
@@ -125,8 +109,8 @@ func (s *Service) asked(r *http.Request, by string) (whole object, w wire, set s
 	if err != nil {
 		return nil, w, set, &events.Error{Kind: events.Invalid, Message: "The request could not be read.", Err: err}
 	}
-	if media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); media != contentType && media != "application/json" {
-		return nil, w, set, &events.Error{Kind: events.Invalid, Message: "Send a Subscription as " + contentType + "."}
+	if media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); media != fhir.MediaType && media != "application/json" {
+		return nil, w, set, &events.Error{Kind: events.Invalid, Message: "Send a Subscription as " + fhir.MediaType + "."}
 	}
 	if whole, w, set, err = s.parser.parse(body); err != nil {
 		return nil, w, set, err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"carehub/events"
+	"carehub/events/fhir"
 	"carehub/subscribers"
 )
 
@@ -226,10 +227,10 @@ func (p parser) channel(w wire, s *settings) (err error) {
 	}
 	s.Endpoint = c.Endpoint
 	switch media, _, _ := strings.Cut(c.Payload, ";"); media {
-	case "application/fhir+json", "application/json":
+	case fhir.MediaType, "application/json":
 		s.Mime = media
 	default:
-		return wrong(".channel.payload", "must be application/fhir+json")
+		return wrong(".channel.payload", "must be "+fhir.MediaType)
 	}
 	if s.Content = contentOf(c.Content); s.Content == "" {
 		return wrong(".channel.payload.extension(backport-payload-content)", "must say empty, id-only or full-resource, once")

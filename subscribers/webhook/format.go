@@ -18,7 +18,7 @@ type form struct {
 }
 
 var forms = map[string]form{
-	"fhir":        {"application/fhir+json", func(d events.Delivery) ([]byte, error) { return d.Message, nil }},
+	"fhir":        {fhir.MediaType, func(d events.Delivery) ([]byte, error) { return d.Message, nil }},
 	"cloudevents": {"application/cloudevents+json", cloudEvent},
 	"thin":        {"application/json", thin},
 }
@@ -54,7 +54,7 @@ type event struct {
 // the patient, is in a header.
 func cloudEvent(d events.Delivery) ([]byte, error) {
 	head, err := json.Marshal(event{SpecVersion: "1.0", ID: d.Event, Source: d.Hub, Type: events.CloudEventTypes[d.Kind],
-		Subject: events.PatientOf(d.Event), Time: d.Recorded.UTC(), DataContentType: "application/fhir+json",
+		Subject: events.PatientOf(d.Event), Time: d.Recorded.UTC(), DataContentType: fhir.MediaType,
 		Delivery: d.ID, Reference: d.Ref, Test: d.Test})
 	if err != nil {
 		return nil, err

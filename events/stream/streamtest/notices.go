@@ -74,7 +74,8 @@ func noticesLive(t *testing.T, s Store) {
 		return err
 	})
 	for i, seq := range seen {
-		if seq != uint64(i)+1 { // #nosec G115 -- an index
+		want := uint64(i) + 1 // #nosec G115 -- an index
+		if seq != want {
 			t.Errorf("record %d has the sequence %d", i, seq)
 		}
 	}
