@@ -122,7 +122,7 @@ func usage(flags *flag.FlagSet) {
 		if m.long {
 			long = " (long)"
 		}
-		fmt.Fprintf(out, "  %-12s%s%s\n", m.name, m.title, long)
+		fmt.Fprintf(out, "  %-15s%s%s\n", m.name, m.title, long)
 	}
 	flags.PrintDefaults()
 }
