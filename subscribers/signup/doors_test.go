@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // TestRefused has what may not be asked for. Nothing is stored of it, and no answer holds what was sent.
@@ -201,6 +202,20 @@ func TestVersions(t *testing.T) {
 			t.Errorf("%s of what is deleted: %d %s", method, rec.Code, rec.Body)
 		}
 	}
+}
+
+// TestChangedWhen: a change has a time of its own, by which its readers tell what is new.
+func TestChangedWhen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		id := w.subscribe(wanted())
+		made := w.Get(id).Updated
+		time.Sleep(time.Hour)
+		w.ask("gp", "PUT", "/fhir/Subscription/"+id, wanted(`{"resourceType":"Subscription"`, `{"resourceType":"Subscription","id":"`+id+`"`))
+		if s := w.Get(id); s.Version != 2 || !s.Updated.Equal(made.Add(time.Hour)) {
+			t.Errorf("version %d of %v, made %v", s.Version, s.Updated, made)
+		}
+	})
 }
 
 func TestSearch(t *testing.T) {

@@ -250,12 +250,12 @@ func (s *Service) update(w http.ResponseWriter, r *http.Request) error {
 		if match := r.Header.Get("If-Match"); match != "" && !(&Subscription{Version: now.Version - 1}).matches(match) {
 			return errVersion
 		}
+		now.Updated = s.now()
 		return now.become(asked.Status, set, whole)
 	})
 	if err != nil {
 		return err
 	}
-	changed.Updated = changed.Updated.UTC()
 	s.Log.Info("a subscription was changed", "subscription", changed.ID, "for", changed.Owner, "status", string(changed.Status))
 	return s.show(w, r, http.StatusOK, changed)
 }
