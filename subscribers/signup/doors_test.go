@@ -218,6 +218,38 @@ func TestChangedWhen(t *testing.T) {
 	})
 }
 
+// TestSecretsStay: what the hub shows no more it sends nowhere else, unless it is said again.
+func TestSecretsStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.run()()
+		id := w.active(wanted(`"type":"rest-hook"`, `"type":"rest-hook","header":["Authorization: Bearer very-secret"]`))
+		with := func(secret, endpoint string) string {
+			return wanted(`"resourceType":"Subscription"`, `"resourceType":"Subscription","id":"`+id+`"`,
+				`"type":"rest-hook"`, `"type":"rest-hook","header":["Authorization: `+secret+`"]`, hook, endpoint)
+		}
+		for _, c := range []struct {
+			secret, endpoint string
+			want             int
+		}{
+			{"***", "https://elsewhere.example/hook", 422},
+			{"***", "https://gp.example:8443/hook", 422},
+			{"***", "https://gp.example/other", 200},
+			{"Bearer new", "https://elsewhere.example/hook", 200},
+		} {
+			if rec := w.ask("gp", "PUT", "/fhir/Subscription/"+id, with(c.secret, c.endpoint)); rec.Code != c.want {
+				t.Errorf("%+v: %d %s", c, rec.Code, rec.Body)
+			}
+			synctest.Wait()
+		}
+		for _, p := range w.sent() {
+			if strings.Contains(p.url, "elsewhere") && p.header.Get("Authorization") != "Bearer new" {
+				t.Errorf("%s was sent %s", p.url, p.header.Get("Authorization"))
+			}
+		}
+	})
+}
+
 func TestSearch(t *testing.T) {
 	w := newWorld(t)
 	one, other := w.subscribe(wanted()), w.subscribe(wanted("https://gp.example/hook", "https://gp.example/other"))

@@ -264,7 +264,11 @@ func (s *Service) update(w http.ResponseWriter, r *http.Request) error {
 // shake hands again; otherwise the status stays what it is, unless it is to be off.
 func (s *Subscription) become(status Status, set settings, whole object) error {
 	set.Headers = slices.Clone(set.Headers) // it may be asked of another version again
-	if err := set.unmask(s.Set.Headers); err != nil {
+	known := s.Set.Headers
+	if !set.sameHost(s.Set) { // whoever may change a Subscription may still not have its secrets sent to themselves
+		known = nil
+	}
+	if err := set.unmask(known); err != nil {
 		return err
 	}
 	hidden, err := hide(slices.Clone(whole), set.Headers)
