@@ -9,6 +9,7 @@ import (
 
 	"carehub/events"
 	"carehub/events/fhir"
+	"carehub/subscribers/signup"
 )
 
 // Alarms go out like any other event, through the same store and the same engine, to the people of hub.yaml's
@@ -26,11 +27,23 @@ type publisher interface {
 
 // raiseAlarm stores one alarm, once for each trouble.
 func raiseAlarm(ctx context.Context, f desk, store publisher, about events.About, of events.Stored) error {
+	about = ofProvider(about, of)
 	words := alarmWords(f, about, of)
 	if of.Record.Event.Test {
 		words = "TEST: this is about a test event; nothing has happened. " + words
 	}
 	return storeAlarm(ctx, f.folder, store, about, words)
+}
+
+// ofProvider has an alarm about an event name the provider in place of a Subscription of theirs: however many they have, there
+// is one alarm about it and not a thousand, and one phone call to make.
+func ofProvider(about events.About, of events.Stored) events.About {
+	for _, r := range of.Record.Plan.Recipients {
+		if r.ID == about.Recipient && r.For != "" {
+			about.Recipient = r.For
+		}
+	}
+	return about
 }
 
 // storeAlarm stores an alarm in given words.
@@ -103,7 +116,7 @@ func alarmWords(f desk, about events.About, of events.Stored) string {
 		name, phone = s.Name, s.Phone
 	}
 	for _, r := range of.Record.Plan.Recipients {
-		if r.ID == about.Recipient {
+		if r.ID == about.Recipient || r.For == about.Recipient {
 			name, phone = r.Name, r.Phone
 		}
 	}
@@ -115,6 +128,9 @@ func alarmWords(f desk, about events.About, of events.Stored) string {
 		words += " Please phone them on " + phone + "."
 	} else {
 		words += " Please phone them."
+	}
+	if about.Channel == signup.ChannelType {
+		words += " This is about what their own system has subscribed to; the channels of their file are told, or not, apart from that."
 	}
 	if about.Reason == events.ReasonBounced {
 		words += " The hub goes on with their next channel if they have one. Please correct their address."

@@ -36,6 +36,37 @@ func TestAlarmAboutALostMessage(t *testing.T) {
 	}
 }
 
+// However many Subscriptions a provider has, that none of them is told of an event is one alarm, which says whom to phone.
+func TestAlarmOfManySubscriptions(t *testing.T) {
+	f, problems := loadFolder("../../deploy/example", loadOptions{noSecrets: true, types: channelTypes})
+	if problems.Unfit() {
+		t.Fatal(problems)
+	}
+	store, of := stream.NewMemory(1), events.Stored{}
+	of.Record.Event = events.Event{ID: "ev-7f3k-abc", Patient: "p-7f3k", Kind: events.Fall}
+	alarms := map[string]bool{}
+	for n := range 100 {
+		id := events.NewSubscriptionID([]byte{byte(n)})
+		of.Record.Plan.Recipients = append(of.Record.Plan.Recipients, events.Recipient{ID: id, For: "hospice", Name: "Riverside Hospice", Phone: "01234 567892"})
+		about := events.About{Event: of.Record.Event.ID, Recipient: id, Channel: "subscription", Reason: events.ReasonOverdue}
+		if err := raiseAlarm(t.Context(), desk{f, nil}, store, about, of); err != nil {
+			t.Fatal(err)
+		}
+		about.Recipient = "hospice"
+		alarms[events.AlarmID(about)] = true
+	}
+	last, err := store.Last(t.Context(), 0)
+	if err != nil || last != 1 || len(alarms) != 1 {
+		t.Fatalf("%d alarms, %v", last, err)
+	}
+	for id := range alarms {
+		stored, err := store.Find(t.Context(), id)
+		if err != nil || !strings.Contains(stored.Record.Event.Words, "Riverside Hospice") || !strings.Contains(stored.Record.Event.Words, "01234 567892") {
+			t.Errorf("%v: it says %q", err, stored.Record.Event.Words)
+		}
+	}
+}
+
 // News of a broken channel goes by another one first.
 func TestAlarmGoesByAnotherChannelFirst(t *testing.T) {
 	channels := []events.Channel{{Key: "email", Type: "email"}, {Key: "email-2", Type: "email"}, {Key: "webhook", Type: "webhook"}}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"carehub/events"
@@ -25,11 +26,17 @@ const endpointPatience = 2 * time.Minute
 //	GET  /endpoints/{channel}/log           the delivery log; since, limit; also of a FHIR Subscription, by its id
 //	POST /endpoints/{channel}/{action}      test, rotate-secret, pause, resume, redeliver, recover
 func (d endpointDesk) routes(mux *doors, authenticate func(*http.Request) (events.Actor, error), draining <-chan struct{}, log *slog.Logger) {
+	asking := &turns{of: map[string]int{}}
 	own := func(handle func(w http.ResponseWriter, r *http.Request, by string) error) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			by, err := authenticate(r)
 			if err == nil && by.Kind != events.System {
 				err = &events.Error{Kind: events.Forbidden, Message: "Only a provider's system has endpoints."}
+			}
+			if err == nil && !asking.begin(by.ID) {
+				err = &events.Error{Kind: events.Busy, Message: "Too many of your requests are being worked on. Wait for their answers."}
+			} else if err == nil {
+				defer asking.end(by.ID)
 			}
 			if err == nil {
 				err = handle(w, r, by.ID)
@@ -57,6 +64,34 @@ func (d endpointDesk) routes(mux *doors, authenticate func(*http.Request) (event
 		}
 		return d.serve(w, r, draining, by, by+"/"+r.PathValue("channel"), r.PathValue("action"), ask)
 	}))
+}
+
+// askedAtOnce is how many requests of one provider about its endpoints are worked on at a time: each may call an endpoint, beside
+// the limits of what is delivered there, whose host others may share.
+const askedAtOnce = 4
+
+// turns counts what is being worked on for each provider.
+type turns struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+func (t *turns) begin(id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.of[id] >= askedAtOnce {
+		return false
+	}
+	t.of[id]++
+	return true
+}
+
+func (t *turns) end(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.of[id]--; t.of[id] == 0 {
+		delete(t.of, id)
+	}
 }
 
 // adminRoutes is the same for the admin, about everybody's endpoints.
@@ -180,7 +215,7 @@ func refuseEndpoint(w http.ResponseWriter, err error, log *slog.Logger) {
 	switch refusal.Kind {
 	case events.Unauthenticated:
 		w.Header().Set("WWW-Authenticate", "Bearer")
-	case events.Unavailable:
+	case events.Unavailable, events.Busy:
 		w.Header().Set("Retry-After", "5")
 	}
 	w.Header().Set("Cache-Control", "no-store")

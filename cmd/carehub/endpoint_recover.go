@@ -68,11 +68,15 @@ func (d endpointDesk) recover(ctx context.Context, by string, at endpointAt, ask
 		if err != nil {
 			return err
 		}
-		for _, st := range missed {
-			if !d.mayHave(by, st) {
+		for _, event := range missed {
+			st, err := d.events.Find(ctx, event)
+			if events.KindOf(err) == events.NotFound && err != nil || err == nil && !d.mayHave(by, st) {
 				continue
 			}
-			if err := pace.Wait(ctx); err != nil {
+			if err == nil {
+				err = pace.Wait(ctx)
+			}
+			if err != nil {
 				return err
 			}
 			a, err := d.repeat(ctx, at, st)
@@ -111,8 +115,9 @@ func (d endpointDesk) patientsOf(subscriber string) (all []string) {
 	return all
 }
 
-// missed are a patient's events since then that the subscriber was to be told of and was not, the oldest first.
-func (d endpointDesk) missed(ctx context.Context, patient, subscriber string, ask endpointAsk) (missed []events.Stored, err error) {
+// missed are the ids of a patient's events since then that the subscriber was to be told of and was not, the oldest first: there
+// may be years of them.
+func (d endpointDesk) missed(ctx context.Context, patient, subscriber string, ask endpointAsk) (missed []string, err error) {
 	var before events.Place
 	for {
 		some, err := d.events.Timeline(ctx, patient, before, recoverPage)
@@ -130,7 +135,7 @@ func (d endpointDesk) missed(ctx context.Context, patient, subscriber string, as
 				return nil, err
 			}
 			if ended.Final() && (ask.All || !ended.Told()) {
-				missed = append(missed, st)
+				missed = append(missed, st.Record.Event.ID)
 			}
 		}
 		if len(some) < recoverPage {

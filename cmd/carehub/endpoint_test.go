@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -114,6 +115,44 @@ func TestProviderLooksAfterItsOwn(t *testing.T) {
 	}
 	if len(all) != 5 {
 		t.Errorf("%d requests", len(all))
+	}
+}
+
+// TestAsksTooMuch: a provider that asks again and again keeps few connections to its endpoint's host busy, and is told to wait.
+func TestAsksTooMuch(t *testing.T) {
+	w := newTown(t)
+	w.edit("subscribers/hospice.yaml", "  - email: {to: nurses@hospice.example, content: link}\n", "")
+	w.start()
+	ruth, hospice := w.token("ruth"), w.token("hospice")
+	event := w.says(ruth, "dad admitted").ID
+	w.settled(ruth, event)
+	came, open := make(chan struct{}, 100), make(chan struct{})
+	w.hospice.answers(func(http.ResponseWriter, *http.Request) { came <- struct{}{}; <-open })
+	var asking sync.WaitGroup
+	statuses := make(chan int, 20)
+	for range 20 {
+		asking.Go(func() {
+			status, _ := w.own(hospice, "POST", "/endpoints/fhir/redeliver", `{"event": "`+event+`"}`)
+			statuses <- status
+		})
+	}
+	for range 20 - askedAtOnce {
+		if status := <-statuses; status != http.StatusTooManyRequests {
+			t.Errorf("one too many: %d", status)
+		}
+	}
+	close(open)
+	asking.Wait()
+	for range askedAtOnce {
+		if status := <-statuses; status != http.StatusOK {
+			t.Errorf("%d", status)
+		}
+	}
+	if len(came) != askedAtOnce {
+		t.Errorf("%d requests", len(came))
+	}
+	if status, _ := w.own(hospice, "GET", "/endpoints", ""); status != http.StatusOK {
+		t.Errorf("afterwards: %d", status)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 // newOAuth is who issues access tokens to providers' systems, and knows whom they stand for.
 func newOAuth(f *folder, store *stream.Store, secret []byte, log *slog.Logger) *oauth.Server {
-	return &oauth.Server{Clients: oauth.NewClients(store), Replays: oauth.NewReplays(store, time.Now), Secret: secret, Clock: time.Now,
+	return &oauth.Server{Clients: oauth.NewClients(store), Replays: oauth.NewReplays(roomy{store}, time.Now), Secret: secret, Clock: time.Now,
 		Keys: &oauth.Keys{HTTP: f.channels.http, Clock: time.Now},
 		URL:  func() string { return f.hub.URL }, Holds: f.isSystem,
 		Refused: func(code, words string, cause error) {

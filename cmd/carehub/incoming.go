@@ -7,13 +7,26 @@ import (
 
 	"carehub/events"
 	"carehub/events/intake"
+	"carehub/events/stream"
 )
 
 // openDoors makes what takes events in.
 func (h *hub) openDoors() {
 	h.intake = intake.New(h.archive, func() intake.Desk { return h.desk() }, time.Now)
 	h.intake.Shared = h.folder.hub.NATS != nil
-	h.receiver = intake.NewReceiver(h.intake, h.store, newRegistrar(h.folder), h.alarmHeld)
+	h.receiver = intake.NewReceiver(h.intake, roomy{h.store}, newRegistrar(h.folder), h.alarmHeld)
+}
+
+// roomy is the store for records that anybody who signs in can have written, again and again: they leave the room that is kept
+// for telling of what was accepted.
+type roomy struct{ *stream.Store }
+
+// HubPut stores a record as long as an event could be stored.
+func (s roomy) HubPut(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	if err := s.Full(); err != nil {
+		return 0, err
+	}
+	return s.Store.HubPut(ctx, key, value, revision)
 }
 
 // alarmHeld tells the people named for alarms about what is held.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"carehub/events"
 	"carehub/events/audit"
@@ -72,7 +73,8 @@ func (d signupDesk) MayBeTold(rec *events.Record, provider string) bool {
 }
 
 // rows are what a match adds to the plan of an event: the recipient as registered, and each of its Subscriptions that asks
-// for such an event. Somebody without a channel is told by phone alone, unless a Subscription tells them.
+// for such an event. Somebody without a channel is told by phone alone, unless a Subscription tells them: one that waits for its
+// handshake, or is in error, does not.
 func (d desk) rows(e *events.Event, m routing.Match) []events.Recipient {
 	r, registered := d.recipient(m.Recipient, m.Rule)
 	s, _ := d.register.Lookup(m.Recipient)
@@ -80,7 +82,7 @@ func (d desk) rows(e *events.Event, m routing.Match) []events.Recipient {
 		return []events.Recipient{r} // whoever is not registered stands there without a channel: the engine refuses them, with an alarm
 	}
 	subscribed := d.subs.Rows(e, s, m.Rule)
-	if len(r.Channels) == 0 && len(subscribed) > 0 {
+	if len(r.Channels) == 0 && slices.ContainsFunc(subscribed, func(row events.Recipient) bool { return d.subs.Tells(row.ID) }) {
 		return subscribed
 	}
 	return append([]events.Recipient{r}, subscribed...)

@@ -286,6 +286,19 @@ func (s *subscriber) seesLog(id string) {
 	}
 }
 
+// TestSubscriptionThatIsNotActive: as long as nothing is told by it, it does not hide that its provider can only be phoned.
+func TestSubscriptionThatIsNotActive(t *testing.T) {
+	p := subscribable(t)
+	p.start()
+	surgery := newSubscriber(p, "surgery")
+	surgery.answers(http.StatusServiceUnavailable)
+	if status, _, body := surgery.ask("POST", "/fhir/Subscription", surgery.wanted("any", "id-only", "")); status != http.StatusCreated {
+		t.Fatalf("%d %s", status, body)
+	}
+	event := p.log1("k1", "a", events.Admission)
+	waitUntil(t, "that they must be phoned is said", func() bool { return p.state(event, "surgery") == string(events.Refused) })
+}
+
 // seesReceipt makes sure that the provider sees an event that its Subscription was told of.
 func (s *subscriber) seesReceipt(event, id string) {
 	s.p.t.Helper()

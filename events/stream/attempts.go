@@ -52,7 +52,7 @@ func (s *Store) standAttempts(ctx context.Context, replicas int) (jetstream.Stre
 func (s *Store) AppendAttempts(ctx context.Context, messages []events.Entry) error {
 	ctx, cancel := bound(ctx, patience)
 	defer cancel()
-	if err := s.embedded.full(eventReserve); err != nil {
+	if err := s.embedded.full(recordReserve); err != nil {
 		return err
 	}
 	pending := make([]jetstream.PubAckFuture, 0, len(messages))

@@ -22,7 +22,7 @@ func auditConfig(replicas int) jetstream.StreamConfig {
 // AuditAppend writes the next link of the audit trail if the newest has the number given, 0 for none, and returns when it
 // is on disk. Errors: Conflict if the newest is another, TooLarge, Unavailable: it may be written then.
 func (s *Store) AuditAppend(ctx context.Context, after uint64, link []byte) (uint64, error) {
-	return s.appendBehind(ctx, auditSubject, link, after)
+	return s.appendBehind(ctx, recordReserve, auditSubject, link, after)
 }
 
 // AuditLast returns the newest link of the audit trail and its number, 0 if there is none.

@@ -28,11 +28,11 @@ func (s *Store) standOnce(ctx context.Context, config jetstream.StreamConfig, ke
 }
 
 // appendBehind writes a message if the newest of its stream has the sequence after, 0 for none, and returns when it is on
-// disk. Errors: Conflict if the newest is another, TooLarge, Unavailable: it may be written then.
-func (s *Store) appendBehind(ctx context.Context, subject string, data []byte, after uint64) (uint64, error) {
+// disk, of which reserve bytes stay free. Errors: Conflict if the newest is another, TooLarge, Unavailable: it may be written then.
+func (s *Store) appendBehind(ctx context.Context, reserve uint64, subject string, data []byte, after uint64) (uint64, error) {
 	ctx, cancel := bound(ctx, patience)
 	defer cancel()
-	if err := s.embedded.full(eventReserve); err != nil {
+	if err := s.embedded.full(reserve); err != nil {
 		return 0, err
 	}
 	return s.write(ctx, subject, data, jetstream.WithExpectLastSequence(after))

@@ -11,8 +11,11 @@ import (
 )
 
 // Free disk that is never used for new events, so that JetStream, which stops for good at its first failed write, is not
-// brought there by us; the ledger may go on into the first half of it, to settle what was already accepted.
+// brought there by us; the ledger may go on into the first half of it, to settle what was already accepted, and so may the
+// numbers of events. What is written about readers and endpoints stops first: nobody who reads again and again keeps events
+// from being stored.
 const (
+	recordReserve = 2 * eventReserve
 	eventReserve  = 64 << 20
 	ledgerReserve = eventReserve / 2
 )

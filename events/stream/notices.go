@@ -20,7 +20,7 @@ func noticesConfig(replicas int) jetstream.StreamConfig {
 // Note adds a record to the log of notices if the newest there has the sequence after, 0 in an empty log, and returns its
 // own. So whoever writes has seen everything before it. Errors: Conflict, TooLarge, Unavailable.
 func (s *Store) Note(ctx context.Context, value []byte, after uint64) (uint64, error) {
-	return s.appendBehind(ctx, noticeSubject, value, after)
+	return s.appendBehind(ctx, ledgerReserve, noticeSubject, value, after)
 }
 
 // Notices calls fn with every record of the log of notices after a sequence, in order, then ready with the

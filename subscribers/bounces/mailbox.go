@@ -45,9 +45,12 @@ const (
 	firstPause  = time.Second // after a failure; each further one doubles it
 	longest     = 5 * time.Minute
 	atOnce      = 256 // messages of which it is asked together whom they are addressed to
+
+	taken    = imap.Flag("$CarehubTaken") // on what is not needed any more; a server that keeps no such flags shows it again with each connection
+	lookBack = 14 * 24 * time.Hour        // at what somebody has read before the hub could
 )
 
-// Mailbox reads reports from an account, marks as seen those that were addressed to this hub once they are not needed any more,
+// Mailbox reads reports from an account, marks as seen and taken those that were addressed to this hub once they are not needed any more,
 // and lets everything else be: the mailbox may be one that people read, and one that several hubs read.
 type Mailbox struct {
 	Account Account
@@ -112,11 +115,13 @@ func (m *Mailbox) follow(ctx context.Context) error {
 	}
 }
 
-// look takes what is unseen and has not been looked at yet.
+// look takes what has not been looked at yet and is unseen or new enough: that somebody has opened a report does not mean that
+// it was taken.
 func (m *Mailbox) look(ctx context.Context, s *session) error {
 	var from imap.UIDSet
 	from.AddRange(s.next, 0)
-	found, err := s.client.UIDSearch(&imap.SearchCriteria{UID: []imap.UIDSet{from}, NotFlag: []imap.Flag{imap.FlagSeen}}, nil).Wait()
+	found, err := s.client.UIDSearch(&imap.SearchCriteria{UID: []imap.UIDSet{from}, NotFlag: []imap.Flag{taken},
+		Or: [][2]imap.SearchCriteria{{{NotFlag: []imap.Flag{imap.FlagSeen}}, {Since: time.Now().Add(-lookBack)}}}}, nil).Wait()
 	if err != nil {
 		return step("search", err)
 	}
@@ -255,7 +260,7 @@ func (s *session) seen(uid imap.UID, result Result) error {
 	if result == Foreign {
 		return nil
 	}
-	flags := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagSeen}}
+	flags := &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagSeen, taken}}
 	return step("mark as seen", s.client.Store(imap.UIDSetNum(uid), flags, nil).Close())
 }
 

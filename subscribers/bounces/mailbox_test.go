@@ -132,6 +132,35 @@ func TestMailbox(t *testing.T) {
 	}
 }
 
+// TestMailboxReadByPeople: that somebody has opened a report before the hub could does not keep it from being taken, once.
+func TestMailboxReadByPeople(t *testing.T) {
+	server := mailtest.Start(t)
+	w := newWorld(t)
+	var mu sync.Mutex
+	taken := 0
+	way := newWire(t, server.IMAP)
+	m := &bounces.Mailbox{Account: bounces.Account{Host: server.Host, Port: way.port, User: mailtest.User, RootCAs: server.Roots,
+		Password: func() string { return mailtest.Password }}, Mark: w.addresses.Mark(), Log: slog.New(slog.DiscardHandler),
+		Take: func(ctx context.Context, message []byte) (bounces.Result, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			taken++
+			return w.is.Take(ctx, message)
+		}}
+	server.Put(t, mailtest.User, string(w.report("postfix-failed", 0, 0)))
+	server.Open(t, mailtest.User)
+	runMailbox(t, m)
+	until(t, "it is taken", func() bool { return len(w.records()) == 1 })
+	way.cut()
+	server.Put(t, mailtest.User, string(w.report("postfix-failed", 1, 0)))
+	until(t, "the next is taken", func() bool { return len(w.records()) == 2 })
+	mu.Lock()
+	defer mu.Unlock()
+	if taken != 2 {
+		t.Errorf("taken %d times", taken)
+	}
+}
+
 // TestMailboxRefused: no sign-in goes to a server with a certificate of somebody else, and what is wrong is said in fixed words.
 func TestMailboxRefused(t *testing.T) {
 	server := mailtest.Start(t)

@@ -99,13 +99,16 @@ func (e *Engine) reopen(ep *endpoint) {
 // gone pauses an endpoint that asks not to be called again. d waits like whatever comes after it, or takes the next
 // channel.
 func (e *Engine) gone(d *delivery, ch int, ep *endpoint, f *events.Failure) {
+	known := ep.paused
+	ep.paused = true
+	e.muted(d)
 	d.try(ch).attempts++
 	e.retrying(d, ch, f, time.Time{})
 	d.passOver(ch)
-	if ep.paused {
+	if known {
 		return
 	}
-	ep.paused, ep.pausing = true, true
+	ep.pausing = true
 	recipient, channel := d.lane.recipient.id, d.channels[ch]
 	d.shard.attempts.Go(func() {
 		err := e.persist(d.shard.ctx, "pause not stored yet", func(ctx context.Context) error { return e.opt.Gone(ctx, recipient, channel) })
@@ -115,6 +118,21 @@ func (e *Engine) gone(d *delivery, ch int, ep *endpoint, f *events.Failure) {
 		// If it was not stored the shard is stopping: whoever delivers next finds out again.
 		e.Pause(recipient, channel, err == nil && e.opt.Paused(recipient, channel))
 	})
+}
+
+// muted counts an alarm as unheard if all that its recipient has is paused: it waits until somebody resumes one, and nobody
+// else is told of that. Called with the lock held, while the event is.
+func (e *Engine) muted(d *delivery) {
+	if d.done || d.event == nil || d.event.stored.Record.Event.Kind != events.Alarm {
+		return
+	}
+	for _, key := range d.channels {
+		if !e.endpoint(d.lane.recipient, key).paused {
+			return
+		}
+	}
+	e.unheard++
+	e.opt.Slog.Error("an alarm waits for its recipient, who is paused", "event", d.event.id(), "recipient", d.lane.recipient.id, "reason", string(events.ReasonPaused))
 }
 
 // report tells the delivery log of an attempt.

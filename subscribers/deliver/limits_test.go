@@ -3,6 +3,7 @@ package deliver_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -153,6 +154,25 @@ func TestPausedTakesTheNextChannel(t *testing.T) {
 		if hooks, mails := len(w.told("gp/webhook")), len(w.told("gp/email")); hooks != 1 || mails != 2 || len(p.met) != 1 {
 			t.Errorf("%d by webhook, %d by mail, paused %v", hooks, mails, p.met)
 		}
+	})
+}
+
+// TestPausedAlarms: that alarms wait for a recipient who is paused is seen at once, not when they are given up.
+func TestPausedAlarms(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, "boss", "second webhook email")
+		p := &pauses{paused: map[string]bool{}}
+		w.behaves("boss/webhook", pausing)
+		w.behaves("second/webhook", pausing)
+		e := w.run(p.options)
+		for n := range 3 {
+			w.logAlarm(fmt.Sprint("gp-", n), "boss", "second")
+			settle()
+			if got := e.Health().Unheard; got != n+1 {
+				t.Errorf("%d alarms unheard after %d", got, n+1)
+			}
+		}
+		same(t, "told by mail", []string{fmt.Sprint(len(w.told("second/email")))}, []string{"3"})
 	})
 }
 

@@ -164,6 +164,7 @@ func (s *shard) takeOne(ev *event, i int) {
 		s.e.raise(d, known.Reason)
 	default:
 		s.e.enqueue(d, to.ID, ev.lane())
+		s.e.muted(d)
 		if d.lane.dammed(d, time.Now()) {
 			s.park(d) // at once: nobody's memory is needed for whoever waits for the broken to mend
 		}

@@ -3,6 +3,7 @@ package signup
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -20,12 +21,15 @@ type batch struct {
 	err    error
 }
 
+// errUntold is the end of a batch whose sending has panicked: whoever has joined must not take it for told.
+var errUntold = &events.Failure{Reason: events.ReasonInternal, Err: errors.New("the notification was not sent")}
+
 func (b *batch) add(id string, told fhir.Notified) {
 	b.ids, b.events = append(b.ids, id), append(b.events, told)
 }
 
 // together tells of an event together with those that come while the notification before is under way, most at a time.
-func (l *line) together(ctx context.Context, most int, id string, told fhir.Notified, tell func(context.Context, string, []fhir.Notified) error) error {
+func (l *line) together(ctx context.Context, most int, id string, told fhir.Notified, tell func(context.Context, string, []fhir.Notified) error) (err error) {
 	b, first := l.join(most, id, told)
 	if !first {
 		select {
@@ -36,17 +40,19 @@ func (l *line) together(ctx context.Context, most int, id string, told fhir.Noti
 		}
 	}
 	defer close(b.done)
+	b.err = errUntold
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
 	case <-ctx.Done():
-		b.err = subscribers.NetworkFailure(ctx.Err())
+		err = subscribers.NetworkFailure(ctx.Err())
 	}
 	l.leave(b)
-	if b.err == nil {
-		b.err = tell(ctx, b.id(), b.events)
+	if err == nil {
+		err = tell(ctx, b.id(), b.events)
 	}
-	return b.err
+	b.err = err
+	return err
 }
 
 // join adds an event to the batch that forms, or begins one.

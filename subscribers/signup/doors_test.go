@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // TestRefused has what may not be asked for. Nothing is stored of it, and no answer holds what was sent.
@@ -201,6 +202,52 @@ func TestVersions(t *testing.T) {
 			t.Errorf("%s of what is deleted: %d %s", method, rec.Code, rec.Body)
 		}
 	}
+}
+
+// TestChangedWhen: a change has a time of its own, by which its readers tell what is new.
+func TestChangedWhen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		id := w.subscribe(wanted())
+		made := w.Get(id).Updated
+		time.Sleep(time.Hour)
+		w.ask("gp", "PUT", "/fhir/Subscription/"+id, wanted(`{"resourceType":"Subscription"`, `{"resourceType":"Subscription","id":"`+id+`"`))
+		if s := w.Get(id); s.Version != 2 || !s.Updated.Equal(made.Add(time.Hour)) {
+			t.Errorf("version %d of %v, made %v", s.Version, s.Updated, made)
+		}
+	})
+}
+
+// TestSecretsStay: what the hub shows no more it sends nowhere else, unless it is said again.
+func TestSecretsStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.run()()
+		id := w.active(wanted(`"type":"rest-hook"`, `"type":"rest-hook","header":["Authorization: Bearer very-secret"]`))
+		with := func(secret, endpoint string) string {
+			return wanted(`"resourceType":"Subscription"`, `"resourceType":"Subscription","id":"`+id+`"`,
+				`"type":"rest-hook"`, `"type":"rest-hook","header":["Authorization: `+secret+`"]`, hook, endpoint)
+		}
+		for _, c := range []struct {
+			secret, endpoint string
+			want             int
+		}{
+			{"***", "https://elsewhere.example/hook", 422},
+			{"***", "https://gp.example:8443/hook", 422},
+			{"***", "https://gp.example/other", 200},
+			{"Bearer new", "https://elsewhere.example/hook", 200},
+		} {
+			if rec := w.ask("gp", "PUT", "/fhir/Subscription/"+id, with(c.secret, c.endpoint)); rec.Code != c.want {
+				t.Errorf("%+v: %d %s", c, rec.Code, rec.Body)
+			}
+			synctest.Wait()
+		}
+		for _, p := range w.sent() {
+			if strings.Contains(p.url, "elsewhere") && p.header.Get("Authorization") != "Bearer new" {
+				t.Errorf("%s was sent %s", p.url, p.header.Get("Authorization"))
+			}
+		}
+	})
 }
 
 func TestSearch(t *testing.T) {

@@ -234,12 +234,12 @@ func (s *Service) update(w http.ResponseWriter, r *http.Request) error {
 		if match := r.Header.Get("If-Match"); match != "" && !(&Subscription{Version: now.Version - 1}).matches(match) {
 			return errVersion
 		}
+		now.Updated = s.now()
 		return now.become(asked.Status, set, whole)
 	})
 	if err != nil {
 		return err
 	}
-	changed.Updated = changed.Updated.UTC()
 	s.Log.Info("a subscription was changed", "subscription", changed.ID, "for", changed.Owner, "status", string(changed.Status))
 	return s.show(w, r, http.StatusOK, changed)
 }
@@ -248,7 +248,11 @@ func (s *Service) update(w http.ResponseWriter, r *http.Request) error {
 // shake hands again; otherwise the status stays what it is, unless it is to be off.
 func (s *Subscription) become(status Status, set settings, whole object) error {
 	set.Headers = slices.Clone(set.Headers) // it may be asked of another version again
-	if err := set.unmask(s.Set.Headers); err != nil {
+	known := s.Set.Headers
+	if !set.sameHost(s.Set) { // whoever may change a Subscription may still not have its secrets sent to themselves
+		known = nil
+	}
+	if err := set.unmask(known); err != nil {
 		return err
 	}
 	hidden, err := hide(slices.Clone(whole), set.Headers)

@@ -11,7 +11,8 @@ import (
 	"carehub/events/fhir"
 )
 
-// What the keeper sends at a time: to endpoints that are well, and to those that fail or hang, which hold up nobody else.
+// What the keeper sends at a time: to endpoints that are well, and to those that fail or hang, which hold up nobody else. One
+// provider has three quarters of each at the most.
 const (
 	keptAtOnce    = 48
 	keptOfFailing = 16
@@ -21,7 +22,7 @@ const (
 // Keep looks after the Subscriptions that are this hub's to look after: it shakes hands, sends heartbeats, ends those whose
 // time is up, and says goodbye to those that are off. It returns when ctx has ended and nothing is under way.
 func (s *Service) Keep(ctx context.Context) error {
-	k := keeper{Service: s, well: make(chan struct{}, keptAtOnce), failing: make(chan struct{}, keptOfFailing)}
+	k := keeper{Service: s, well: make(chan struct{}, keptAtOnce), failing: make(chan struct{}, keptOfFailing), of: map[share]int{}}
 	defer k.work.Wait()
 	for {
 		all, changed := s.all()
@@ -46,6 +47,40 @@ type keeper struct {
 	*Service
 	work          sync.WaitGroup
 	well, failing chan struct{} // what is under way
+
+	mu sync.Mutex
+	of map[share]int // how much of it is a provider's
+}
+
+// share is what one provider has of a room.
+type share struct {
+	owner string
+	room  chan struct{}
+}
+
+// enter reports whether there is room for one thing more of a provider's, and takes it.
+func (k *keeper) enter(s share) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.of[s] >= cap(s.room)*3/4 {
+		return false
+	}
+	select {
+	case s.room <- struct{}{}:
+		k.of[s]++
+		return true
+	default:
+		return false
+	}
+}
+
+func (k *keeper) leave(s share) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	<-s.room
+	if k.of[s]--; k.of[s] == 0 {
+		delete(k.of, s)
+	}
 }
 
 // look has done for a Subscription what is due, unless something of it is under way already.
@@ -56,16 +91,11 @@ func (k *keeper) look(ctx context.Context, sub *Subscription) {
 	l := k.lines.of(sub.ID)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	room := k.well
+	room := share{sub.Owner, k.well}
 	if l.fails > 0 {
-		room = k.failing
+		room.room = k.failing
 	}
-	if l.busy || k.Clock().Before(l.rest) {
-		return
-	}
-	select {
-	case room <- struct{}{}:
-	default:
+	if l.busy || k.Clock().Before(l.rest) || !k.enter(room) {
 		return // with the next look
 	}
 	l.busy = true
@@ -78,12 +108,16 @@ func (k *keeper) look(ctx context.Context, sub *Subscription) {
 		l.mu.Lock()
 		l.busy = false
 		l.mu.Unlock()
-		<-room
+		k.leave(room)
 	})
 }
 
-// due is what a Subscription needs now; nil if nothing.
+// due is what a Subscription needs now; nil if nothing. That of a provider that is not registered needs nothing: a heartbeat
+// would say that all is well.
 func (k *keeper) due(sub *Subscription) func(context.Context, *Subscription, *line) {
+	if _, registered := k.Desk.Provider(sub.Owner); !registered {
+		return nil
+	}
 	now := k.Clock()
 	switch {
 	case sub.Status == Off && sub.Farewell:

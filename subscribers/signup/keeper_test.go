@@ -175,6 +175,50 @@ func TestEnd(t *testing.T) {
 	})
 }
 
+// TestOwnerGone: a provider that is taken out of the register hears nothing more, least of all that all is well.
+func TestOwnerGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.run()()
+		id := w.active(beating("60"))
+		w.names("gp")
+		before := len(w.sent())
+		time.Sleep(time.Hour)
+		if n := len(w.sent()) - before; n != 0 {
+			t.Errorf("%d heartbeats to somebody who is told nothing", n)
+		}
+		w.names("gp", "p-7f3k") // it was a slip
+		time.Sleep(5 * time.Minute)
+		if len(w.sent()) == before || w.Get(id).Status != Active {
+			t.Errorf("%s, %d heartbeats", w.Get(id).Status, len(w.sent())-before)
+		}
+	})
+}
+
+// TestOneProvider: the endpoints of one provider that hang at their handshakes hold up nobody else's.
+func TestOneProvider(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.run()()
+		w.behave = func(r *http.Request) (int, error) {
+			if r.URL.Host == "hang.example" {
+				<-r.Context().Done()
+				return 0, r.Context().Err()
+			}
+			return 200, nil
+		}
+		for range 2 * keptAtOnce {
+			w.subscribe(strings.Replace(wanted(), hook, "https://hang.example/hook", 1))
+		}
+		synctest.Wait()
+		if rec := w.ask("hospice", "POST", "/fhir/Subscription", wanted()); rec.Code != http.StatusCreated {
+			t.Fatal(rec.Code, rec.Body)
+		}
+		time.Sleep(2 * lookEvery)
+		w.expect("handshake requested")
+	})
+}
+
 // TestOff says goodbye, three times at the most.
 func TestOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

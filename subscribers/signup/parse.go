@@ -332,6 +332,11 @@ func masked(headers []string) []string {
 	return hidden
 }
 
+// sameHost reports whether both endpoints are at one host, as web browsers have it.
+func (s settings) sameHost(other settings) bool {
+	return s.url.Scheme == other.url.Scheme && strings.EqualFold(s.url.Host, other.url.Host)
+}
+
 // unmask puts the values of old headers of the same name into those that came back as they had been read.
 func (s *settings) unmask(old []string) error {
 	values := map[string]string{}

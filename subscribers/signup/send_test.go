@@ -2,6 +2,7 @@ package signup
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"carehub/events"
+	"carehub/events/fhir"
 	"carehub/events/fhir/validate"
 )
 
@@ -142,6 +144,32 @@ func TestBatches(t *testing.T) {
 		slices.Sort(told)
 		if !slices.Equal(told, []int{1, 2, 3, 4, 5, 6, 7, 8}) || slices.Max(each) > 3 || len(each) > 4 {
 			t.Errorf("told %v in notifications of %v", told, each)
+		}
+	})
+}
+
+// TestBatchThatPanics: whoever joined a notification that was never sent must not take it for told.
+func TestBatchThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &line{turn: make(chan struct{}, 1)}
+		l.turn <- struct{}{} // one is under way
+		broken := func(context.Context, string, []fhir.Notified) error { panic("broken") }
+		var sends sync.WaitGroup
+		sends.Go(func() {
+			defer func() { _ = recover() }() // as the engine does
+			_ = l.together(t.Context(), 3, "a", fhir.Notified{Number: 1}, broken)
+		})
+		synctest.Wait()
+		sends.Go(func() {
+			if err := l.together(t.Context(), 3, "b", fhir.Notified{Number: 2}, broken); err == nil {
+				t.Error("counted as told")
+			}
+		})
+		synctest.Wait()
+		<-l.turn
+		sends.Wait()
+		if l.batch != nil || len(l.turn) > 0 {
+			t.Error("the line is held up")
 		}
 	})
 }

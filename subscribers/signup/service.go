@@ -116,6 +116,12 @@ func (s *Service) Rows(e *events.Event, provider subscribers.Subscriber, rule st
 	return rows
 }
 
+// Tells reports whether a Subscription is active: what comes is sent at once.
+func (s *Service) Tells(id string) bool {
+	sub := s.Get(id)
+	return sub != nil && sub.Status == Active
+}
+
 // Lookup returns a Subscription as one who can be told, as long as its provider is registered.
 func (s *Service) Lookup(id string) (subscribers.Subscriber, bool) {
 	sub := s.Get(id)

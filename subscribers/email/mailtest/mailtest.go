@@ -170,6 +170,22 @@ func (s *Server) Put(t testing.TB, mailbox, message string) {
 	}
 }
 
+// Open marks all messages in a mailbox as read, as somebody's mail program does.
+func (s *Server) Open(t testing.TB, mailbox string) {
+	t.Helper()
+	user, domain, _ := strings.Cut(mailbox, "@")
+	home := s.path(filepath.Join("mail", domain, user))
+	files, err := filepath.Glob(filepath.Join(home, "new", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if err := os.Rename(f, filepath.Join(home, "cur", filepath.Base(f)+":2,S")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Seen is how many messages in a mailbox are marked as read: their names end with the flag S.
 func (s *Server) Seen(t testing.TB, mailbox string) (n int) {
 	t.Helper()
