@@ -86,6 +86,7 @@ func (w *town) body(resp *http.Response, err error) (int, string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	conforms(w.t, resp.Request.Method, resp.Request.URL.Path, resp.StatusCode, resp.Header, page)
 	return resp.StatusCode, string(page)
 }
 
