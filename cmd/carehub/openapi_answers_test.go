@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -109,6 +110,29 @@ func TestOpenAPIAnswers(t *testing.T) {
 	for pattern, pointer := range doc.operations {
 		if !asked[pointer] {
 			t.Errorf("%s is not asked for here", pattern)
+		}
+	}
+}
+
+// TestMessagesByAccessToken: a client whose scopes say so sends messages, and no other.
+func TestMessagesByAccessToken(t *testing.T) {
+	w := newTown(t)
+	clients := map[string]int{"system/Bundle.c": http.StatusBadRequest, usualScope: http.StatusForbidden}
+	made := map[string][]string{}
+	for scope := range clients {
+		made[scope] = strings.Fields(w.carehub("client", "create", "riverside-hospital", "--scope", scope, "--dir", w.dir))
+	}
+	w.start()
+	for scope, want := range clients {
+		_, answer := w.ask("POST", "/oauth/token", "", "grant_type=client_credentials", "Content-Type", formMedia, "Authorization", basic(made[scope][1], made[scope][3]))
+		var granted struct {
+			Token string `json:"access_token"`
+		}
+		if err := json.Unmarshal([]byte(answer), &granted); err != nil {
+			t.Fatal(err)
+		}
+		if status, answer := w.ask("POST", "/fhir/$process-message", granted.Token, "{", "Content-Type", "application/fhir+json"); status != want {
+			t.Errorf("with %s: status %d: %s", scope, status, answer)
 		}
 	}
 }
