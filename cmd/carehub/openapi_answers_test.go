@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -17,16 +18,7 @@ func TestOpenAPIAnswers(t *testing.T) {
 	ruth, surgery, team, ward := w.token("ruth"), w.token("riverside-surgery"), w.token("frailty-team"), w.token("riverside-hospital")
 	v := w.settled(ruth, w.says(ruth, `dad admitted at "Riverside Hospital" 3h ago`).ID)
 	form := []string{"Content-Type", formMedia}
-	doc, err := described()
-	if err != nil {
-		t.Fatal(err)
-	}
-	asked := map[string]bool{}
-	for _, a := range []struct {
-		method, path, token, body string
-		headers                   []string
-		status                    int
-	}{
+	w.holdAnswers([]doorCall{
 		{"POST", "/events", ruth, `{"text": "dad had a fall"}`, []string{"Idempotency-Key", "one", "Content-Type", "application/json"}, 201},
 		{"POST", "/events", ruth, `{"text": "dad had a fall"}`, []string{"Idempotency-Key", "one", "Content-Type", "application/json"}, 200},
 		{"POST", "/events", ruth, `{"text": "dad came home"}`, []string{"Idempotency-Key", "one", "Content-Type", "application/json"}, 409},
@@ -99,17 +91,43 @@ func TestOpenAPIAnswers(t *testing.T) {
 		{"GET", "/healthz", "", "", nil, 200},
 		{"GET", "/readyz", "", "", nil, 200},
 		{"GET", "/metrics", "", "", nil, 200},
-	} {
+	})
+}
+
+// doorCall is a request that is made of a running hub, and the status that it is to be answered with.
+type doorCall struct {
+	method, path, token, body string
+	headers                   []string
+	status                    int
+}
+
+// holdAnswers makes calls, of which there must be one for each operation of the document.
+func (w *town) holdAnswers(calls []doorCall) {
+	w.t.Helper()
+	doc, err := described()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	asked := map[string]bool{}
+	for _, a := range calls {
 		if status, answer := w.ask(a.method, a.path, a.token, a.body, a.headers...); status != a.status {
-			t.Errorf("%s %s: status %d, not %d: %s", a.method, a.path, status, a.status, answer)
+			w.t.Errorf("%s %s: status %d, not %d: %s", a.method, a.path, status, a.status, answer)
 		}
 		path, _, _ := strings.Cut(a.path, "?")
 		_, pattern := doc.routes.Handler(&http.Request{Method: a.method, URL: &url.URL{Path: path}})
-		asked[doc.operations[pattern]] = true
+		operation := doc.operations[pattern]
+		asked[operation] = true
+		if media := mediaOf(a.headers); a.status < http.StatusMultipleChoices && strings.HasSuffix(media, "json") {
+			for _, value := range values(w.t, media, []byte(a.body)) {
+				if err := doc.judge(doc.follow(operation+"/requestBody/content/"+escape(media)+"/schema"), value); err != nil {
+					w.t.Errorf("docs/openapi.yaml: what %s takes is another: %v", pattern, err)
+				}
+			}
+		}
 	}
 	for pattern, pointer := range doc.operations {
 		if !asked[pointer] {
-			t.Errorf("%s is not asked for here", pattern)
+			w.t.Errorf("%s is not asked for here", pattern)
 		}
 	}
 }
@@ -135,6 +153,16 @@ func TestMessagesByAccessToken(t *testing.T) {
 			t.Errorf("with %s: status %d: %s", scope, status, answer)
 		}
 	}
+}
+
+// mediaOf is the Content-Type among headers that are name and value in turn.
+func mediaOf(headers []string) string {
+	for pair := range slices.Chunk(headers, 2) {
+		if pair[0] == "Content-Type" {
+			return pair[1]
+		}
+	}
+	return ""
 }
 
 func basic(id, secret string) string {
