@@ -228,7 +228,7 @@ func (a attempt) about(url string, w whom) attempt {
 	return a
 }
 
-// asks makes an attempt of the doors.
+// asks makes an attempt of the doors, whose answer must be as docs/openapi.yaml says.
 func (b *bystander) asks(credential string, a attempt) *httptest.ResponseRecorder {
 	b.t.Helper()
 	at, query, _ := strings.Cut(a.path, "?")
@@ -249,6 +249,7 @@ func (b *bystander) asks(credential string, a attempt) *httptest.ResponseRecorde
 	}
 	answer := httptest.NewRecorder()
 	b.doors.ServeHTTP(answer, r)
+	conforms(b.t, a.method, at, answer.Code, answer.Header(), answer.Body.Bytes())
 	return answer
 }
 

@@ -67,7 +67,7 @@ func TestAtTheDesk(t *testing.T) {
 			t.Error(format, err, out)
 		}
 	}
-	contains(t, said.String(), `"carehub.fall"  signature verified`, `"carehub.event"  signature verified`)
+	contains(t, said.String(), `"care-fall-1"  signature verified`, `"carehub.event"  signature verified`)
 	for _, r := range program.all()[1:] {
 		if !strings.Contains(string(r.body), `test":true`) {
 			t.Errorf("not marked as a test: %s", r.body)

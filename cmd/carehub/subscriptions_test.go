@@ -165,6 +165,7 @@ func (s *subscriber) ask(method, path, body string, header ...string) (int, http
 	if err != nil {
 		s.p.t.Fatal(err)
 	}
+	conforms(s.p.t, method, path, resp.StatusCode, resp.Header, answer)
 	return resp.StatusCode, resp.Header, answer
 }
 

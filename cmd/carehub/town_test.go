@@ -143,7 +143,7 @@ func (w *town) carehub(args ...string) string {
 	return out.String()
 }
 
-// ask makes one request of the hub and returns the answer. Headers are name and value in turn.
+// ask makes one request of the hub and returns the answer, which must be as docs/openapi.yaml says. Headers are name and value in turn.
 func (w *town) ask(method, path, token, body string, headers ...string) (int, string) {
 	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), method, w.url+path, strings.NewReader(body))
@@ -170,6 +170,7 @@ func (w *town) body(resp *http.Response, err error) (int, string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	conforms(w.t, resp.Request.Method, resp.Request.URL.Path, resp.StatusCode, resp.Header, answer)
 	return resp.StatusCode, string(answer)
 }
 

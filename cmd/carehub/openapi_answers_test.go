@@ -1,0 +1,172 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestOpenAPIAnswers asks a running hub by every kind of door. town.ask holds what comes against the document, here and in
+// all other tests.
+func TestOpenAPIAnswers(t *testing.T) {
+	w := newBouncingTown(t)
+	client := strings.Fields(w.carehub("client", "create", "frailty-team", "--dir", w.dir))
+	w.start()
+	ruth, surgery, team, ward := w.token("ruth"), w.token("riverside-surgery"), w.token("frailty-team"), w.token("riverside-hospital")
+	v := w.settled(ruth, w.says(ruth, `dad admitted at "Riverside Hospital" 3h ago`).ID)
+	form := []string{"Content-Type", formMedia}
+	w.holdAnswers([]doorCall{
+		{"POST", "/events", ruth, `{"text": "dad had a fall"}`, []string{"Idempotency-Key", "one", "Content-Type", "application/json"}, 201},
+		{"POST", "/events", ruth, `{"text": "dad had a fall"}`, []string{"Idempotency-Key", "one", "Content-Type", "application/json"}, 200},
+		{"POST", "/events", ruth, `{"text": "dad came home"}`, []string{"Idempotency-Key", "one", "Content-Type", "application/json"}, 409},
+		{"POST", "/events", ruth, `{"text": "dad might fall"}`, []string{"Idempotency-Key", "two", "Content-Type", "application/json"}, 400},
+		{"POST", "/events", ruth, `{"text": "dad had a fall", "dry_run": true}`, []string{"Content-Type", "application/json"}, 200},
+		{"POST", "/events", ruth, `{"words": "` + strings.Repeat("x", 70<<10) + `"}`, []string{"Content-Type", "application/json"}, 413},
+		{"POST", "/events", "", `{}`, nil, 401},
+		{"POST", "/events", surgery, `{"patient": "p-7f3k", "kind": "fall"}`, []string{"Idempotency-Key", "one", "Content-Type", "application/json"}, 403},
+		{"POST", "/events", ward, `{"specversion": "1.0", "id": "1", "source": "pas", "type": "care-fall-1", "time": "2026-11-22T01:50:00Z", "subject": "9990000018"}`,
+			[]string{"Content-Type", "application/cloudevents+json"}, 202},
+		{"POST", "/events", ward, `{"specversion": "1.0", "id": "2", "source": "pas", "type": "care-fall-1", "time": "2026-11-22T01:50:00Z", "subject": "9990000018",
+			"data": {"birth_date": "1941-03-11", "family_name": "Example"}}`, []string{"Content-Type", "application/cloudevents+json"}, 201},
+		{"GET", "/events?patient=p-7f3k", ruth, "", nil, 200},
+		{"GET", "/events?patient=p-7f3k&limit=0", ruth, "", nil, 400},
+		{"GET", "/events?patient=p-7f3k", "", "", nil, 401},
+		{"GET", "/events/" + v.ID, ruth, "", nil, 200},
+		{"GET", "/events/none", ruth, "", nil, 404},
+		{"GET", "/events/none/stream", ruth, "", nil, 404},
+		{"GET", "/endpoints", surgery, "", nil, 200},
+		{"GET", "/endpoints", ruth, "", nil, 403},
+		{"GET", "/endpoints/webhook/log", surgery, "", nil, 200},
+		{"GET", "/endpoints/webhook/log?limit=x", surgery, "", nil, 400},
+		{"POST", "/endpoints/webhook/test", surgery, "", nil, 200},
+		{"POST", "/endpoints/webhook/rotate-secret", surgery, "", nil, 200},
+		{"POST", "/endpoints/webhook/pause", surgery, "", nil, 200},
+		{"POST", "/endpoints/webhook/redeliver", surgery, `{"event": "` + v.ID + `"}`, nil, 409},
+		{"POST", "/endpoints/webhook/resume", surgery, "", nil, 200},
+		{"POST", "/endpoints/webhook/recover", surgery, `{"since": "2020-01-01T00:00:00Z", "all": true}`, nil, 200},
+		{"POST", "/endpoints/webhook/none", surgery, "", nil, 404},
+		{"GET", "/fhir/Encounter/" + v.ID, team, "", nil, 200},
+		{"GET", "/fhir/Encounter/" + v.ID, team, "", []string{"Accept", "application/fhir+xml"}, 406},
+		{"GET", "/fhir/Encounter/" + v.ID, "", "", nil, 401},
+		{"GET", "/fhir/Encounter/none", team, "", nil, 404},
+		{"GET", "/fhir/Encounter/" + v.ID + "/_history/" + v.ID, team, "", nil, 200},
+		{"GET", "/fhir/Encounter?patient=p-7f3k", team, "", nil, 200},
+		{"GET", "/fhir/Encounter", team, "", nil, 400},
+		{"POST", "/fhir/Patient/_search", team, "_id=p-7f3k", form, 200},
+		{"POST", "/fhir/Patient/_search", team, "{}", []string{"Content-Type", "application/json"}, 415},
+		{"POST", "/fhir/Subscription", team, "{}", []string{"Content-Type", "application/fhir+json"}, 422},
+		{"GET", "/fhir/Subscription", team, "", nil, 200},
+		{"POST", "/fhir/Subscription/_search", team, "status=active", form, 200},
+		{"GET", "/fhir/Subscription?none=1", team, "", nil, 422},
+		{"GET", "/fhir/Subscription/none", team, "", nil, 404},
+		{"PUT", "/fhir/Subscription/none", team, "{}", nil, 404},
+		{"DELETE", "/fhir/Subscription/none", team, "", nil, 404},
+		{"GET", "/fhir/Subscription/$status", team, "", nil, 200},
+		{"POST", "/fhir/Subscription/$status", team, "", form, 200},
+		{"GET", "/fhir/Subscription/none/$status", team, "", nil, 404},
+		{"POST", "/fhir/Subscription/none/$status", team, "", nil, 404},
+		{"GET", "/fhir/Subscription/none/$events", team, "", nil, 404},
+		{"POST", "/fhir/Subscription/none/$events", team, "", nil, 404},
+		{"POST", "/fhir/$process-message", ward, "{", []string{"Content-Type", "application/fhir+json"}, 400},
+		{"POST", "/fhir/$process-message", ward, "{}", []string{"Content-Type", "application/fhir+json"}, 422},
+		{"POST", "/fhir/$process-message", ward, "{}", []string{"Content-Type", "text/plain"}, 415},
+		{"POST", "/fhir/$process-message", "", "{}", nil, 401},
+		{"GET", "/fhir/metadata", "", "", nil, 200},
+		{"GET", "/.well-known/smart-configuration", "", "", nil, 200},
+		{"GET", "/fhir/.well-known/smart-configuration", "", "", nil, 200},
+		{"POST", "/oauth/token", "", "grant_type=password", form, 400},
+		{"POST", "/oauth/token", "", "grant_type=client_credentials", form, 401},
+		{"POST", "/oauth/token", "", "grant_type=client_credentials", append(form, "Authorization", basic(client[1], client[3])), 200},
+		{"POST", "/oauth/token", "", "grant_type=client_credentials&scope=patient/Encounter.r", append(form, "Authorization", basic(client[1], client[3])), 400},
+		{"GET", "/m/none", "", "", nil, 404},
+		{"POST", "/m/none", "", "code=1", form, 404},
+		{"GET", "/inbox/none", "", "", nil, 404},
+		{"POST", "/inbox/none", "", "", form, 404},
+		{"POST", "/mail/bounces", "token-of-the-mail-server", bounceReport("nobody@riverside.example"), []string{"Content-Type", "message/rfc822"}, 200},
+		{"POST", "/mail/bounces", "token-of-the-mail-server", "", nil, 400},
+		{"POST", "/mail/bounces", "another", "", nil, 401},
+		{"GET", "/healthz", "", "", nil, 200},
+		{"GET", "/readyz", "", "", nil, 200},
+		{"GET", "/metrics", "", "", nil, 200},
+	})
+}
+
+// doorCall is a request that is made of a running hub, and the status that it is to be answered with.
+type doorCall struct {
+	method, path, token, body string
+	headers                   []string
+	status                    int
+}
+
+// holdAnswers makes calls, of which there must be one for each operation of the document.
+func (w *town) holdAnswers(calls []doorCall) {
+	w.t.Helper()
+	doc, err := described()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	asked := map[string]bool{}
+	for _, a := range calls {
+		if status, answer := w.ask(a.method, a.path, a.token, a.body, a.headers...); status != a.status {
+			w.t.Errorf("%s %s: status %d, not %d: %s", a.method, a.path, status, a.status, answer)
+		}
+		path, _, _ := strings.Cut(a.path, "?")
+		_, pattern := doc.routes.Handler(&http.Request{Method: a.method, URL: &url.URL{Path: path}})
+		operation := doc.operations[pattern]
+		asked[operation] = true
+		if media := mediaOf(a.headers); a.status < http.StatusMultipleChoices && strings.HasSuffix(media, "json") {
+			for _, value := range values(w.t, media, []byte(a.body)) {
+				if err := doc.judge(doc.follow(operation+"/requestBody/content/"+escape(media)+"/schema"), value); err != nil {
+					w.t.Errorf("docs/openapi.yaml: what %s takes is another: %v", pattern, err)
+				}
+			}
+		}
+	}
+	for pattern, pointer := range doc.operations {
+		if !asked[pointer] {
+			w.t.Errorf("%s is not asked for here", pattern)
+		}
+	}
+}
+
+// TestMessagesByAccessToken: a client whose scopes say so sends messages, and no other.
+func TestMessagesByAccessToken(t *testing.T) {
+	w := newTown(t)
+	clients := map[string]int{"system/Bundle.c": http.StatusBadRequest, usualScope: http.StatusForbidden}
+	made := map[string][]string{}
+	for scope := range clients {
+		made[scope] = strings.Fields(w.carehub("client", "create", "riverside-hospital", "--scope", scope, "--dir", w.dir))
+	}
+	w.start()
+	for scope, want := range clients {
+		_, answer := w.ask("POST", "/oauth/token", "", "grant_type=client_credentials", "Content-Type", formMedia, "Authorization", basic(made[scope][1], made[scope][3]))
+		var granted struct {
+			Token string `json:"access_token"`
+		}
+		if err := json.Unmarshal([]byte(answer), &granted); err != nil {
+			t.Fatal(err)
+		}
+		if status, answer := w.ask("POST", "/fhir/$process-message", granted.Token, "{", "Content-Type", "application/fhir+json"); status != want {
+			t.Errorf("with %s: status %d: %s", scope, status, answer)
+		}
+	}
+}
+
+// mediaOf is the Content-Type among headers that are name and value in turn.
+func mediaOf(headers []string) string {
+	for pair := range slices.Chunk(headers, 2) {
+		if pair[0] == "Content-Type" {
+			return pair[1]
+		}
+	}
+	return ""
+}
+
+func basic(id, secret string) string {
+	r := http.Request{Header: http.Header{}}
+	r.SetBasicAuth(id, secret)
+	return r.Header.Get("Authorization")
+}
