@@ -340,6 +340,9 @@ func TestRulesInForce(t *testing.T) {
 			t.Errorf("status %d: %s", answer.Code, answer.Body)
 		}
 	}
+	if answer := b.asks(b.credentials[0], attempt{method: "GET", path: "/events/{event}"}.about("", mine)); answer.Code != http.StatusNotFound {
+		t.Errorf("who was told: status %d: %s", answer.Code, answer.Body)
+	}
 }
 
 // TestReadsAreOnRecord: the audit trail has each access, in a chain that holds, and names patients by pseudonym only.

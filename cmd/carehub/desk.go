@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"carehub/config/strict"
@@ -49,7 +50,8 @@ func (d desk) May(by events.Actor, patient string, now time.Time) intake.Authori
 	return intake.No
 }
 
-// maySee says whether by may see who was told of an event: who logged it or was told of it, or may see the patient.
+// maySee says whether by may see who was told of an event: who logged it, a system that was told of it and would be today
+// (of an alarm, which no rule sends, that was told), or who may see the patient.
 func (d desk) maySee(by events.Actor, rec events.Record) bool {
 	if _, registered := d.register.Lookup(by.ID); !registered {
 		return false
@@ -58,10 +60,9 @@ func (d desk) maySee(by events.Actor, rec events.Record) bool {
 	if rec.Event.By == by {
 		return d.rules.May(by.ID, rec.Event.Patient, routing.Log, now) == routing.Allowed
 	}
-	for _, r := range rec.Plan.Recipients {
-		if r.Is(by.ID) && by.Kind == events.System {
-			return true
-		}
+	alarmed := rec.Event.Kind == events.Alarm && slices.ContainsFunc(rec.Plan.Recipients, func(r events.Recipient) bool { return r.Is(by.ID) })
+	if by.Kind == events.System && (alarmed || d.told(by, &rec)) {
+		return true
 	}
 	return d.rules.May(by.ID, rec.Event.Patient, routing.See, now) == routing.Allowed
 }
