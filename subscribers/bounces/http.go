@@ -63,7 +63,10 @@ func same(a, b string) bool {
 }
 
 func (d *Door) refuse(w http.ResponseWriter, err error) {
-	refusal, _ := errors.AsType[*events.Error](err)
+	refusal, ok := errors.AsType[*events.Error](err)
+	if !ok {
+		refusal = &events.Error{Kind: events.Internal, Message: "The hub failed.", Err: err}
+	}
 	d.Log.Warn("a message for the return address was refused", "error", refusal.Kind, "cause", refusal.Err)
 	switch refusal.Kind {
 	case events.Unauthenticated:

@@ -186,7 +186,7 @@ func (s *Server) Configuration(w http.ResponseWriter, _ *http.Request) {
 		"token_endpoint_auth_methods_supported":            []string{"client_secret_basic", "private_key_jwt"},
 		"token_endpoint_auth_signing_alg_values_supported": algorithms,
 		"grant_types_supported":                            []string{"client_credentials"},
-		"scopes_supported":                                 []string{"system/*.rs", "system/Subscription.crud", "system/Subscription.cruds"},
+		"scopes_supported":                                 []string{"system/*.rs", "system/Subscription.crud", "system/Subscription.cruds", "system/Bundle.c"},
 		"capabilities":                                     []string{"client-confidential-symmetric", "client-confidential-asymmetric", "permission-v1", "permission-v2"},
 		"code_challenge_methods_supported":                 []string{"S256"}, // required by SMART, even of a server without an authorisation endpoint
 	})
