@@ -135,6 +135,10 @@ func (l *loader) add(at strict.Pos, s Subscriber, person events.Person) {
 		l.folder.Report(at, "an id of this form is kept for FHIR Subscriptions")
 		return
 	}
+	if s.ID == events.HubPatient { // Organization/hub
+		l.folder.Report(at, "the id hub is kept for the hub itself")
+		return
+	}
 	if first, taken := l.places[s.ID]; taken {
 		l.folder.Report(at, "the id %s is already taken at %s", s.ID, first)
 		return
