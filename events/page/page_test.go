@@ -14,7 +14,7 @@ func write(c Content, body string) *httptest.ResponseRecorder {
 		return events.Sender{Name: "Riverside <carers>", Phone: "+44 7700 900123"}
 	}}
 	response := httptest.NewRecorder()
-	p.Write(response, 200, Parse(body), c)
+	p.Write(response, httptest.NewRequest("GET", "/m/secret", nil), 200, Parse(body, nil), c)
 	return response
 }
 

@@ -44,7 +44,7 @@ type Porter interface {
 //go:embed page.html
 var layout string
 
-var layoutTemplate = page.Parse(layout)
+var layoutTemplate = page.Parse(layout, nil)
 
 // maxForm bounds what is read of a form, in bytes.
 const maxForm = 4 << 10
@@ -54,20 +54,20 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodGet, http.MethodHead, http.MethodPost:
 	default:
 		w.Header().Set("Allow", "GET, HEAD, POST")
-		p.write(w, http.StatusMethodNotAllowed, page.Content{Title: "This page can only be read"})
+		p.write(w, r, http.StatusMethodNotAllowed, page.Content{Title: "This page can only be read"})
 		return
 	}
 	link := r.PathValue("token")
 	m, recipient, status, refusal := p.find(r, link)
 	switch {
 	case status != http.StatusOK:
-		p.write(w, status, refusal)
+		p.write(w, r, status, refusal)
 	case r.Method == http.MethodPost:
 		p.admit(w, r, m, recipient, link)
 	case p.Porter.Knows(r, recipient):
-		p.write(w, http.StatusOK, p.about(m, recipient))
+		p.write(w, r, http.StatusOK, p.about(m, recipient))
 	default:
-		p.write(w, http.StatusOK, ask(m, ""))
+		p.write(w, r, http.StatusOK, ask(m, ""))
 	}
 }
 
@@ -86,7 +86,7 @@ func (p *Page) admit(w http.ResponseWriter, r *http.Request, m fhir.Message, rec
 	} else {
 		p.Log.Error("a code cannot be checked", "event", m.Event.ID, "err", err)
 	}
-	p.write(w, status, ask(m, words))
+	p.write(w, r, status, ask(m, words))
 }
 
 // letter is what the page says. Without a Kind it asks for the code, or says only whom to phone.
@@ -101,11 +101,11 @@ type letter struct {
 	Alarm, Carer          bool
 }
 
-func (p *Page) write(w http.ResponseWriter, status int, c page.Content) {
+func (p *Page) write(w http.ResponseWriter, r *http.Request, status int, c page.Content) {
 	if c.Body == nil {
 		c.Body = letter{}
 	}
-	p.Writer.Write(w, status, layoutTemplate, c)
+	p.Writer.Write(w, r, status, layoutTemplate, c)
 }
 
 // window is what the browser's history says of every message.

@@ -17,25 +17,25 @@ func (k *Keeper) settings(w http.ResponseWriter, r *http.Request, o opened) {
 	post := r.Method == http.MethodPost
 	switch {
 	case k.code(o.box) == "":
-		k.say(w, http.StatusNotFound, "This link does not work", phoneHelp)
+		k.say(w, r, http.StatusNotFound, "This link does not work", phoneHelp)
 	case !k.Knows(r, o.subscriber) && post && r.PostFormValue("do") == "enter":
 		if err := k.Admit(w, r, o.subscriber, r.PathValue("token"), r.PostFormValue("code")); err != nil {
-			k.refuse(w, o, settingsTitle, err, body{Form: "enter"})
+			k.refuse(w, r, o, settingsTitle, err, body{Form: "enter"})
 			return
 		}
 		k.again(w, r)
 	case !k.Knows(r, o.subscriber):
-		k.write(w, http.StatusOK, settingsTitle, "", body{Form: "enter"})
+		k.write(w, r, http.StatusOK, settingsTitle, "", body{Form: "enter"})
 	case post:
 		if err := k.do(r.Context(), o, r); err != nil {
 			form := k.standing(o)
 			form.Typed = map[string]string{"until": r.PostFormValue("until"), "to": r.PostFormValue("to")}
-			k.refuse(w, o, settingsTitle, err, form)
+			k.refuse(w, r, o, settingsTitle, err, form)
 			return
 		}
 		k.again(w, r)
 	default:
-		k.write(w, http.StatusOK, settingsTitle, "", k.standing(o))
+		k.write(w, r, http.StatusOK, settingsTitle, "", k.standing(o))
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 //go:embed page.html
 var layout string
 
-var layoutTemplate = page.Parse(layout)
+var layoutTemplate = page.Parse(layout, nil)
 
 // body is what a page says: one of its forms, or sentences alone.
 type body struct {
@@ -47,9 +47,9 @@ func (k *Keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost:
 		w.Header().Set("Allow", "GET, HEAD, POST")
-		k.say(w, http.StatusMethodNotAllowed, "This page cannot do that")
+		k.say(w, r, http.StatusMethodNotAllowed, "This page cannot do that")
 	case !ok:
-		k.say(w, http.StatusNotFound, "This link does not work", phoneHelp)
+		k.say(w, r, http.StatusNotFound, "This link does not work", phoneHelp)
 	case o.question == noQuestion:
 		k.settings(w, r, o)
 	default:
@@ -58,12 +58,12 @@ func (k *Keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // say answers with sentences alone.
-func (k *Keeper) say(w http.ResponseWriter, status int, title string, says ...string) {
-	k.write(w, status, title, "", body{Says: says})
+func (k *Keeper) say(w http.ResponseWriter, r *http.Request, status int, title string, says ...string) {
+	k.write(w, r, status, title, "", body{Says: says})
 }
 
-func (k *Keeper) write(w http.ResponseWriter, status int, title, problem string, b body) {
-	k.pages.Write(w, status, layoutTemplate, page.Content{Title: title, Problem: problem, Body: b})
+func (k *Keeper) write(w http.ResponseWriter, r *http.Request, status int, title, problem string, b body) {
+	k.pages.Write(w, r, status, layoutTemplate, page.Content{Title: title, Problem: problem, Body: b})
 }
 
 // name is whose inbox it is, for a page that shows it to anybody with the link. A carer's name stays out.
@@ -85,7 +85,7 @@ var titles = map[question]string{
 func (k *Keeper) answer(w http.ResponseWriter, r *http.Request, o opened) {
 	rec := k.record(o.place)
 	if a := ask(&rec, o.question); a.Nonce != o.nonce || !a.Open(time.Now()) {
-		k.say(w, http.StatusGone, "This link has ended", "It was used already, it is too old, or a newer one was sent. If something does not work as it should, please phone us.")
+		k.say(w, r, http.StatusGone, "This link has ended", "It was used already, it is too old, or a newer one was sent. If something does not work as it should, please phone us.")
 		return
 	}
 	form := body{Form: "choose", Name: o.name()}
@@ -93,7 +93,7 @@ func (k *Keeper) answer(w http.ResponseWriter, r *http.Request, o opened) {
 		form.Form = "beat"
 	}
 	if r.Method != http.MethodPost {
-		k.write(w, http.StatusOK, titles[o.question], "", form)
+		k.write(w, r, http.StatusOK, titles[o.question], "", form)
 		return
 	}
 	var err error
@@ -103,35 +103,35 @@ func (k *Keeper) answer(w http.ResponseWriter, r *http.Request, o opened) {
 		err = k.verified(r.Context(), o, r.PostFormValue("code"))
 	}
 	if err != nil {
-		k.refuse(w, o, titles[o.question], err, form)
+		k.refuse(w, r, o, titles[o.question], err, form)
 		return
 	}
-	k.thank(w, o)
+	k.thank(w, r, o)
 }
 
-func (k *Keeper) thank(w http.ResponseWriter, o opened) {
+func (k *Keeper) thank(w http.ResponseWriter, r *http.Request, o opened) {
 	if o.question == askBeat {
-		k.write(w, http.StatusOK, "Thank you", "", body{Says: []string{"We shall ask again in a month."}, Settings: k.link(noQuestion, o.place, "")})
+		k.write(w, r, http.StatusOK, "Thank you", "", body{Says: []string{"We shall ask again in a month."}, Settings: k.link(noQuestion, o.place, "")})
 		return
 	}
-	k.write(w, http.StatusOK, "This address is verified", "", body{Settings: k.link(noQuestion, o.place, ""), Says: []string{
+	k.write(w, r, http.StatusOK, "This address is verified", "", body{Settings: k.link(noQuestion, o.place, ""), Says: []string{
 		"Messages come here from now on. To open one you will be asked for the code: keep it in mind, and tell it to those who read this inbox with you.",
 		"Once a month we ask by mail whether anybody still reads this inbox.",
 		"What could not be sent before now is not sent again: our admin was told to phone about it. If you are not sure that you know everything, please phone us."}})
 }
 
 // refuse shows a form again with what was wrong with it.
-func (k *Keeper) refuse(w http.ResponseWriter, o opened, title string, err error, form body) {
+func (k *Keeper) refuse(w http.ResponseWriter, r *http.Request, o opened, title string, err error, form body) {
 	if refused, ok := errors.AsType[*events.Error](err); ok && (refused.Kind == events.Invalid || refused.Kind == events.Forbidden) {
 		status := http.StatusUnprocessableEntity
 		if refused.Kind == events.Forbidden {
 			status = http.StatusForbidden
 		}
-		k.write(w, status, title, refused.Message, form)
+		k.write(w, r, status, title, refused.Message, form)
 		return
 	}
 	k.Log.Error("a form of an inbox cannot be taken", "recipient", o.subscriber, "channel", o.channel, "error", err.Error())
-	k.write(w, http.StatusServiceUnavailable, title, "This does not work just now, and nothing was changed. Please try again, or phone us.", form)
+	k.write(w, r, http.StatusServiceUnavailable, title, "This does not work just now, and nothing was changed. Please try again, or phone us.", form)
 }
 
 // verified takes a code for an address that was verified by it.
