@@ -62,6 +62,7 @@ func (h *hub) adminRoutes(draining <-chan struct{}) http.Handler {
 	clientRoutes(mux, h.oauth.Clients)
 	h.endpointDesk().adminRoutes(mux, draining)
 	inboxRoutes(mux, h.inboxes)
+	auditRoutes(mux, h.store)
 	return mux
 }
 

@@ -25,6 +25,11 @@ import (
 type Store interface {
 	AuditAppend(ctx context.Context, after uint64, link []byte) (uint64, error)
 	AuditLast(ctx context.Context) (n uint64, link []byte, err error)
+	Reader
+}
+
+// Reader reads the links behind a number, in order, until there are no more.
+type Reader interface {
 	AuditRead(ctx context.Context, after uint64, fn func(n uint64, link []byte) error) error
 }
 
@@ -200,7 +205,7 @@ func (b *Broken) Error() string {
 
 // Verify reads the whole chain, calls each, unless it is nil, with every AuditEvent in order, and returns the chain's head.
 // A chain that does not hold gives a *Broken. heads were kept earlier: the chain must still go through each.
-func Verify(ctx context.Context, store Store, each func(event json.RawMessage) error, heads ...Head) (Head, error) {
+func Verify(ctx context.Context, store Reader, each func(event json.RawMessage) error, heads ...Head) (Head, error) {
 	var head Head
 	err := store.AuditRead(ctx, 0, func(n uint64, body []byte) error {
 		l, err := follows(head, n, body)
