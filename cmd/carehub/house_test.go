@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 	"subscribers/webhook":        {"subscribers"},
 	"subscribers/endpoints":      {},
 	"subscribers/inbox":          {"events/page", "subscribers", "subscribers/endpoints"},
+	"subscribers/signin":         {"events/page"},
 	"subscribers/signup":         {"subscribers"},
 	"subscribers/fhirmsg":        {"subscribers"},
 	"subscribers/channeltest":    {"subscribers"},
