@@ -57,6 +57,7 @@ func listenAdmin(dir string) (net.Listener, error) {
 func (h *hub) adminRoutes(draining <-chan struct{}) http.Handler {
 	mux := http.NewServeMux()
 	tokenRoutes(mux, h.tokens)
+	signinRoutes(mux, h.signin)
 	heldRoutes(mux, h.receiver)
 	storeRoutes(mux, h.archive, h.store)
 	clientRoutes(mux, h.oauth.Clients)

@@ -51,8 +51,11 @@ func authorisation() map[string][]attempt {
 		"GET /events/{id}":                          {{method: "GET", path: "/events/{event}"}},
 		"GET /events/{id}/stream":                   {{method: "GET", path: "/events/{event}/stream"}},
 		"/m/{token}":                                {{method: "GET", path: "/m/{event}", shut: true}, {method: "POST", path: "/m/{event}", body: "code=123456", media: formMedia, shut: true}},
-		"/inbox/{token}":                            {{method: "GET", path: "/inbox/{event}", shut: true}, {method: "POST", path: "/inbox/{event}", body: "code=123456", media: formMedia, shut: true}},
-		"/fhir/":                                    {{method: "GET", path: "/fhir/Observation?patient={patient}", shut: true}, {method: "GET", path: "/fhir/Patient/{patient}/$everything", shut: true}},
+		"GET /signin":                               open, "POST /signout": open,
+		"GET /signin/{token}":  {{method: "GET", path: "/signin/{event}", shut: true}},
+		"POST /signin/{token}": {{method: "POST", path: "/signin/{event}", body: "once=1", media: formMedia, shut: true}},
+		"/inbox/{token}":       {{method: "GET", path: "/inbox/{event}", shut: true}, {method: "POST", path: "/inbox/{event}", body: "code=123456", media: formMedia, shut: true}},
+		"/fhir/":               {{method: "GET", path: "/fhir/Observation?patient={patient}", shut: true}, {method: "GET", path: "/fhir/Patient/{patient}/$everything", shut: true}},
 	}
 	// A provider's own endpoints are about no patient, but for the events that it asks to be sent again.
 	table["GET /endpoints"], table["GET /endpoints/{channel}/log"] = open, open

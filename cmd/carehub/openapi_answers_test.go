@@ -18,6 +18,7 @@ func TestOpenAPIAnswers(t *testing.T) {
 	ruth, surgery, team, ward := w.token("ruth"), w.token("riverside-surgery"), w.token("frailty-team"), w.token("riverside-hospital")
 	v := w.settled(ruth, w.says(ruth, `dad admitted at "Riverside Hospital" 3h ago`).ID)
 	form := []string{"Content-Type", formMedia}
+	_, invitation, _ := strings.Cut(strings.TrimSpace(w.carehub("invite", "ruth", "--dir", w.dir)), "/signin")
 	w.holdAnswers([]doorCall{
 		{"POST", "/events", ruth, `{"text": "dad had a fall"}`, []string{"Idempotency-Key", "one", "Content-Type", "application/json"}, 201},
 		{"POST", "/events", ruth, `{"text": "dad had a fall"}`, []string{"Idempotency-Key", "one", "Content-Type", "application/json"}, 200},
@@ -83,6 +84,11 @@ func TestOpenAPIAnswers(t *testing.T) {
 		{"POST", "/oauth/token", "", "grant_type=client_credentials&scope=patient/Encounter.r", append(form, "Authorization", basic(client[1], client[3])), 400},
 		{"GET", "/m/none", "", "", nil, 404},
 		{"POST", "/m/none", "", "code=1", form, 404},
+		{"GET", "/signin", "", "", nil, 200},
+		{"GET", "/signin/none", "", "", nil, 404},
+		{"POST", "/signin/none", "", "once=1", form, 404},
+		{"POST", "/signin" + invitation, "", "once=1", form, 303},
+		{"POST", "/signout", "", "", form, 303},
 		{"GET", "/inbox/none", "", "", nil, 404},
 		{"POST", "/inbox/none", "", "", form, 404},
 		{"POST", "/mail/bounces", "token-of-the-mail-server", bounceReport("nobody@riverside.example"), []string{"Content-Type", "message/rfc822"}, 200},

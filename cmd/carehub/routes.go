@@ -41,6 +41,7 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 	mux.HandleFunc("GET /events/{id}/stream", read.Stream)
 	mux.Handle("/m/{token}", letters)
 	mux.Handle("/inbox/{token}", h.inboxes)
+	h.signin.Routes(mux.HandleFunc)
 	h.endpointDesk().routes(mux, h.byToken, draining, h.log)
 	if door := h.returns.door(); door != nil {
 		mux.Handle("POST /mail/bounces", door)

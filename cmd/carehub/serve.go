@@ -26,6 +26,7 @@ import (
 	"carehub/subscribers/endpoints"
 	"carehub/subscribers/inbox"
 	"carehub/subscribers/oauth"
+	"carehub/subscribers/signin"
 	"carehub/subscribers/signup"
 )
 
@@ -94,6 +95,7 @@ type hub struct {
 	archive  *archive.Archive // the store and what has left it
 	leases   *stream.Leases   // nil with the embedded store: all of it is this hub's
 	tokens   *tokens
+	signin   *signin.Service
 	oauth    *oauth.Server
 	intake   *intake.Intake
 	receiver *intake.Receiver // of messages of other systems
@@ -171,6 +173,10 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 	}
 	h.trail = audit.NewTrail(h.store)
 	h.tokens = newTokens(h.store)
+	if key, err = secretKey(ctx, h.store, "signin"); err != nil {
+		return fmt.Errorf("key of the sessions: %w", err)
+	}
+	h.signin = newSignin(h.folder, h.store, key, h.log)
 	h.openDoors()
 	if key, err = secretKey(ctx, h.store, "oauth"); err != nil {
 		return fmt.Errorf("key of the access tokens: %w", err)
@@ -263,7 +269,7 @@ func (h *hub) run(ctx context.Context) error {
 // stored is known.
 func (h *hub) follow(s *shift) (known []<-chan struct{}) {
 	for part, follow := range map[string]func(context.Context, func()) error{
-		"tokens": h.tokens.follow, "oauth clients": h.oauth.Clients.Follow, "endpoints": h.learned.Follow,
+		"tokens": h.tokens.follow, "sessions": h.signin.Follow, "oauth clients": h.oauth.Clients.Follow, "endpoints": h.learned.Follow,
 		"subscriptions": h.subscriptions.Registry.Follow, "notices": h.subscriptions.Numbers.Follow,
 	} {
 		ready := make(chan struct{})
@@ -292,6 +298,7 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 	s.run("audit trail", h.trail.Run)
 	s.run("archive", h.archive.Run)
 	s.run("held messages", h.sweepHeld)
+	s.run("ended sessions", h.tidySessions)
 	s.run("bounces", h.returns.run)
 	s.run("pulse", h.pulse.run)
 	s.run("disk", h.watchDisk)

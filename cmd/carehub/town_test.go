@@ -47,7 +47,7 @@ func newTown(t *testing.T) *town {
 		http.DefaultClient.CloseIdleConnections()
 		goleak.VerifyNone(t, before)
 	})
-	w := &town{t: t, dir: filepath.Join(t.TempDir(), "town"), log: &journal{}, http: &http.Client{Transport: &http.Transport{}}}
+	w := &town{t: t, dir: filepath.Join(t.TempDir(), "town"), log: &journal{}, http: &http.Client{Transport: &http.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	t.Cleanup(w.http.CloseIdleConnections)
 	secrets := map[string]string{"riverside-surgery": hookSecret(), "district-nurses": hookSecret(), "hospice": "hospice-bearer-token"}
 	w.surgery = newSystem(t, &receiver{name: "The surgery", secret: secrets["riverside-surgery"]})

@@ -72,7 +72,7 @@ func (s *Service) invited(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Service) dead(w http.ResponseWriter, r *http.Request) {
-	s.write(w, r, http.StatusGone, "dead.title", "dead.problem", body{})
+	s.write(w, r, http.StatusNotFound, "dead.title", "dead.problem", body{})
 }
 
 // open returns the invitation of a link, as long as it is good and its carer is registered.
