@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"carehub/events"
+	"carehub/events/page"
 )
 
 // Source is where events and the states of their recipients are read.
@@ -80,11 +81,11 @@ func (v Viewer) View(ctx context.Context, s events.Stored) (View, error) {
 	if e.Has(events.FlagUnrouted) {
 		view.State, phones = events.Unrouted, v.Phones(e.Patient)
 	}
-	view.Message = Message(e, phones)
+	view.Message = Message(page.English, e, phones)
 	now, zone := v.Clock(), v.Zone()
 	for _, r := range receipts {
 		view.Recipients = append(view.Recipients, Recipient{
-			ID: r.ID, For: r.For, Name: r.Name, Channel: r.Channel, State: r.State, Words: Words(r, now, zone), At: r.At, Rule: r.Rule,
+			ID: r.ID, For: r.For, Name: r.Name, Channel: r.Channel, State: r.State, Words: Words(page.English, r, now, zone), At: r.At, Rule: r.Rule,
 		})
 	}
 	return view, nil

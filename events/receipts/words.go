@@ -4,146 +4,141 @@ package receipts
 
 import (
 	"cmp"
-	"fmt"
+	"embed"
 	"slices"
 	"strings"
 	"time"
 
 	"carehub/events"
+	"carehub/events/page"
 )
+
+//go:embed words.en.json words.cy.json
+var catalogue embed.FS
+
+var words = page.Catalogue(catalogue)
 
 // Words is what a carer reads about one recipient, as of now, in times of zone. The words are fixed: none of them says
 // more than the hub knows (hazard: false reassurance). That a mail server or a system took the message is not that
 // anybody has read it.
-func Words(r events.Receipt, now time.Time, zone *time.Location) string {
-	at := func(t time.Time) string { return clock(t, now, zone) }
+func Words(lang page.Lang, r events.Receipt, now time.Time, zone *time.Location) string {
+	s := speaker{lang: lang, r: r, now: now.In(zone)}
 	switch r.State {
 	case events.Held:
-		return say("Saved. We will tell "+r.Name, by(" at ", at(r.Next)))
+		return s.say("held", r.Next)
 	case events.Withdrawn:
-		return say("Undone before it went. " + r.Name + " has not been told")
+		return s.say("withdrawn", time.Time{})
 	case events.Waiting:
-		return say("Quiet hours. We will tell "+r.Name, by(" at ", at(r.Next)))
+		return s.say("waiting", r.Next)
 	case events.Trying:
-		return "Telling " + r.Name + "…"
+		return s.say("trying", time.Time{})
 	case events.Retrying:
-		if r.Reason == events.ReasonGone || r.Reason == events.ReasonPaused { // nothing is tried until a person has seen to it
-			return say("We could not tell "+r.Name+" yet", because(r)) + call(r) + alarmed(r)
-		}
-		if r.Reason == events.ReasonBounced {
-			return say("We could not tell "+r.Name+" by email: "+reasons[r.Reason]) + " Trying another way." + call(r) + alarmed(r)
-		}
-		return say("Still trying "+r.Name) + sentence(" Trying again at ", at(r.Next)) + call(r) + alarmed(r)
+		return s.retrying()
 	case events.Sent:
-		return say("Sent to "+r.Name+by(" by ", means(r)), by(" at ", at(r.At))) +
-			" We can't tell yet if it arrived or if anyone has read it."
+		return s.say("sent", r.At)
 	case events.Received:
-		return say("Received by the "+strings.TrimPrefix(r.Name, "The ")+" system", by(" at ", at(r.At)))
+		return s.say("received", r.At)
 	case events.Acknowledged:
-		return say("Seen by a named person at " + r.Name + " (" + at(r.At) + ")")
+		return s.say("acknowledged", r.At)
 	case events.Declined:
-		return say(r.Name+" answered", by(" at ", at(r.At)), " that they will not act on this") + call(r)
+		return s.say("declined", r.At) + s.call()
 	case events.Unacknowledged:
-		return say("No one at "+r.Name+" has confirmed yet") + sentence(" We'll try the next step at ", at(r.Next)) + call(r)
+		return s.say("unacknowledged", r.At) + s.at("next-step", r.Next) + s.call()
 	case events.Refused:
 		if r.Reason == events.ReasonNoChannel {
-			return say("We cannot tell "+r.Name+": they can only be phoned") + call(r)
+			return s.say("phone-only", r.At) + s.call()
 		}
-		return say("We could not tell "+r.Name, because(r)) + call(r) + alarmed(r)
+		return s.say("refused", r.At) + s.call() + s.alarmed()
 	case events.Failed:
-		return say("We have given up trying to tell "+r.Name, because(r)) + call(r) + alarmed(r)
+		return s.say("failed", r.At) + s.call() + s.alarmed()
 	}
-	return say("We do not know whether "+r.Name+" has been told") + call(r)
+	return s.say("unknown", r.At) + s.call()
 }
 
-// say joins the parts of a sentence.
-func say(parts ...string) string { return strings.Join(parts, "") + "." }
-
-// by puts one word before another that may be missing.
-func by(before, word string) string {
-	if word == "" {
-		return ""
-	}
-	return before + word
+// speaker puts into words how one recipient stands.
+type speaker struct {
+	lang page.Lang
+	r    events.Receipt
+	now  time.Time // in the hub's zone
 }
 
-// sentence is a whole one, of a word that may be missing.
-func sentence(before, word string) string {
-	if word == "" {
-		return ""
+func (s speaker) retrying() string {
+	switch s.r.Reason {
+	case events.ReasonGone, events.ReasonPaused: // nothing is tried until a person has seen to it
+		return s.say("stopped", s.r.At) + s.call() + s.alarmed()
+	case events.ReasonBounced:
+		return s.say("bounced", s.r.At) + s.call() + s.alarmed()
 	}
-	return before + word + "."
+	return s.say("retrying", s.r.At) + s.at("again", s.r.Next) + s.call() + s.alarmed()
+}
+
+// say is the sentence of a key. at fills in when, where the sentence says so.
+func (s speaker) say(key string, at time.Time) string {
+	why := ""
+	if known := "why-" + string(s.r.Reason); words.Has(known) {
+		why = words.Say(s.lang, known)
+	}
+	return words.Say(s.lang, key, "name", s.r.Name, "short", strings.TrimPrefix(s.r.Name, "The "), "at", s.at("at", at), "time", s.clock(at),
+		"by", s.by(), "why", why, "because", given(why, words.Say(s.lang, "because", "why", why)))
+}
+
+// at is a part of a sentence that names a time; "" for no time.
+func (s speaker) at(key string, t time.Time) string {
+	return given(s.clock(t), words.Say(s.lang, key, "at", s.clock(t)))
 }
 
 // clock is the time of day, with its day when that is not today; "" for no time.
-func clock(t, now time.Time, zone *time.Location) string {
+func (s speaker) clock(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	t, now = t.In(zone), now.In(zone)
-	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
-		return t.Format("15:04")
-	}
-	return t.Format("15:04 on Monday 2 January")
+	return s.lang.At(t.In(s.now.Location()), s.now)
 }
 
-// means names the way a message went, "" where the state speaks of none.
-func means(r events.Receipt) string {
-	i := slices.IndexFunc(r.Channels, func(c events.Channel) bool { return c.Key == r.Channel })
+// by names the way a message went; "" where the state speaks of none.
+func (s speaker) by() string {
+	i := slices.IndexFunc(s.r.Channels, func(c events.Channel) bool { return c.Key == s.r.Channel })
 	if i < 0 {
 		return ""
 	}
-	return r.Channels[i].Type
+	means := s.r.Channels[i].Type
+	if known := "means-" + means; words.Has(known) {
+		means = words.Say(s.lang, known)
+	}
+	return words.Say(s.lang, "by", "means", means)
 }
 
-var reasons = map[events.Reason]string{
-	events.ReasonTimeout:     "their system did not answer in time",
-	events.ReasonConnection:  "their system could not be reached",
-	events.ReasonTLS:         "no secure connection could be made",
-	events.ReasonBusy:        "their system was too busy",
-	events.ReasonServerError: "their system failed",
-	events.ReasonAuth:        "their system did not accept us",
-	events.ReasonAddress:     "the address doesn't work",
-	events.ReasonGone:        "the address is no longer in use",
-	events.ReasonRejected:    "their system did not accept the message",
-	events.ReasonBounced:     "the mail came back",
-	events.ReasonRevoked:     "they are no longer registered here",
-	events.ReasonGaveUp:      "it did not work for days",
-	events.ReasonInternal:    "something is wrong with this hub",
-	events.ReasonPaused:      "nothing is sent there for now",
-	events.ReasonUnverified:  "their address has not been verified yet",
+func (s speaker) call() string {
+	return given(s.r.Phone, words.Say(s.lang, "call", "phone", s.r.Phone))
 }
 
-func because(r events.Receipt) string { return by(": ", reasons[r.Reason]) }
-
-func call(r events.Receipt) string { return sentence(" Call ", r.Phone) }
-
-func alarmed(r events.Receipt) string {
-	if r.Alarmed {
-		return " Your admin has been told."
+func (s speaker) alarmed() string {
+	if s.r.Alarmed {
+		return words.Say(s.lang, "alarmed")
 	}
 	return ""
 }
 
-// notes are what a logger should know of how the event came in.
-var notes = []struct {
-	flag  events.Flag
-	words string
-}{
-	{events.FlagClock, "The time you gave cannot be right, so the time of saving was used. Please check the clock of your phone or computer."},
-	{events.FlagRepeat, "The same was logged less than 15 minutes before. It may be the same event."},
-	{events.FlagAuthorityEnded, "Your permission to log for this person has ended. Your message is passed on with that remark."},
+// given is a text, or nothing where what it is about is missing.
+func given(what, text string) string {
+	if what == "" {
+		return ""
+	}
+	return text
 }
 
+// notes are what a logger should know of how the event came in, in this order.
+var notes = []events.Flag{events.FlagClock, events.FlagRepeat, events.FlagAuthorityEnded}
+
 // Message is what the logger reads about the event as a whole. phones are whom to call when nobody can be told.
-func Message(e events.Event, phones []string) string {
-	said := []string{"Saved."}
+func Message(lang page.Lang, e events.Event, phones []string) string {
+	said := []string{words.Say(lang, "saved")}
 	if e.Has(events.FlagUnrouted) {
-		said[0] = fmt.Sprintf("Saved, but no team is set up to be told. Please phone %s.", cmp.Or(strings.Join(phones, " or "), "them yourself"))
+		said[0] = words.Say(lang, "unrouted", "phones", cmp.Or(strings.Join(phones, words.Say(lang, "or")), words.Say(lang, "yourself")))
 	}
-	for _, n := range notes {
-		if e.Has(n.flag) {
-			said = append(said, n.words)
+	for _, flag := range notes {
+		if e.Has(flag) {
+			said = append(said, words.Say(lang, "note-"+string(flag)))
 		}
 	}
 	return strings.Join(said, " ")

@@ -9,12 +9,19 @@ import (
 	"time"
 
 	"carehub/events"
+	"carehub/events/page"
 )
 
-var update = flag.Bool("update", false, "write testdata/words.golden anew")
+var update = flag.Bool("update", false, "write testdata/words*.golden anew")
 
-// TestWords holds the fixed words. A change in testdata/words.golden is a change of what carers are told: read it as one.
+// TestWords holds the fixed words. A change in testdata is a change of what carers are told: read it as one.
 func TestWords(t *testing.T) {
+	fixed(t, page.English, "testdata/words.golden")
+	fixed(t, page.Welsh, "testdata/words.cy.golden")
+}
+
+func fixed(t *testing.T, lang page.Lang, golden string) {
+	t.Helper()
 	surgery := events.Recipient{Name: "Riverside Surgery", Phone: "01234 567890", Channels: []events.Channel{{Key: "webhook", Type: "webhook"}, {Key: "email-2", Type: "email"}}}
 	hospice := events.Recipient{Name: "The Hospice"}
 	at, next := friday, friday.Add(10*time.Minute)
@@ -48,9 +55,8 @@ func TestWords(t *testing.T) {
 		{surgery, events.Outcome{State: events.Failed, At: at, Reason: events.ReasonGaveUp, Alarmed: true}},
 		{surgery, events.Outcome{State: "brewing", At: at}},
 	} {
-		fmt.Fprintf(&got, "%-14s %s\n", c.o.State, Words(events.Receipt{Recipient: c.to, Outcome: c.o}, friday.Add(time.Minute), london))
+		fmt.Fprintf(&got, "%-14s %s\n", c.o.State, Words(lang, events.Receipt{Recipient: c.to, Outcome: c.o}, friday.Add(time.Minute), london))
 	}
-	const golden = "testdata/words.golden"
 	if *update {
 		if err := os.WriteFile(golden, got.Bytes(), 0o600); err != nil {
 			t.Fatal(err)
@@ -75,7 +81,7 @@ func TestWordsAreInTheHubsTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.At = at
-		if got := Words(r, at, london); got != want {
+		if got := Words(page.English, r, at, london); got != want {
 			t.Errorf("%s: %s", given, got)
 		}
 	}
@@ -92,7 +98,7 @@ func TestMessage(t *testing.T) {
 		"no phone": {[]events.Flag{events.FlagUnrouted}, nil, "Saved, but no team is set up to be told. Please phone them yourself."},
 		"repeat":   {[]events.Flag{events.FlagRepeat}, nil, "Saved. The same was logged less than 15 minutes before. It may be the same event."},
 	} {
-		if got := Message(events.Event{Flags: c.flags}, c.phones); got != c.want {
+		if got := Message(page.English, events.Event{Flags: c.flags}, c.phones); got != c.want {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
