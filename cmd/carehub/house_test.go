@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"events/fhirapi":             {},
 	"events/intake":              {},
 	"events/page":                {},
+	"events/phone":               {"events/page"},
 	"events/receipts":            {"events/page"},
 	"events/stream":              {},
 	"events/stream/clustertest":  {},

@@ -1,0 +1,239 @@
+package phone
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strings"
+	"time"
+
+	"carehub/events"
+	"carehub/events/page"
+)
+
+func asError(err error) (*events.Error, bool) { return errors.AsType[*events.Error](err) }
+
+// row is how telling one recipient stands.
+type row struct {
+	N     int
+	Name  string
+	Words string
+	Mood  string // good, wait or bad: how it is marked, beside its words
+	Phone string // whom to call, where it is for a person now
+}
+
+// standing is an event's page.
+type standing struct {
+	Patient, When, Recorded string
+	What, Message           string
+	Place, Written          string
+	Event                   string
+	Rows                    []row
+	HTML                    []template.HTML // of the rows
+	Settled                 bool
+}
+
+// home shows whom a carer logs for, and what was logged of late.
+func (p *Pages) home(w http.ResponseWriter, r *http.Request, who page.Session) {
+	lang := page.LangOf(r)
+	type recent struct{ What, When, Event string }
+	type block struct {
+		Patient
+		Called, About string
+		Recent        []recent
+	}
+	var all []block
+	ctx, cancel := context.WithTimeout(r.Context(), storeFor)
+	defer cancel()
+	for _, one := range p.Patients(who.Actor) {
+		b := block{Patient: one, Called: one.called(), About: one.about(lang)}
+		list, err := p.Recent(ctx, who.Actor, one.ID, 3)
+		if err != nil {
+			p.Logger.Warn("what was logged of late cannot be shown", "error", err.Error())
+		}
+		for _, st := range list {
+			e := st.Record.Event
+			b.Recent = append(b.Recent, recent{words.Say(lang, "what."+named(e)), lang.At(e.Occurred.In(p.Zone()), p.now()), e.ID})
+		}
+		all = append(all, b)
+	}
+	p.show(w, r, who, http.StatusOK, page.Content{Title: words.Say(lang, "home.title")}, "home", all)
+}
+
+// event shows who has been told.
+func (p *Pages) event(w http.ResponseWriter, r *http.Request, who page.Session) {
+	s, err := p.standing(r, who)
+	if err != nil {
+		p.failed(w, r, who, err)
+		return
+	}
+	for _, one := range p.part(r, s).Rows {
+		s.HTML = append(s.HTML, template.HTML(one)) // #nosec G203 -- made by a template of html/template
+	}
+	p.show(w, r, who, http.StatusOK, page.Content{Title: s.What, Ref: events.Ref(s.Event)}, "event", s)
+}
+
+func (p *Pages) found(r *http.Request, who page.Session) (events.Stored, error) {
+	id := r.PathValue("event")
+	if !events.ValidID(id) {
+		return events.Stored{}, &events.Error{Kind: events.NotFound}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeFor)
+	defer cancel()
+	return p.Find(ctx, who.Actor, id)
+}
+
+func (p *Pages) standing(r *http.Request, who page.Session) (standing, error) {
+	st, err := p.found(r, who)
+	if err != nil {
+		return standing{}, err
+	}
+	return p.stands(r, who, st)
+}
+
+// stands is how telling everybody of an event stands now.
+func (p *Pages) stands(r *http.Request, who page.Session, st events.Stored) (standing, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), storeFor)
+	defer cancel()
+	lang, e := page.LangOf(r), st.Record.Event
+	receipts, err := p.Receipts(ctx, st)
+	if err != nil {
+		return standing{}, err
+	}
+	s := standing{What: words.Say(lang, "what."+named(e)), Event: e.ID, When: lang.Moment(e.Occurred.In(p.Zone())),
+		Recorded: lang.Moment(e.Recorded.In(p.Zone())), Place: e.Place, Written: e.Words, Settled: true}
+	for _, one := range p.Patients(who.Actor) {
+		if one.ID == e.Patient {
+			s.Patient = one.about(lang)
+		}
+	}
+	var phones []string
+	if e.Has(events.FlagUnrouted) {
+		for _, c := range p.Contacts(e.Patient) {
+			phones = append(phones, c.Name+" "+c.Phone)
+		}
+	}
+	s.Message = p.Message(lang, e, phones)
+	for n, receipt := range receipts {
+		s.Rows = append(s.Rows, p.row(lang, n, receipt))
+		s.Settled = s.Settled && receipt.State.Final()
+	}
+	return s, nil
+}
+
+func (p *Pages) row(lang page.Lang, n int, r events.Receipt) row {
+	one := row{N: n, Name: r.Name, Words: p.Words(lang, r, p.Clock(), p.Zone()), Mood: "wait"}
+	switch r.State {
+	case events.Sent, events.Received, events.Acknowledged:
+		one.Mood = "good"
+	case events.Refused, events.Failed, events.Declined, events.Unacknowledged:
+		one.Mood, one.Phone = "bad", r.Phone
+	case events.Retrying:
+		one.Phone = r.Phone
+	}
+	return one
+}
+
+// rows is how it stands as a part of the page, for a phone that looks again now and then.
+func (p *Pages) rows(w http.ResponseWriter, r *http.Request, who page.Session) {
+	s, err := p.standing(r, who)
+	if err != nil {
+		refused, ok := asError(err)
+		if !ok {
+			refused = &events.Error{Kind: events.Internal}
+		}
+		answerJSON(w, refused.Kind.Status(), map[string]string{"error": string(refused.Kind)})
+		return
+	}
+	answerJSON(w, http.StatusOK, p.part(r, s))
+}
+
+// part is what of the page changes.
+type part struct {
+	Rows    []string `json:"rows"` // HTML of each
+	Settled bool     `json:"settled"`
+}
+
+func (p *Pages) part(r *http.Request, s standing) part {
+	out := part{Rows: []string{}, Settled: s.Settled}
+	lang := page.LangOf(r)
+	for _, one := range s.Rows {
+		var b strings.Builder
+		data := struct {
+			row
+			Call string
+			Tel  template.URL
+		}{one, words.Say(lang, "call", "name", one.Name), page.Tel(one.Phone)}
+		if err := rowTemplate.Execute(&b, data); err != nil {
+			p.Logger.Error("a row", "error", err.Error())
+		}
+		out.Rows = append(out.Rows, b.String())
+	}
+	return out
+}
+
+const (
+	keepAlive = 15 * time.Second
+	slowest   = 10 * time.Second // that a phone may take to read what was sent, before it is dropped
+)
+
+// live sends the rows as server-sent events (WHATWG HTML, 9.2) whenever one of them changes, until all are settled.
+func (p *Pages) live(w http.ResponseWriter, r *http.Request, who page.Session) {
+	st, err := p.found(r, who)
+	if err != nil {
+		answerJSON(w, http.StatusNotFound, map[string]string{"error": string(events.NotFound)})
+		return
+	}
+	select {
+	case p.streams <- struct{}{}:
+		defer func() { <-p.streams }()
+	default:
+		w.Header().Set("Retry-After", "10")
+		answerJSON(w, http.StatusServiceUnavailable, map[string]string{"error": string(events.Unavailable)})
+		return
+	}
+	changed, stop := p.Watch(st.Record.Event.ID) // before the first look, so that nothing is missed
+	defer stop()
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would hold it back
+	rc := http.NewResponseController(w)
+	defer func() { _ = rc.SetWriteDeadline(time.Time{}) }()
+	p.follow(r, w, rc, who, st, changed)
+}
+
+func (p *Pages) follow(r *http.Request, w http.ResponseWriter, rc *http.ResponseController, who page.Session, st events.Stored, changed <-chan struct{}) {
+	alive := time.NewTicker(keepAlive)
+	defer alive.Stop()
+	last := ""
+	for {
+		s, err := p.stands(r, who, st)
+		text := ": alive\n\n"
+		if err == nil {
+			data, _ := json.Marshal(p.part(r, s)) // strings always marshal
+			if string(data) != last {
+				last, text = string(data), fmt.Sprintf("event: rows\ndata: %s\n\n", data)
+			}
+		}
+		if rc.SetWriteDeadline(time.Now().Add(slowest)) != nil {
+			return
+		}
+		if _, err := w.Write([]byte(text)); err != nil || rc.Flush() != nil {
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-p.Draining:
+			return
+		case <-alive.C:
+		case <-changed:
+		}
+		if _, err := p.found(r, who); err != nil { // they may not see it any more
+			return
+		}
+	}
+}

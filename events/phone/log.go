@@ -1,0 +1,307 @@
+package phone
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"carehub/events"
+	"carehub/events/page"
+)
+
+// choice is one of the large buttons.
+type choice struct {
+	Name          string
+	Kind, Because events.Kind
+}
+
+// choices are what can have happened, in the order of the buttons.
+var choices = []choice{
+	{"admission", events.Admission, ""},
+	{"attendance", events.Attendance, ""},
+	{"discharge", events.Discharge, ""},
+	{"fall", events.Fall, ""},
+	{"fall-admission", events.Admission, events.Fall},
+}
+
+func choiceOf(name string) (choice, bool) {
+	i := slices.IndexFunc(choices, func(c choice) bool { return c.Name == name })
+	if i < 0 {
+		return choice{}, false
+	}
+	return choices[i], true
+}
+
+// named is the choice that an event is shown as.
+func named(e events.Event) string {
+	for _, c := range choices {
+		if c.Kind == e.Kind && c.Because == e.Because {
+			return c.Name
+		}
+	}
+	return string(e.Kind)
+}
+
+// form is what is written on the way.
+type form struct {
+	Patient              Patient
+	What                 string
+	Key                  string
+	Day, Time            string // as the browser's fields have them; empty: now
+	Place, Words         string
+	Places               []string // where it was before
+	Today                string
+	MaxPlace, MaxWords   int
+	Title, About, Called string
+	Fresh                bool // nothing was written yet
+}
+
+// what asks what happened.
+func (p *Pages) what(w http.ResponseWriter, r *http.Request, who page.Session) {
+	one, ok := p.patient(w, r, who)
+	if !ok {
+		return
+	}
+	lang := page.LangOf(r)
+	p.show(w, r, who, http.StatusOK, page.Content{Title: words.Say(lang, "what.title", "name", one.called())}, "what", struct {
+		Patient Patient
+		About   string
+		Choices []choice
+	}{one, one.about(lang), choices})
+}
+
+// when asks where and when, after a fall only once nobody needs an ambulance.
+func (p *Pages) when(w http.ResponseWriter, r *http.Request, who page.Session) {
+	one, ok := p.patient(w, r, who)
+	if !ok {
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	f, ok := p.read(r, one)
+	if !ok {
+		http.Redirect(w, r, "/log/"+one.ID, http.StatusSeeOther)
+		return
+	}
+	if f.What == "fall" && r.FormValue("safe") == "" && f.Key == "" {
+		p.show(w, r, who, http.StatusOK, page.Content{Title: words.Say(page.LangOf(r), "hurt.title")}, "hurt", f)
+		return
+	}
+	p.askWhen(w, r, who, f, http.StatusOK, "")
+}
+
+func (p *Pages) askWhen(w http.ResponseWriter, r *http.Request, who page.Session, f form, status int, problem string) {
+	f.Fresh = f.Key == ""
+	f.Key = cmp.Or(f.Key, newKey())
+	f.Places = p.places(r.Context(), who.Actor, f.Patient.ID)
+	p.show(w, r, who, status, page.Content{Title: f.Title, Problem: problem}, "when", f)
+}
+
+// newKey is the key of one time through the pages.
+func newKey() string { return "page-" + rand.Text() }
+
+// read is what was written so far; false if it does not say what happened.
+func (p *Pages) read(r *http.Request, one Patient) (form, bool) {
+	lang := page.LangOf(r)
+	f := form{Patient: one, What: r.FormValue("what"), Key: r.PostFormValue("key"), Day: r.PostFormValue("day"), Time: r.PostFormValue("time"),
+		Place: strings.TrimSpace(r.PostFormValue("place")), Words: strings.TrimSpace(r.PostFormValue("words")),
+		Today: p.now().Format(time.DateOnly), MaxPlace: events.MaxPlace, MaxWords: events.MaxWords, About: one.about(lang), Called: one.called()}
+	_, ok := choiceOf(f.What)
+	f.Title = words.Say(lang, "what."+f.What)
+	return f, ok
+}
+
+func (p *Pages) now() time.Time { return p.Clock().In(p.Zone()) }
+
+// mostPlaces is how many of the places where the patient was before are offered.
+const mostPlaces = 4
+
+// places are where the patient's last events were, the newest first. A carer who may not see them is offered none.
+func (p *Pages) places(ctx context.Context, by events.Actor, patient string) (places []string) {
+	ctx, cancel := context.WithTimeout(ctx, storeFor)
+	defer cancel()
+	recent, err := p.Recent(ctx, by, patient, 20)
+	if err != nil {
+		p.Logger.Warn("places cannot be offered", "error", err.Error())
+	}
+	for _, st := range recent {
+		if place := st.Record.Event.Place; place != "" && !slices.Contains(places, place) && len(places) < mostPlaces {
+			places = append(places, place)
+		}
+	}
+	return places
+}
+
+// entry is what the form comes to. problem is the key of what is wrong with it, if anything is.
+func (p *Pages) entry(f form) (e Entry, problem string) {
+	c, _ := choiceOf(f.What)
+	e = Entry{Patient: f.Patient.ID, Kind: c.Kind, Because: c.Because, Place: f.Place, Words: f.Words, Key: f.Key}
+	if f.Time == "" {
+		if f.Day != "" && f.Day != f.Today {
+			return e, "problem.time-missing"
+		}
+		return e, ""
+	}
+	at, err := time.ParseInLocation(time.DateOnly+" 15:04", cmp.Or(f.Day, f.Today)+" "+f.Time, p.Zone())
+	switch {
+	case err != nil:
+		return e, "problem.time"
+	case at.After(p.now().Add(events.MaxFuture)):
+		return e, "problem.future"
+	}
+	e.Occurred = at.Format(time.RFC3339)
+	return e, ""
+}
+
+// check shows who will be told, before anything is sent.
+func (p *Pages) check(w http.ResponseWriter, r *http.Request, who page.Session) {
+	one, ok := p.patient(w, r, who)
+	if !ok {
+		return
+	}
+	f, ok := p.read(r, one)
+	if !ok {
+		http.Redirect(w, r, "/log/"+one.ID, http.StatusSeeOther)
+		return
+	}
+	lang := page.LangOf(r)
+	e, problem := p.entry(f)
+	if problem != "" {
+		p.askWhen(w, r, who, f, http.StatusUnprocessableEntity, words.Say(lang, problem))
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeFor)
+	defer cancel()
+	plan, err := p.Preview(ctx, who.Actor, e)
+	switch kind := events.KindOf(err); {
+	case err != nil && (kind == events.Invalid || kind == events.TooLarge):
+		p.askWhen(w, r, who, f, http.StatusUnprocessableEntity, words.Say(lang, "problem.text"))
+		return
+	case err != nil:
+		p.failed(w, r, who, err)
+		return
+	}
+	f.Key = cmp.Or(f.Key, newKey())
+	p.show(w, r, who, http.StatusOK, page.Content{Title: words.Say(lang, "check.title")}, "check", p.checked(lang, who, f, e, plan))
+}
+
+// checked is the page that names exactly who will be told and how.
+type checked struct {
+	form
+	When  string
+	Late  bool
+	Told  []told
+	Same  *same
+	Ended bool // the carer's authority has ended
+}
+
+type told struct{ Name, How string }
+
+// same is the event that this may be a repeat of.
+type same struct{ Who, Ago, Event string }
+
+func (p *Pages) checked(lang page.Lang, who page.Session, f form, e Entry, plan Plan) checked {
+	ev := plan.Stored.Record.Event
+	c := checked{form: f, When: words.Say(lang, "just-now"), Late: ev.Has(events.FlagLate), Ended: ev.Has(events.FlagAuthorityEnded)}
+	if e.Occurred != "" {
+		c.When = lang.Moment(ev.Occurred.In(p.Zone()))
+	}
+	for _, to := range plan.Stored.Record.Plan.Recipients {
+		how := words.Say(lang, "how.phone")
+		if len(to.Channels) > 0 {
+			how = words.Say(lang, "how."+to.Channels[0].Type)
+		}
+		c.Told = append(c.Told, told{to.Name, how})
+	}
+	if s := plan.Same; s != nil {
+		minutes := int(p.Clock().Sub(s.Recorded).Round(time.Minute) / time.Minute)
+		c.Same = &same{Who: p.Name(s.By), Ago: words.Count(lang, "minutes", minutes), Event: s.ID}
+		if s.By == who.Actor {
+			c.Same.Who = words.Say(lang, "you")
+		}
+	}
+	return c
+}
+
+// send stores the event, once, and leads to its page.
+func (p *Pages) send(w http.ResponseWriter, r *http.Request, who page.Session) {
+	one, ok := p.patient(w, r, who)
+	if !ok {
+		return
+	}
+	lang := page.LangOf(r)
+	f, ok := p.read(r, one)
+	e, problem := p.entry(f)
+	if at := r.PostFormValue("occurred"); at != "" { // a phone that had no signal kept the time as well
+		e.Occurred, problem = at, ""
+	}
+	if !ok || problem != "" || e.Key == "" {
+		p.refuseSend(w, r, who, f, &events.Error{Kind: events.Invalid, Message: words.Say(lang, "problem.text")})
+		return
+	}
+	// A phone that loses its signal after the tap must not stop the event from being stored.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeFor)
+	defer cancel()
+	st, err := p.Log(ctx, who.Actor, e)
+	switch {
+	case err != nil:
+		p.refuseSend(w, r, who, f, err)
+	case wantsJSON(r):
+		answerJSON(w, http.StatusOK, map[string]string{"event": st.Record.Event.ID})
+	case st.Record.Event.Has(events.FlagAuthorityEnded): // they see nothing new
+		p.show(w, r, who, http.StatusOK, page.Content{Title: words.Say(lang, "saved.title"), Ref: events.Ref(st.Record.Event.ID)}, "ended", nil)
+	default:
+		http.Redirect(w, r, "/e/"+st.Record.Event.ID, http.StatusSeeOther)
+	}
+}
+
+// refuseSend says that nothing was saved, and keeps what was written.
+func (p *Pages) refuseSend(w http.ResponseWriter, r *http.Request, who page.Session, f form, err error) {
+	refused, ok := asError(err)
+	if !ok {
+		refused = &events.Error{Kind: events.Internal, Err: err}
+	}
+	if wantsJSON(r) {
+		answerJSON(w, refused.Kind.Status(), map[string]string{"error": string(refused.Kind), "event": refused.Event})
+		return
+	}
+	lang := page.LangOf(r)
+	switch refused.Kind {
+	case events.Conflict:
+		p.show(w, r, who, http.StatusConflict, page.Content{Title: words.Say(lang, "sent-already.title")}, "sent-already", refused.Event)
+	case events.NotFound, events.Forbidden:
+		p.missing(w, r, who)
+	case events.Invalid, events.TooLarge:
+		p.askWhen(w, r, who, f, http.StatusUnprocessableEntity, words.Say(lang, "problem.text"))
+	default:
+		p.Logger.Error("an event could not be saved", "error", string(refused.Kind), "cause", refused.Err)
+		p.askWhen(w, r, who, f, refused.Kind.Status(), words.Say(lang, "problem.not-saved"))
+	}
+}
+
+// phones are whom to phone when somebody is missing among those who will be told.
+func (p *Pages) phones(w http.ResponseWriter, r *http.Request, who page.Session) {
+	one, ok := p.patient(w, r, who)
+	if !ok {
+		return
+	}
+	p.show(w, r, who, http.StatusOK, page.Content{Title: words.Say(page.LangOf(r), "phones.title")}, "phones", struct {
+		Patient  Patient
+		Contacts []Contact
+	}{one, p.Contacts(one.ID)})
+}
+
+func wantsJSON(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "application/json")
+}
+
+func answerJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // a phone that is gone asks again
+}

@@ -1,0 +1,178 @@
+// Package phone is the carer's pages: whom they log for, what happened, where and when, who will be told, and then who has
+// been. They work without scripts; with them they are live, and a log that finds no signal waits on the phone.
+//
+// Nothing of what a carer writes is ever part of an address. An event is made once for each time that the pages are gone
+// through: its key is made with the first of them, so that a second tap, a reload or the way back makes no second event.
+package phone
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"carehub/events"
+	"carehub/events/page"
+)
+
+// Patient is somebody a carer logs for, or may see.
+type Patient struct {
+	ID       string
+	Name     string   // as the hub knows them
+	Born     string   // YYYY-MM-DD
+	As       []string // what this carer calls them
+	Log, See bool
+}
+
+// Entry is what a carer logs.
+type Entry struct {
+	Patient  string
+	Kind     events.Kind
+	Because  events.Kind
+	Occurred string // RFC 3339; empty: now
+	Place    string
+	Words    string
+	Key      string
+}
+
+// Plan is what would come of an entry.
+type Plan struct {
+	Stored events.Stored
+	About  events.Patient
+	// Same is the event that this may be a repeat of; nil if there is none.
+	Same *events.Event
+}
+
+// Contact is somebody to phone.
+type Contact struct{ Name, Phone string }
+
+// Options are what the pages need. All are required.
+type Options struct {
+	Writer page.Writer
+	// Required lets only those in who are signed in, and checks that a form is of the hub's own pages.
+	Required func(func(http.ResponseWriter, *http.Request, page.Session)) http.HandlerFunc
+	// Patients are those that somebody may log for or see, sorted by what they call them.
+	Patients func(by events.Actor) []Patient
+	// Preview says what would come of an entry, and stores nothing; Log stores it. Errors are *events.Error.
+	Preview func(ctx context.Context, by events.Actor, e Entry) (Plan, error)
+	Log     func(ctx context.Context, by events.Actor, e Entry) (events.Stored, error)
+	// Find is an event that somebody may see, an *events.Error of kind NotFound for any other.
+	Find func(ctx context.Context, by events.Actor, id string) (events.Stored, error)
+	// Recent are a patient's newest events that somebody may see.
+	Recent   func(ctx context.Context, by events.Actor, patient string, most int) ([]events.Stored, error)
+	Receipts func(ctx context.Context, st events.Stored) ([]events.Receipt, error)
+	Watch    func(event string) (changed <-chan struct{}, stop func())
+	// Words are what a carer reads about a recipient; Message about the event as a whole.
+	Words   func(lang page.Lang, r events.Receipt, now time.Time, zone *time.Location) string
+	Message func(lang page.Lang, e events.Event, phones []string) string
+	// Contacts are whom to phone about a patient.
+	Contacts func(patient string) []Contact
+	// Name is what a carer or system is called.
+	Name     func(by events.Actor) string
+	Zone     func() *time.Location
+	Clock    func() time.Time
+	Draining <-chan struct{} // closed when the server stops: live pages then end
+	Logger   *slog.Logger
+}
+
+// Pages are the carer's pages.
+type Pages struct {
+	Options
+	streams chan struct{} // one for each live page
+}
+
+// mostStreams is how many live pages there may be at once; the others look again now and then.
+const mostStreams = 1024
+
+// New returns the pages.
+func New(o Options) *Pages { return &Pages{Options: o, streams: make(chan struct{}, mostStreams)} }
+
+//go:embed words.en.json words.cy.json
+var catalogue embed.FS
+
+var words = page.Catalogue(catalogue)
+
+const (
+	storeFor = 10 * time.Second // one look into the store, or one write
+	maxForm  = 64 << 10         // bytes
+)
+
+// Routes are the addresses of the pages.
+func (p *Pages) Routes(handle func(pattern string, h func(http.ResponseWriter, *http.Request))) {
+	for pattern, do := range map[string]func(http.ResponseWriter, *http.Request, page.Session){
+		"GET /{$}":                  p.home,
+		"GET /log/{patient}":        p.what,
+		"GET /log/{patient}/when":   p.when,
+		"POST /log/{patient}/when":  p.when, // back from the check, with what was written
+		"POST /log/{patient}/check": p.check,
+		"POST /log/{patient}/send":  p.send,
+		"GET /log/{patient}/phones": p.phones,
+		"GET /e/{event}":            p.event,
+		"GET /e/{event}/rows":       p.rows,
+		"GET /e/{event}/live":       p.live,
+	} {
+		handle(pattern, p.Required(do))
+	}
+	p.staticRoutes(handle)
+}
+
+// patient is the one of a request's address, if this carer may log for them or, with see, see them.
+func (p *Pages) patient(w http.ResponseWriter, r *http.Request, who page.Session) (Patient, bool) {
+	for _, one := range p.Patients(who.Actor) {
+		if one.ID == r.PathValue("patient") && one.Log {
+			return one, true
+		}
+	}
+	p.missing(w, r, who)
+	return Patient{}, false
+}
+
+// called is what a carer calls a patient, with what tells two of a name apart.
+func (one Patient) called() string {
+	if len(one.As) > 0 {
+		return one.As[0]
+	}
+	return one.Name
+}
+
+// about is "Thomas Example, born 1941" (hazard: wrong patient).
+func (one Patient) about(lang page.Lang) string {
+	if len(one.Born) < 4 || one.Name == "" {
+		return one.Name
+	}
+	return words.Say(lang, "about", "name", one.Name, "year", one.Born[:4])
+}
+
+// show writes one of the pages.
+func (p *Pages) show(w http.ResponseWriter, r *http.Request, who page.Session, status int, c page.Content, form string, body any) {
+	lang := page.LangOf(r)
+	c.Session, c.Scripts, c.Manifest = who, []string{scriptPath}, manifestPath
+	c.Window = words.Say(lang, "window")
+	c.Nav = []page.Link{{Href: "/", Text: words.Say(lang, "home"), Here: r.URL.Path == "/"}}
+	c.Body = struct {
+		Form    string
+		At      any
+		Choices []choice
+	}{form, body, choices}
+	p.Writer.Write(w, r, status, layoutTemplate, c)
+}
+
+func (p *Pages) missing(w http.ResponseWriter, r *http.Request, who page.Session) {
+	p.show(w, r, who, http.StatusNotFound, page.Content{Title: words.Say(page.LangOf(r), "missing")}, "missing", nil)
+}
+
+// failed says that something could not be done, in the words of the error where it has any for people.
+func (p *Pages) failed(w http.ResponseWriter, r *http.Request, who page.Session, err error) {
+	refused, ok := errors.AsType[*events.Error](err)
+	if !ok {
+		refused = &events.Error{Kind: events.Internal, Err: err}
+	}
+	if refused.Kind == events.NotFound || refused.Kind == events.Forbidden {
+		p.missing(w, r, who)
+		return
+	}
+	p.Logger.Error("a carer's page", "error", string(refused.Kind), "cause", refused.Err)
+	p.show(w, r, who, refused.Kind.Status(), page.Content{Title: words.Say(page.LangOf(r), "away.title"), Problem: words.Say(page.LangOf(r), "away.problem")}, "missing", nil)
+}

@@ -1,0 +1,208 @@
+// What makes the carer's pages better than they are without scripts: rows that change by themselves, and a log that waits on
+// the phone until the hub has it. Everything that is logged is kept here before the network is asked, with the key that
+// makes two tries one event and the time of the tap.
+"use strict";
+
+const minute = 60 * 1000, hour = 60 * minute;
+const askAfter = 12 * hour; // nobody wants news of yesterday sent without a question
+const retryEvery = 30 * 1000;
+const patience = 10 * 1000; // for one request
+
+// outbox runs one action on the store of what is not sent yet.
+function outbox(mode, act) {
+  return new Promise((resolve, reject) => {
+    const open = indexedDB.open("carehub", 1);
+    open.onupgradeneeded = () => open.result.createObjectStore("outbox", {keyPath: "key"});
+    open.onerror = () => reject(open.error);
+    open.onsuccess = () => {
+      const tx = open.result.transaction("outbox", mode);
+      const asked = act(tx.objectStore("outbox"));
+      tx.oncomplete = () => { open.result.close(); resolve(asked.result); };
+      tx.onerror = tx.onabort = () => { open.result.close(); reject(tx.error); };
+    };
+  });
+}
+
+const keep = entry => outbox("readwrite", store => store.put(entry));
+const drop = key => outbox("readwrite", store => store.delete(key));
+const waiting = () => outbox("readonly", store => store.getAll());
+
+const banner = document.getElementById("unsent");
+
+function request(path, options = {}) {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), patience);
+  return fetch(path, {...options, signal: stop.signal, redirect: "manual"}).finally(() => clearTimeout(timer));
+}
+
+// csrf is the proof of this page if it has one: that of a page from the cache may have ended with its session.
+function csrf(entry) {
+  const field = document.querySelector("input[name=csrf]");
+  return field ? field.value : entry.fields.csrf;
+}
+
+// send tries once, and returns the event if the hub has it, or what stands in the way.
+async function send(entry) {
+  const body = new URLSearchParams({...entry.fields, key: entry.key, csrf: csrf(entry)});
+  // A time that was given stays. Of "just now" the phone's clock is told only once it is not now any more.
+  if (!entry.fields.time && Date.now() - entry.tapped > 2 * minute) body.set("occurred", new Date(entry.tapped).toISOString());
+  let answer;
+  try {
+    answer = await request(`/log/${entry.patient}/send`, {method: "POST", body, headers: {Accept: "application/json"}});
+  } catch {
+    return {why: "offline"};
+  }
+  const said = await answer.json().catch(() => ({}));
+  if (said.event) return {event: said.event}; // also where an earlier try got through, and only its answer did not
+  if (answer.status === 401 || answer.status === 403 || answer.type === "opaqueredirect") return {why: "session"};
+  return {why: answer.status === 422 || answer.status === 400 ? "refused" : "offline"};
+}
+
+let busy = false;
+
+// flush sends what waits, oldest first. Whoever has just tapped is led to the page of their event.
+async function flush(tapped) {
+  if (busy) return;
+  busy = true;
+  try {
+    for (const entry of (await waiting()).sort((a, b) => a.tapped - b.tapped)) {
+      if (Date.now() - entry.tapped > askAfter && !entry.sure) continue;
+      const done = await send(entry);
+      if (!done.event) {
+        await keep({...entry, why: done.why});
+        continue;
+      }
+      await drop(entry.key);
+      if (entry.key === tapped || banner.dataset.here === entry.key) location.replace(`/e/${done.event}`);
+    }
+  } finally {
+    busy = false;
+    await show();
+  }
+}
+
+// show says honestly what is not sent.
+async function show() {
+  if (!banner) return;
+  const all = await waiting();
+  banner.hidden = all.length === 0;
+  const list = banner.querySelector("ul");
+  list.replaceChildren(...all.map(entry => {
+    const item = document.createElement("li");
+    const old = Date.now() - entry.tapped > askAfter && !entry.sure;
+    const words = document.createElement("p");
+    const at = new Date(entry.tapped).toLocaleString(document.documentElement.lang, {weekday: "long", hour: "2-digit", minute: "2-digit"});
+    words.textContent = `${entry.title}, ${at}. ${banner.dataset[old ? "old" : entry.why || "offline"]}`;
+    item.append(words);
+    if (old || entry.why === "refused") {
+      if (old) item.append(button(banner.dataset.sure, () => keep({...entry, sure: true}).then(() => flush(entry.key))));
+      item.append(button(banner.dataset.drop, () => drop(entry.key).then(show)));
+    }
+    return item;
+  }));
+}
+
+function button(text, act) {
+  const b = document.createElement("button");
+  b.type = "button";
+  b.className = "plain";
+  b.textContent = text;
+  b.addEventListener("click", act);
+  return b;
+}
+
+// entryOf is what a form logs.
+function entryOf(form, patient) {
+  const fields = Object.fromEntries(new FormData(form));
+  const title = document.querySelector("h1").dataset.log || form.dataset.title;
+  return {key: fields.key, patient, fields, title, tapped: Date.now()};
+}
+
+for (const form of document.querySelectorAll("form[data-send]")) {
+  form.addEventListener("submit", async event => {
+    event.preventDefault();
+    const entry = entryOf(form, form.dataset.send);
+    form.querySelector("button").disabled = true;
+    try {
+      await keep(entry);
+    } catch { // a browser that keeps nothing
+      form.submit();
+      return;
+    }
+    banner.dataset.here = entry.key;
+    await flush(entry.key);
+  });
+}
+
+for (const form of document.querySelectorAll("form[data-log]")) {
+  const key = form.elements.namedItem("key");
+  if (form.dataset.fresh) key.value = "phone-" + crypto.randomUUID(); // a page from the cache has an old one
+  form.addEventListener("submit", async event => {
+    event.preventDefault();
+    const there = await request("/healthz").then(answer => answer.ok, () => false);
+    if (there) {
+      form.submit();
+      return;
+    }
+    const entry = entryOf(form, form.dataset.log);
+    await keep(entry);
+    banner.dataset.here = entry.key;
+    form.hidden = true;
+    await show();
+    banner.scrollIntoView();
+  });
+}
+
+// Live rows.
+const rows = document.getElementById("rows");
+
+function apply(part) {
+  part.rows.forEach((html, n) => {
+    const item = rows.children[n] || rows.appendChild(document.createElement("li"));
+    if (item.dataset.html === html) return;
+    item.dataset.html = html;
+    item.innerHTML = html; // made by the hub's own templates
+  });
+  rows.dataset.settled = part.settled;
+}
+
+function poll() {
+  request(`/e/${rows.dataset.event}/rows`).then(answer => answer.ok ? answer.json() : Promise.reject()).then(apply).catch(() => {}).finally(() => {
+    if (rows.dataset.settled !== "true") setTimeout(poll, 5000);
+  });
+}
+
+if (rows && rows.dataset.settled !== "true") {
+  if (!window.EventSource) poll();
+  else {
+    const live = new EventSource(`/e/${rows.dataset.event}/live`);
+    live.addEventListener("rows", event => apply(JSON.parse(event.data)));
+    live.addEventListener("error", () => { // a proxy in between that does not let it through
+      if (live.readyState === EventSource.CLOSED) poll();
+    });
+    addEventListener("pagehide", () => live.close());
+  }
+}
+
+// Without signal: what was kept before, and the pages to log with.
+if ("serviceWorker" in navigator) {
+  navigator.serviceWorker.register("/sw.js").then(() => navigator.serviceWorker.ready).then(() => {
+    for (const link of document.querySelectorAll("a[data-offline]")) {
+      for (const path of link.dataset.offline.split(" ")) fetch(path).catch(() => {});
+    }
+  }).catch(() => {});
+}
+
+const install = document.getElementById("install");
+addEventListener("beforeinstallprompt", event => {
+  if (!install) return;
+  event.preventDefault();
+  install.hidden = false;
+  install.querySelector("button").addEventListener("click", () => event.prompt());
+});
+
+if (banner) {
+  for (const signal of ["online", "pageshow"]) addEventListener(signal, () => flush());
+  document.addEventListener("visibilitychange", () => { if (document.visibilityState === "visible") flush(); });
+  setInterval(flush, retryEvery);
+}

@@ -1,0 +1,59 @@
+// The service worker: pages come from the network, and from what was kept of them where there is none. What was kept goes
+// when somebody signs out, or is found to be signed out.
+"use strict";
+
+const kept = "carehub-1";
+const patience = 4000; // for a page that was kept
+
+self.addEventListener("install", event => {
+  event.waitUntil(caches.open(kept).then(cache => cache.add(script)).catch(() => {}).then(() => self.skipWaiting()));
+});
+
+self.addEventListener("activate", event => {
+  event.waitUntil(caches.keys().then(names => Promise.all(names.filter(name => name !== kept).map(name => caches.delete(name)))).then(() => self.clients.claim()));
+});
+
+// keeps reports whether a page is one to keep: those to log with and to phone from, and the card to show.
+function keeps(url) {
+  return url.pathname === "/" || url.pathname.startsWith("/log/") || /^\/p\/[^/]+\/card$/.test(url.pathname) || url.pathname.startsWith("/static/");
+}
+
+self.addEventListener("fetch", event => {
+  const request = event.request, url = new URL(request.url);
+  if (url.origin !== location.origin) return;
+  if (request.method === "POST" && url.pathname === "/signout") {
+    event.waitUntil(caches.delete(kept));
+    return;
+  }
+  if (request.method !== "GET" || !keeps(url)) return;
+  event.respondWith(url.pathname.startsWith("/static/") ? fromCache(request) : fromNetwork(request));
+});
+
+async function fromCache(request) {
+  const cache = await caches.open(kept);
+  const have = await cache.match(request);
+  if (have) return have;
+  const answer = await fetch(request);
+  if (answer.ok) await cache.put(request, answer.clone());
+  return answer;
+}
+
+async function fromNetwork(request) {
+  const cache = await caches.open(kept);
+  const have = await cache.match(request, {ignoreVary: true});
+  try {
+    const answer = await (have ? Promise.race([fetch(request), late()]) : fetch(request));
+    if (answer.type === "opaqueredirect" || answer.redirected && new URL(answer.url).pathname === "/signin") await caches.delete(kept);
+    else if (answer.ok) await cache.put(request, answer.clone());
+    return answer;
+  } catch (problem) {
+    if (have) return have;
+    const home = await cache.match("/", {ignoreVary: true});
+    if (home && request.mode === "navigate") return home;
+    throw problem;
+  }
+}
+
+function late() {
+  return new Promise((_, reject) => setTimeout(() => reject(new Error("no answer in time")), patience));
+}
