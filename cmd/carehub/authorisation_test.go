@@ -27,6 +27,7 @@ type attempt struct {
 	// empty: what there is to see is a list, so that the answer is an empty one: 200. shut: not even a provider who is told of
 	// the patient gets anything by it.
 	empty, shut bool
+	carers      bool // only carers who have signed in get anything by it: TestCarersPages
 }
 
 const formMedia = "application/x-www-form-urlencoded"
@@ -61,6 +62,15 @@ func authorisation() map[string][]attempt {
 	table["GET /endpoints"], table["GET /endpoints/{channel}/log"] = open, open
 	table["POST /endpoints/{channel}/{action}"] = []attempt{{method: "POST", path: "/endpoints/webhook/redeliver", body: `{"event":"{event}"}`, media: "application/json", shut: true}}
 	subscriptions(table)
+	for pattern, attempts := range carersPages() {
+		for i := range attempts {
+			attempts[i].carers = true
+		}
+		table[pattern] = attempts
+	}
+	for _, public := range []string{"/manifest.webmanifest", "/sw.js", "/static/{file}"} {
+		table["GET "+public] = open
+	}
 	for _, resource := range fhirapi.Types {
 		at, id := "/fhir/"+resource, "{event}"
 		switch resource {
@@ -188,13 +198,15 @@ func (b *bystander) run() {
 		b.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	running := make(chan error, 3)
-	tokensKnown, clientsKnown := make(chan struct{}), make(chan struct{})
+	running := make(chan error, 4)
+	tokensKnown, clientsKnown, sessionsKnown := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() { running <- b.hub.tokens.follow(ctx, func() { close(tokensKnown) }) }()
 	go func() { running <- b.hub.oauth.Clients.Follow(ctx, func() { close(clientsKnown) }) }()
+	go func() { running <- b.hub.signin.Follow(ctx, func() { close(sessionsKnown) }) }()
 	go func() { running <- b.hub.trail.Run(ctx) }()
 	<-tokensKnown
 	<-clientsKnown
+	<-sessionsKnown
 	b.t.Cleanup(func() {
 		cancel()
 		for range cap(running) {
@@ -274,7 +286,7 @@ func TestAuthorisation(t *testing.T) {
 			for i, credential := range b.credentials {
 				name := fmt.Sprintf("%s %s %s, by credential %d", a.method, a.path, a.body, i)
 				b.unseen(name, credential, a, theirs, nobody)
-				if !a.shut && !strings.HasSuffix(pattern, "/stream") && (i == 0 || strings.Contains(a.path, "/fhir/")) {
+				if !a.shut && !a.carers && !strings.HasSuffix(pattern, "/stream") && (i == 0 || strings.Contains(a.path, "/fhir/")) {
 					b.seen(name, credential, a, mine)
 				}
 			}
@@ -298,6 +310,12 @@ func (b *bystander) unseen(name, credential string, a attempt, theirs, nobody wh
 	said := strings.NewReplacer(swap...).Replace(at.Body.String())
 	if said != none.Body.String() || at.Code != none.Code {
 		b.t.Errorf("%s: status %d: %s\nfor nobody %d: %s", name, at.Code, at.Body, none.Code, none.Body)
+	}
+	if a.carers {
+		if led := at.Code == http.StatusSeeOther && strings.HasPrefix(at.Header().Get("Location"), "/signin?"); !led && at.Code != http.StatusUnauthorized {
+			b.t.Errorf("%s: status %d: %s", name, at.Code, at.Body)
+		}
+		return
 	}
 	if refused := slices.Contains([]int{http.StatusForbidden, http.StatusNotFound}, at.Code); !refused && (!a.empty || at.Code != http.StatusOK) {
 		b.t.Errorf("%s: status %d: %s", name, at.Code, at.Body)

@@ -115,19 +115,11 @@ func (d desk) People(e events.Event) (events.Patient, events.Person, events.Send
 func (d desk) Zone() *time.Location { return d.hub.Location }
 
 // Phones are whom to phone about the patient when nobody can be told: everyone that any rule names, and the hub itself.
-func (d desk) Phones(patient string) []string {
-	var phones []string
-	seen := map[string]bool{}
-	for _, kind := range events.Kinds {
-		matches, _ := d.rules.Match(patient, kind, "", "")
-		for _, m := range matches {
-			if s, ok := d.register.Lookup(m.Recipient); ok && s.Phone != "" && !s.Carer && !seen[s.ID] {
-				seen[s.ID] = true
-				phones = append(phones, s.Name+" "+s.Phone)
-			}
-		}
+func (d desk) Phones(patient string) (phones []string) {
+	for _, c := range d.contacts(patient) {
+		phones = append(phones, c.Name+" "+c.Phone)
 	}
-	return append(phones, d.hub.Name+" "+d.hub.Contact.Phone)
+	return phones
 }
 
 // recipient is a registered subscriber as a plan names them.

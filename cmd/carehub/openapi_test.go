@@ -65,6 +65,9 @@ func readOpenAPI() (*openAPI, error) {
 
 // concrete are the paths that a path with {type} stands for: one for each type of resource.
 func (a *openAPI) concrete(path string) (all []string) {
+	if path == "/" {
+		return []string{"/{$}"} // and nothing below it
+	}
 	if !strings.Contains(path, "{type}") {
 		return []string{path}
 	}

@@ -18,7 +18,8 @@ import (
 // routes is every URL of the hub. draining is closed when the doors close.
 func (h *hub) routes(draining <-chan struct{}) *doors {
 	d := h.desk()
-	viewer := receipts.Viewer{Source: source{h.archive, h.engine, h.returns}, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
+	src := source{h.archive, h.engine, h.returns}
+	viewer := receipts.Viewer{Source: src, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
 	read := &receipts.Handler{Viewer: viewer, Authenticate: h.byToken, MaySee: d.maySee, Resolve: d.Resolve, Draining: draining, Log: h.log}
 	write := &intake.Handler{Intake: h.intake, Receiver: h.receiver, Authenticate: h.byToken, Log: h.log, Answered: h.meter.answered,
 		View: func(ctx context.Context, st events.Stored) (any, error) {
@@ -42,6 +43,7 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 	mux.Handle("/m/{token}", letters)
 	mux.Handle("/inbox/{token}", h.inboxes)
 	h.signin.Routes(mux.HandleFunc)
+	h.phonePages(d, src, draining).Routes(mux.HandleFunc)
 	h.endpointDesk().routes(mux, h.byToken, draining, h.log)
 	if door := h.returns.door(); door != nil {
 		mux.Handle("POST /mail/bounces", door)

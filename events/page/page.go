@@ -158,6 +158,13 @@ func Tel(phone string) template.URL {
 	}, phone))
 }
 
+// Redirect leads on to another page, by GET.
+func Redirect(w http.ResponseWriter, to string) {
+	w.Header().Set("Location", to)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusSeeOther)
+}
+
 // Local is a path of this hub that a form or a link asks to be led back to, or home where it is none: no other site is led to.
 func Local(path string) string {
 	u, err := url.Parse(path)

@@ -47,8 +47,8 @@ func named(e events.Event) string {
 	return string(e.Kind)
 }
 
-// form is what is written on the way.
-type form struct {
+// Form is what is written on the way.
+type Form struct {
 	Patient              Patient
 	What                 string
 	Key                  string
@@ -84,7 +84,7 @@ func (p *Pages) when(w http.ResponseWriter, r *http.Request, who page.Session) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	f, ok := p.read(r, one)
 	if !ok {
-		http.Redirect(w, r, "/log/"+one.ID, http.StatusSeeOther)
+		page.Redirect(w, "/log/"+one.ID)
 		return
 	}
 	if f.What == "fall" && r.FormValue("safe") == "" && f.Key == "" {
@@ -94,7 +94,7 @@ func (p *Pages) when(w http.ResponseWriter, r *http.Request, who page.Session) {
 	p.askWhen(w, r, who, f, http.StatusOK, "")
 }
 
-func (p *Pages) askWhen(w http.ResponseWriter, r *http.Request, who page.Session, f form, status int, problem string) {
+func (p *Pages) askWhen(w http.ResponseWriter, r *http.Request, who page.Session, f Form, status int, problem string) {
 	f.Fresh = f.Key == ""
 	f.Key = cmp.Or(f.Key, newKey())
 	f.Places = p.places(r.Context(), who.Actor, f.Patient.ID)
@@ -105,9 +105,9 @@ func (p *Pages) askWhen(w http.ResponseWriter, r *http.Request, who page.Session
 func newKey() string { return "page-" + rand.Text() }
 
 // read is what was written so far; false if it does not say what happened.
-func (p *Pages) read(r *http.Request, one Patient) (form, bool) {
+func (p *Pages) read(r *http.Request, one Patient) (Form, bool) {
 	lang := page.LangOf(r)
-	f := form{Patient: one, What: r.FormValue("what"), Key: r.PostFormValue("key"), Day: r.PostFormValue("day"), Time: r.PostFormValue("time"),
+	f := Form{Patient: one, What: r.FormValue("what"), Key: r.PostFormValue("key"), Day: r.PostFormValue("day"), Time: r.PostFormValue("time"),
 		Place: strings.TrimSpace(r.PostFormValue("place")), Words: strings.TrimSpace(r.PostFormValue("words")),
 		Today: p.now().Format(time.DateOnly), MaxPlace: events.MaxPlace, MaxWords: events.MaxWords, About: one.about(lang), Called: one.called()}
 	_, ok := choiceOf(f.What)
@@ -137,7 +137,7 @@ func (p *Pages) places(ctx context.Context, by events.Actor, patient string) (pl
 }
 
 // entry is what the form comes to. problem is the key of what is wrong with it, if anything is.
-func (p *Pages) entry(f form) (e Entry, problem string) {
+func (p *Pages) entry(f Form) (e Entry, problem string) {
 	c, _ := choiceOf(f.What)
 	e = Entry{Patient: f.Patient.ID, Kind: c.Kind, Because: c.Because, Place: f.Place, Words: f.Words, Key: f.Key}
 	if f.Time == "" {
@@ -165,7 +165,7 @@ func (p *Pages) check(w http.ResponseWriter, r *http.Request, who page.Session) 
 	}
 	f, ok := p.read(r, one)
 	if !ok {
-		http.Redirect(w, r, "/log/"+one.ID, http.StatusSeeOther)
+		page.Redirect(w, "/log/"+one.ID)
 		return
 	}
 	lang := page.LangOf(r)
@@ -191,7 +191,7 @@ func (p *Pages) check(w http.ResponseWriter, r *http.Request, who page.Session) 
 
 // checked is the page that names exactly who will be told and how.
 type checked struct {
-	form
+	Form
 	When  string
 	Late  bool
 	Told  []told
@@ -204,9 +204,9 @@ type told struct{ Name, How string }
 // same is the event that this may be a repeat of.
 type same struct{ Who, Ago, Event string }
 
-func (p *Pages) checked(lang page.Lang, who page.Session, f form, e Entry, plan Plan) checked {
+func (p *Pages) checked(lang page.Lang, who page.Session, f Form, e Entry, plan Plan) checked {
 	ev := plan.Stored.Record.Event
-	c := checked{form: f, When: words.Say(lang, "just-now"), Late: ev.Has(events.FlagLate), Ended: ev.Has(events.FlagAuthorityEnded)}
+	c := checked{Form: f, When: words.Say(lang, "just-now"), Late: ev.Has(events.FlagLate), Ended: ev.Has(events.FlagAuthorityEnded)}
 	if e.Occurred != "" {
 		c.When = lang.Moment(ev.Occurred.In(p.Zone()))
 	}
@@ -255,12 +255,12 @@ func (p *Pages) send(w http.ResponseWriter, r *http.Request, who page.Session) {
 	case st.Record.Event.Has(events.FlagAuthorityEnded): // they see nothing new
 		p.show(w, r, who, http.StatusOK, page.Content{Title: words.Say(lang, "saved.title"), Ref: events.Ref(st.Record.Event.ID)}, "ended", nil)
 	default:
-		http.Redirect(w, r, "/e/"+st.Record.Event.ID, http.StatusSeeOther)
+		page.Redirect(w, "/e/"+st.Record.Event.ID)
 	}
 }
 
 // refuseSend says that nothing was saved, and keeps what was written.
-func (p *Pages) refuseSend(w http.ResponseWriter, r *http.Request, who page.Session, f form, err error) {
+func (p *Pages) refuseSend(w http.ResponseWriter, r *http.Request, who page.Session, f Form, err error) {
 	refused, ok := asError(err)
 	if !ok {
 		refused = &events.Error{Kind: events.Internal, Err: err}

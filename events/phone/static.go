@@ -47,25 +47,45 @@ func short(b []byte) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-const forever = "public, max-age=31536000, immutable"
+// asset is a file that a browser may keep, for its name says what it holds.
+type asset struct {
+	media string
+	body  []byte
+}
+
+var assets = func() map[string]asset {
+	all := map[string]asset{scriptPath: {"text/javascript; charset=utf-8", app}}
+	for _, size := range iconSizes {
+		all[iconPath(size)] = asset{"image/png", icon(size)}
+	}
+	return all
+}()
+
+// worker is the service worker, which keeps the script that is served now.
+var worker = []byte("const script = " + strconv.Quote(scriptPath) + ";\n" + file("static/sw.js"))
 
 // staticRoutes are what a browser loads beside the pages: the same for everybody.
 func (p *Pages) staticRoutes(handle func(pattern string, h func(http.ResponseWriter, *http.Request))) {
-	serve := func(path, media, caching string, body func(*http.Request) []byte) {
-		handle("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Type", media)
-			w.Header().Set("Cache-Control", caching)
-			w.Header().Set("X-Content-Type-Options", "nosniff")
-			_, _ = w.Write(body(r)) // a browser that is gone asks again
-		})
-	}
-	same := func(b []byte) func(*http.Request) []byte { return func(*http.Request) []byte { return b } }
-	serve(scriptPath, "text/javascript; charset=utf-8", forever, same(app))
-	serve(workerPath, "text/javascript; charset=utf-8", "no-cache", same([]byte("const script = "+strconv.Quote(scriptPath)+";\n"+file("static/sw.js"))))
-	serve(manifestPath, "application/manifest+json", "no-cache", p.manifest)
-	for _, size := range iconSizes {
-		serve(iconPath(size), "image/png", forever, same(icon(size)))
-	}
+	handle("GET /static/{file}", func(w http.ResponseWriter, r *http.Request) {
+		if a, ok := assets[r.URL.Path]; ok {
+			write(w, a.media, "public, max-age=31536000, immutable", a.body)
+			return
+		}
+		http.NotFound(w, r)
+	})
+	handle("GET "+workerPath, func(w http.ResponseWriter, _ *http.Request) {
+		write(w, "text/javascript; charset=utf-8", "no-cache", worker)
+	})
+	handle("GET "+manifestPath, func(w http.ResponseWriter, r *http.Request) {
+		write(w, "application/manifest+json", "no-cache", p.manifest(r))
+	})
+}
+
+func write(w http.ResponseWriter, media, caching string, body []byte) {
+	w.Header().Set("Content-Type", media)
+	w.Header().Set("Cache-Control", caching)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write(body) // a browser that is gone asks again
 }
 
 // manifest is the web app's (W3C Web Application Manifest).

@@ -53,7 +53,7 @@ func (s *Service) write(w http.ResponseWriter, r *http.Request, status int, titl
 // how tells somebody who is not signed in what to do.
 func (s *Service) how(w http.ResponseWriter, r *http.Request) {
 	if _, ok := s.Session(r); ok {
-		http.Redirect(w, r, page.Local(r.URL.Query().Get("next")), http.StatusSeeOther)
+		page.Redirect(w, page.Local(r.URL.Query().Get("next")))
 		return
 	}
 	s.write(w, r, http.StatusOK, "how.title", "", body{})
@@ -117,7 +117,7 @@ func (s *Service) redeem(w http.ResponseWriter, r *http.Request) {
 	}
 	s.Log.Info("signed in", "carer", i.ID)
 	s.keep(w, secret, SessionLife)
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	page.Redirect(w, "/")
 }
 
 // use uses an invitation up. The same form may be sent again for a moment: a finger that tapped twice is not refused.
@@ -198,7 +198,7 @@ func (s *Service) Required(next func(http.ResponseWriter, *http.Request, page.Se
 		who, ok := s.Session(r)
 		switch {
 		case !ok && (r.Method == http.MethodGet || r.Method == http.MethodHead):
-			http.Redirect(w, r, "/signin?next="+url.QueryEscape(r.URL.Path), http.StatusSeeOther)
+			page.Redirect(w, "/signin?next="+url.QueryEscape(r.URL.Path))
 			return
 		case !ok:
 			s.write(w, r, http.StatusUnauthorized, "how.title", "ended", body{})
@@ -262,7 +262,7 @@ func (s *Service) signOut(w http.ResponseWriter, r *http.Request) {
 	}
 	s.keep(w, "", 0)
 	w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
-	http.Redirect(w, r, "/signin", http.StatusSeeOther)
+	page.Redirect(w, "/signin")
 }
 
 // device is what a browser says it runs on, as coarsely as people speak of it.

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"carehub/events"
+	"carehub/events/intake"
+	"carehub/events/page"
+	"carehub/events/phone"
+	"carehub/events/receipts"
+	"carehub/routing"
+)
+
+// phonePages are the carer's pages.
+func (h *hub) phonePages(d desk, src source, draining <-chan struct{}) *phone.Pages {
+	return phone.New(phone.Options{
+		Writer: page.Writer{Hub: h.folder.sender, Log: h.log}, Required: h.signin.Required, Patients: d.lookedAfter,
+		Preview: h.previewOf(d, src), Log: h.logged,
+		Find: func(ctx context.Context, by events.Actor, id string) (events.Stored, error) {
+			return findFor(ctx, d, src, by, id)
+		},
+		Recent: func(ctx context.Context, by events.Actor, patient string, most int) ([]events.Stored, error) {
+			return recentFor(ctx, d, src, by, patient, most)
+		},
+		Receipts: src.Receipts, Watch: src.Watch, Words: receipts.Words, Message: receipts.Message, Contacts: d.contacts, Name: d.nameOf,
+		Zone: d.Zone, Clock: time.Now, Draining: draining, Logger: h.log,
+	})
+}
+
+func requestOf(e phone.Entry) intake.Request {
+	return intake.Request{Patient: e.Patient, Kind: e.Kind, Because: e.Because, Occurred: e.Occurred, Place: e.Place, Words: e.Words, Key: e.Key}
+}
+
+// logged stores what a carer has sent from their pages.
+func (h *hub) logged(ctx context.Context, by events.Actor, e phone.Entry) (events.Stored, error) {
+	result, err := h.intake.Log(ctx, by, requestOf(e))
+	if err != nil {
+		h.meter.answered("", string(events.KindOf(err)))
+		return events.Stored{}, err
+	}
+	how := "repeated"
+	if result.Created {
+		how = "created"
+	}
+	ev := result.Stored.Record.Event
+	h.meter.answered(ev.Kind, how)
+	h.log.Info("event", "event", ev.ID, "kind", string(ev.Kind), "created", result.Created, "flags", ev.Flags)
+	return result.Stored, nil
+}
+
+// previewOf says what would come of an entry and, where the same was logged a moment ago, of which event it may be a repeat.
+func (h *hub) previewOf(d desk, src source) func(context.Context, events.Actor, phone.Entry) (phone.Plan, error) {
+	return func(ctx context.Context, by events.Actor, e phone.Entry) (phone.Plan, error) {
+		request := requestOf(e)
+		request.DryRun = true
+		result, err := h.intake.Log(ctx, by, request)
+		if err != nil {
+			return phone.Plan{}, err
+		}
+		plan := phone.Plan{Stored: result.Stored, About: result.About}
+		if result.Stored.Record.Event.Has(events.FlagRepeat) {
+			recent, err := recentFor(ctx, d, src, by, result.Stored.Record.Event.Patient, 20)
+			if err != nil {
+				return phone.Plan{}, err
+			}
+			if i := slices.IndexFunc(recent, func(st events.Stored) bool { return st.Record.Event.Kind == e.Kind }); i >= 0 {
+				plan.Same = &recent[i].Record.Event
+			}
+		}
+		return plan, nil
+	}
+}
+
+// lookedAfter are the patients that a carer may log for or see, by what they call them.
+func (d desk) lookedAfter(by events.Actor) (all []phone.Patient) {
+	called := map[string][]string{}
+	for _, alias := range d.rules.Aliases(by.ID) {
+		if patient, ok := d.rules.Resolve(by.ID, alias); ok {
+			called[patient] = append(called[patient], alias)
+		}
+	}
+	now := time.Now().In(d.hub.Location)
+	for _, id := range d.rules.Patients() {
+		logs, sees := d.rules.May(by.ID, id, routing.Log, now), d.rules.May(by.ID, id, routing.See, now)
+		if logs == routing.No && sees != routing.Allowed {
+			continue
+		}
+		p := d.patients[id]
+		one := phone.Patient{ID: id, As: called[id], Log: logs != routing.No, See: sees == routing.Allowed}
+		if logs == routing.Allowed || sees == routing.Allowed {
+			one.Name, one.Born = p.Name, string(p.Born)
+		}
+		all = append(all, one)
+	}
+	slices.SortStableFunc(all, func(a, b phone.Patient) int {
+		return strings.Compare(strings.Join(a.As, " "), strings.Join(b.As, " "))
+	})
+	return all
+}
+
+// findFor is an event that somebody may see.
+func findFor(ctx context.Context, d desk, src source, by events.Actor, id string) (events.Stored, error) {
+	st, err := src.Find(ctx, id)
+	if err == nil && !d.maySee(by, st.Record) {
+		return events.Stored{}, &events.Error{Kind: events.NotFound, Message: "There is no such event here."}
+	}
+	return st, err
+}
+
+// recentFor are a patient's newest events that somebody may see: of the last hundred, most at the most.
+func recentFor(ctx context.Context, d desk, src source, by events.Actor, patient string, most int) (seen []events.Stored, err error) {
+	all, err := src.Timeline(ctx, patient, events.Place{}, 100)
+	for _, st := range all {
+		if d.maySee(by, st.Record) && len(seen) < most {
+			seen = append(seen, st)
+		}
+	}
+	return seen, err
+}
+
+// contacts are whom to phone about a patient: everyone that any rule names, and the hub itself.
+func (d desk) contacts(patient string) (all []phone.Contact) {
+	seen := map[string]bool{}
+	for _, kind := range events.Kinds {
+		matches, _ := d.rules.Match(patient, kind, "", "")
+		for _, m := range matches {
+			if s, ok := d.register.Lookup(m.Recipient); ok && s.Phone != "" && !s.Carer && !seen[s.ID] {
+				seen[s.ID] = true
+				all = append(all, phone.Contact{Name: s.Name, Phone: s.Phone})
+			}
+		}
+	}
+	return append(all, phone.Contact{Name: d.hub.Name, Phone: d.hub.Contact.Phone})
+}
+
+// nameOf is what somebody who logs is called.
+func (d desk) nameOf(by events.Actor) string {
+	p, _ := d.register.Person(by.ID)
+	s, _ := d.register.Lookup(by.ID)
+	return cmp.Or(p.Name, s.Name, by.ID)
+}
