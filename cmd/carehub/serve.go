@@ -190,7 +190,7 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 	h.subscriptions = h.newSubscriptions()
 	store := timedStore{h.store, h.meter}
 	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.subscriber, Link: h.links.For, Return: h.returns.address,
-		Allowed: h.desk().mayBeTold, Announce: h.subscriptions.Announce,
+		Allowed: h.desk().mayBeTold, Announce: h.subscriptions.Announce, Renew: h.renew,
 		Slog: h.log, Attempted: h.meter.attempted, Ended: h.meter.ended,
 		Tried: h.logAttempt, Paused: h.isPaused, Gone: h.pauseGone,
 		Alarm: h.alarm}

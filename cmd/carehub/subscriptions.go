@@ -88,6 +88,14 @@ func (d desk) rows(e *events.Event, m routing.Match) []events.Recipient {
 	return append([]events.Recipient{r}, subscribed...)
 }
 
+// renew learns what other hubs have stored of a recipient of a plan.
+func (h *hub) renew(ctx context.Context, recipient string) error {
+	if !events.IsSubscription(recipient) {
+		return nil
+	}
+	return h.subscriptions.Renew(ctx, recipient)
+}
+
 // lookup returns a recipient of a plan as it is now: a subscriber, or the Subscription of one.
 func (d desk) lookup(id string) (subscribers.Subscriber, bool) {
 	if d.subs != nil && events.IsSubscription(id) {

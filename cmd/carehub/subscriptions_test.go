@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"carehub/events"
 )
@@ -334,17 +335,23 @@ func TestSubscriptionsOfSeveralHubs(t *testing.T) {
 	body := strings.Replace(at.wanted("any", "id-only", ""), at.p.url, f.public(t), 1)
 	body = strings.Replace(body, `"type":"rest-hook"`, `"extension":[{"url":"http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-heartbeat-period",`+
 		`"valueUnsignedInt":5}],"type":"rest-hook"`, 1)
-	status, _, made := at.ask("POST", "/fhir/Subscription", body)
-	if status != http.StatusCreated {
-		t.Fatalf("%d %s", status, made)
-	}
-	at.becomes(at.is(made).ID, "active")
+	var made []byte
+	waitUntil(t, "the hub knows the token, and has made the Subscription", func() bool {
+		var status int
+		status, _, made = at.ask("POST", "/fhir/Subscription", body)
+		if status != http.StatusCreated && status != http.StatusUnauthorized {
+			t.Fatalf("%d %s", status, made)
+		}
+		return status == http.StatusCreated
+	})
+	subscription := at.is(made).ID
+	at.becomes(subscription, "active")
 	const each = 10
 	var loggers sync.WaitGroup
 	for h, hub := range f.hubs {
 		waitUntil(t, "the hub knows of it", func() bool {
 			other := &subscriber{p: hub, token: at.token}
-			code, _, _ := other.ask("GET", "/fhir/Subscription/"+at.is(made).ID, "")
+			code, _, _ := other.ask("GET", "/fhir/Subscription/"+subscription, "")
 			return code == http.StatusOK
 		})
 		loggers.Go(func() {
@@ -359,7 +366,7 @@ func TestSubscriptionsOfSeveralHubs(t *testing.T) {
 	}
 	loggers.Wait()
 	f.hubs[1].kill()
-	waitUntil(t, "all have come", func() bool { return len(at.numbers()) == each*len(f.hubs) })
+	at.hears(subscription, each*len(f.hubs))
 	for n, number := range sortedNumbers(t, at.numbers()) {
 		if number != n+1 {
 			t.Fatalf("number %d stands where %d should", number, n+1)
@@ -378,6 +385,38 @@ func TestSubscriptionsOfSeveralHubs(t *testing.T) {
 	if n := beats(); n != before+1 {
 		t.Errorf("%d heartbeats at once", n-before)
 	}
+}
+
+// hears waits until all numbers have come, for as long as more of them come. If none does for two minutes it says what is
+// missing, and what the hubs know of that.
+func (s *subscriber) hears(id string, all int) {
+	s.p.t.Helper()
+	have, since := s.numbers(), time.Now()
+	for len(have) < all {
+		if now := s.numbers(); len(now) > len(have) {
+			have, since = now, time.Now()
+		}
+		if time.Since(since) > 2*time.Minute {
+			s.tellMissing(id, have, all)
+			s.p.t.Fatalf("waited in vain until all have come: %d of %d", len(have), all)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (s *subscriber) tellMissing(id string, have []string, all int) {
+	for _, path := range []string{"/fhir/Subscription/" + id, "/fhir/Subscription/" + id + "/$status", "/endpoints/" + id + "/log"} {
+		status, _, body := s.ask("GET", path, "")
+		s.p.t.Logf("%s: %d %s", path, status, body)
+	}
+	for n := range all {
+		if number := strconv.Itoa(n + 1); !slices.Contains(have, number) {
+			_, _, body := s.ask("GET", "/fhir/Subscription/"+id+"/$events?eventsSinceNumber="+number+"&eventsUntilNumber="+number, "")
+			s.p.t.Logf("number %s has not come: %s", number, body)
+		}
+	}
+	log := s.p.logged()
+	s.p.t.Logf("the hubs' log ends with\n%s", log[max(0, len(log)-30000):])
 }
 
 // public is the address that all hubs of a fleet have.

@@ -303,7 +303,9 @@ func (l *Leases) take(ctx context.Context, p int, now time.Time) bool {
 		seq, err = l.own(ctx, p, seq)
 	}
 	if err != nil {
-		if !refused(err) { // somebody was quicker
+		if refused(err) { // somebody was quicker, which is rare: where it goes on, nobody delivers the partition
+			l.log.Info("a partition was not taken: its record is another by now", "partition", p, "owner", hub, "seq", seq)
+		} else {
 			l.log.Warn("a partition could not be taken over", "partition", p, "error", err.Error())
 		}
 		return false

@@ -10,6 +10,7 @@ import (
 
 	"carehub/events"
 	"carehub/events/fhir"
+	"carehub/subscribers"
 )
 
 // start makes the next attempt of d, the head of l, by its channel ch. Called with the lock held.
@@ -127,9 +128,9 @@ func (e *Engine) send(ctx context.Context, ev *event, f *flight, number int, ans
 	rec := &ev.stored.Record
 	to := &rec.Plan.Recipients[f.d.index]
 	f.id = events.DeliveryID(rec.Event.ID, to.ID)
-	sub, ok := e.opt.Lookup(to.ID)
-	if !ok || !e.opt.Allowed(rec, to.ID) {
-		return &events.Failure{Reason: events.ReasonRevoked, Permanent: true}
+	sub, err := e.entitled(ctx, rec, to.ID)
+	if err != nil {
+		return err
 	}
 	key := f.d.channels[f.ch]
 	for _, c := range sub.Channels {
@@ -147,6 +148,23 @@ func (e *Engine) send(ctx context.Context, ev *event, f *flight, number int, ans
 		}
 	}
 	return &events.Failure{Reason: events.ReasonRevoked, Permanent: true}
+}
+
+// entitled returns a recipient as registered now, if they may be told of an event. Nobody is refused by what another
+// process knows better.
+func (e *Engine) entitled(ctx context.Context, rec *events.Record, id string) (subscribers.Subscriber, error) {
+	for renewed := false; ; renewed = true {
+		sub, ok := e.opt.Lookup(id)
+		if ok && e.opt.Allowed(rec, id) {
+			return sub, nil
+		}
+		if renewed {
+			return sub, &events.Failure{Reason: events.ReasonRevoked, Permanent: true}
+		}
+		if err := e.opt.Renew(ctx, id); err != nil {
+			return sub, &events.Failure{Reason: events.ReasonInternal, Err: err}
+		}
+	}
 }
 
 // message builds what the recipient gets: a pure function of what is stored, so that every attempt sends the same bytes.

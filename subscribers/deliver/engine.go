@@ -65,6 +65,10 @@ type Options struct {
 	Lookup func(id string) (subscribers.Subscriber, bool)
 	// Allowed, if set, is asked before each attempt whether this recipient may still be told of this event.
 	Allowed func(rec *events.Record, recipient string) bool
+	// Renew, if set, is asked before a recipient that Lookup does not know, or Allowed says no to, is refused for good: what
+	// the event was planned by may not have come to this process yet. It returns nil when all that is stored of the
+	// recipient is known here, and Lookup and Allowed are asked once more; with an error the attempt is made again later.
+	Renew func(ctx context.Context, recipient string) error
 	// Announce, if set, hears of each event as it is taken in, in the order of acceptance, before any attempt. If it returns a
 	// channel, the event stays what a restart reads again until that is closed. It must not block.
 	Announce func(rec *events.Record) (done <-chan struct{})
@@ -116,6 +120,9 @@ func (o *Options) defaults() {
 	}
 	if o.Allowed == nil {
 		o.Allowed = func(*events.Record, string) bool { return true }
+	}
+	if o.Renew == nil {
+		o.Renew = func(context.Context, string) error { return nil }
 	}
 	if o.Announce == nil {
 		o.Announce = func(*events.Record) <-chan struct{} { return nil }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"carehub/events"
+	"carehub/subscribers"
 	"carehub/subscribers/deliver"
 )
 
@@ -474,6 +475,36 @@ func TestEveryRefusalIsAlarmed(t *testing.T) {
 			about = append(about, al.Event)
 		}
 		same(t, "alarms", about, []string{a.Record.Event.ID, b.Record.Event.ID})
+		w.stop()
+	})
+}
+
+// What the event was planned by may come to this process after the event: nobody is refused before it has.
+func TestLateKnowledgeIsNoRefusal(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, "gp")
+		known, allowed, asked := false, false, 0
+		away := &events.Error{Kind: events.Unavailable}
+		st := w.log(events.Admission, "p-7f3k", "gp")
+		e := w.run(func(o *deliver.Options) {
+			lookup := o.Lookup
+			o.Lookup = func(id string) (subscribers.Subscriber, bool) { s, ok := lookup(id); return s, ok && known }
+			o.Allowed = func(*events.Record, string) bool { return allowed }
+			o.Renew = func(context.Context, string) error {
+				if asked++; asked == 1 {
+					return away
+				}
+				known, allowed = true, true
+				return nil
+			}
+		})
+		settle()
+		same(t, "states", w.states(e, st), []string{"gp retrying internal"})
+		time.Sleep(time.Minute)
+		same(t, "states", w.states(e, st), []string{"gp received"})
+		if asked != 2 {
+			t.Errorf("asked %d times", asked)
+		}
 		w.stop()
 	})
 }

@@ -3,6 +3,7 @@ package signup
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"reflect"
 	"strings"
@@ -326,6 +327,28 @@ func TestAnotherHubKnows(t *testing.T) {
 		synctest.Wait()
 		if other.Get(id) != nil || len(other.Of("gp")) != 0 {
 			t.Error("it is still known")
+		}
+	})
+}
+
+// TestRenew: what another hub has stored is waited for, not what is gone or never was.
+func TestRenew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		other := newHub(t, w.store)
+		id := w.subscribe(wanted())
+		if err := other.Renew(t.Context(), id); !errors.Is(err, context.DeadlineExceeded) || other.Get(id) != nil {
+			t.Errorf("a hub that does not follow: %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		time.AfterFunc(time.Second, func() { _ = other.Registry.Follow(ctx, func() {}) })
+		if err := other.Renew(t.Context(), id); err != nil || other.Get(id) == nil {
+			t.Errorf("it is not known: %v", err)
+		}
+		w.ask("gp", "DELETE", "/fhir/Subscription/"+id, "")
+		if err := other.Renew(t.Context(), id); err != nil {
+			t.Errorf("what is gone: %v", err)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"carehub/events"
 )
@@ -94,6 +95,42 @@ func (r *Registry) take(id string, s *Subscription) (activated bool) {
 	close(r.changed)
 	r.changed = make(chan struct{})
 	return s != nil && s.Status == Active && have != nil && have.Status != Active
+}
+
+// renewFor is how long Renew waits for Follow.
+const renewFor = 2 * time.Second
+
+// Renew waits until what is stored of a Subscription by now is known here. Another hub may have made it, or changed it, a
+// moment ago.
+func (r *Registry) Renew(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, renewFor)
+	defer cancel()
+	value, _, ok, err := r.store.HubGet(ctx, prefix+id)
+	if err != nil || !ok {
+		return err
+	}
+	stored, err := read(prefix+id, value)
+	if err != nil {
+		return err
+	}
+	for {
+		have, changed := r.seen(id)
+		if have != nil && have.Version >= stored.Version {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("version %d of subscription %s is not known here yet: %w", stored.Version, id, ctx.Err())
+		}
+	}
+}
+
+// seen returns a Subscription as it is known here, and a channel that is closed with the next change of any.
+func (r *Registry) seen(id string) (have *Subscription, changed <-chan struct{}) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.known[id], r.changed
 }
 
 // Get returns a Subscription; nil if there is none of this id.

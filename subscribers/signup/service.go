@@ -146,7 +146,7 @@ const atOnce = 4
 // MayBeTold reports whether the provider of a Subscription may be told of this event, by the rules in force.
 func (s *Service) MayBeTold(rec *events.Record, id string) bool {
 	sub := s.Get(id)
-	if sub == nil || sub.Status == Off {
+	if sub == nil || !sub.open(s.Clock()) {
 		return false
 	}
 	_, registered := s.Desk.Provider(sub.Owner)
