@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"carehub/events"
 	"carehub/events/stream"
 	"carehub/events/stream/clustertest"
@@ -119,6 +122,32 @@ func TestSharedOut(t *testing.T) {
 	t.Logf("%v after one left", time.Since(began))
 	c.end()
 	shared(t, []int{4}, b)
+}
+
+// TestRecordWithoutHold: a partition whose record names a hub that does not know of it, for it was not told that its write came
+// through, does not stay with nobody.
+func TestRecordWithoutHold(t *testing.T) {
+	url := clustertest.Start(t, 1).URL()
+	a, b := join(t, url, 0, quick), join(t, url, 0, quick)
+	shared(t, []int{2, 2}, a, b)
+	p := owned(b)[0]
+	conn, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := fmt.Appendf(nil, `{"v":1,"hub":%q}`, a.leases.ID())
+	if _, err := js.Publish(t.Context(), events.OwnSubject(p), record); err != nil {
+		t.Fatal(err)
+	}
+	if err := put(t, b, p, "1"); !errors.Is(err, events.ErrFenced) {
+		t.Fatalf("%v", err)
+	}
+	shared(t, []int{2, 2}, a, b)
 }
 
 // TestTakenOver: a hub that dies without a word loses what it had, no sooner than its lease has ended.

@@ -277,11 +277,15 @@ func (l *Leases) free(ctx context.Context, p int, h *holding) error {
 }
 
 // orphan frees partitions of a hub that is gone for those who have few: one that has just started, perhaps in its place, has
-// not looked on for long enough to know.
+// not looked on for long enough to know. And it frees what is this hub's by its record alone: it was written without this hub
+// hearing of it, and nobody else may take it while this hub is alive.
 func (l *Leases) orphan(ctx context.Context, partitions []int, now time.Time) {
 	for _, p := range partitions {
+		l.mu.Lock()
+		holds := l.held[p] != nil // it is being given away
+		l.mu.Unlock()
 		hub, seq, err := l.ownerOf(ctx, p)
-		if err == nil && hub != "" && l.takeable(hub, now) && hub != l.id {
+		if err == nil && hub != "" && l.takeable(hub, now) && !holds {
 			_, err = l.change(ctx, p, "", seq)
 		}
 		if err != nil && !refused(err) {
