@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"carehub/events/stream"
+	"carehub/events/stream/clustertest"
 )
 
 // shippedCluster is three nodes with the very configuration of deploy/nats, on loopback, with keys and certificates of
@@ -199,11 +200,8 @@ func swapped(t *testing.T, text, old, replacement string) string {
 // freeAddresses are n addresses that nobody listens on, each another.
 func freeAddresses(t *testing.T, n int) (all []string) {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		must(t, err)
-		defer l.Close()
-		all = append(all, l.Addr().String())
+	for _, port := range clustertest.FreePorts(t, n) {
+		all = append(all, fmt.Sprintf("127.0.0.1:%d", port))
 	}
 	return all
 }

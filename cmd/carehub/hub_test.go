@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -24,6 +23,7 @@ import (
 
 	"carehub/events"
 	"carehub/events/fhir"
+	"carehub/events/stream/clustertest"
 )
 
 // process is a hub in a process of its own, to be killed.
@@ -89,12 +89,7 @@ func writeFile(t *testing.T, path, text string) {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", clustertest.FreePorts(t, 1)[0])
 }
 
 // run runs another carehub command and returns what it prints.

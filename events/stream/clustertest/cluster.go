@@ -3,8 +3,8 @@
 package clustertest
 
 import (
+	"crypto/rand"
 	"fmt"
-	"net"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -31,19 +31,19 @@ type Node struct {
 func Start(t testing.TB, n int) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
-	ports := freePorts(t, 2*n)
+	ports := FreePorts(t, 2*n)
 	var routes []*url.URL
 	for i := range n {
 		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", ports[n+i])})
 	}
-	dir := t.TempDir()
+	dir, care := t.TempDir(), "care-"+rand.Text() // nodes of another cluster that take one of ours for theirs are turned away
 	for i := range n {
 		name := fmt.Sprint("n", i+1)
 		o := server.Options{ServerName: name, Host: "127.0.0.1", Port: ports[i], NoLog: true, NoSigs: true,
 			JetStream: true, StoreDir: filepath.Join(dir, name), SyncAlways: true, MaxPayload: 2 << 20}
 		if n > 1 {
 			// Without advertising, a client knows only the addresses it was given, and those can be cut.
-			o.Cluster = server.ClusterOpts{Name: "care", Host: "127.0.0.1", Port: ports[n+i], NoAdvertise: true}
+			o.Cluster = server.ClusterOpts{Name: care, Host: "127.0.0.1", Port: ports[n+i], NoAdvertise: true}
 			o.Routes = routes
 		}
 		c.Nodes = append(c.Nodes, &Node{t: t, Options: o})
@@ -61,19 +61,6 @@ func Start(t testing.TB, n int) *Cluster {
 		}
 	})
 	return c
-}
-
-func freePorts(t testing.TB, n int) (ports []int) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }
 
 // Start runs a node again that was stopped.
