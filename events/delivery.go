@@ -23,6 +23,8 @@ const (
 	Refused        State = "refused" // a permanent no: bounced, gone, no longer registered
 	Failed         State = "failed"  // given up after days
 	Unrouted       State = "unrouted"
+	// Spared is who is only told if others do not answer, and has not been so far. It is not shown.
+	Spared State = "spared"
 )
 
 // Final reports whether the hub makes no further attempt in this state.
@@ -35,7 +37,13 @@ func (s State) Final() bool {
 }
 
 // Told reports whether the message has left the hub for good.
-func (s State) Told() bool { return s == Sent || s == Received || s == Acknowledged || s == Declined }
+func (s State) Told() bool {
+	switch s {
+	case Sent, Received, Acknowledged, Declined, Unacknowledged:
+		return true
+	}
+	return false
+}
 
 // Outcome is the stored result of telling one recipient so far.
 type Outcome struct {
@@ -46,6 +54,8 @@ type Outcome struct {
 	Reason   Reason    `json:"reason,omitempty"`
 	Next     time.Time `json:"next,omitzero"`     // of the next attempt, where one is planned
 	Alarmed  bool      `json:"alarmed,omitempty"` // the alarm recipients have been told
+	// Ack is what a person there has answered.
+	Ack *Ack `json:"ack,omitempty"`
 	// Struck are the keys of channels that had taken the message, and of which a no came later, as a bounce does. They are
 	// not tried again.
 	Struck []string `json:"struck,omitempty"`
@@ -119,6 +129,8 @@ const (
 	ReasonLocked      Reason = "locked"       // of an alarm: too many wrong codes for an inbox
 	ReasonHandover    Reason = "handover"     // of an alarm: an inbox goes to a colleague
 	ReasonInternal    Reason = "internal"     // the hub's own fault
+	ReasonDeclined    Reason = "declined"     // a person there says that it is not for them
+	ReasonUnanswered  Reason = "unanswered"   // no person has answered in time
 	ReasonHeld        Reason = "held"         // of an alarm: a message waits for a person to say whom it is about
 	ReasonHeldEnding  Reason = "held-ending"  // of an alarm: it has waited for weeks, and is deleted in a week
 	ReasonHeldEnded   Reason = "held-ended"   // of an alarm: it was deleted, and nobody was told

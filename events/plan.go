@@ -59,6 +59,10 @@ type Recipient struct {
 	Phone    string    `json:"phone,omitempty"`
 	Rule     string    `json:"rule"`     // routing/p-7f3k.yaml:4, or hub.yaml:9 for alarms
 	Channels []Channel `json:"channels"` // in order of preference; empty: known by phone only
+	// Acknowledge is set where a person there is to answer.
+	Acknowledge *Acknowledge `json:"acknowledge,omitempty"`
+	// Step says that the row is told only if others do not answer in time. Until then it is Spared.
+	Step bool `json:"step,omitempty"`
 }
 
 // Is reports whether the row tells a subscriber, by the admin's channels or by a subscription of their own.

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -16,6 +17,7 @@ func (l *loader) check(top strict.Node, f file) {
 	for _, rule := range f.Rules {
 		c.kinds(rule)
 		c.recipients(rule)
+		c.acknowledge(rule)
 		c.effect(rule, earlier)
 	}
 	c.loggers()
@@ -84,7 +86,11 @@ func (c *checker) effect(rule strict.At[ruleEntry], earlier map[string]strict.Po
 // signature is the same for rules that name the same kinds and recipients in whatever order.
 func signature(r ruleEntry) string {
 	on, notify := slices.Sorted(slices.Values(r.On.Values())), slices.Sorted(slices.Values(r.Notify.Values()))
-	return strings.Join(on, " ") + "\n" + strings.Join(notify, " ")
+	ask := ""
+	if r.Acknowledge != nil {
+		ask = fmt.Sprint(r.Acknowledge.Within.V, r.Acknowledge.Else.Values(), r.Acknowledge.Any)
+	}
+	return strings.Join(on, " ") + "\n" + strings.Join(notify, " ") + "\n" + ask
 }
 
 // mayLog returns who may log for this patient.

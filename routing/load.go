@@ -40,11 +40,11 @@ type grantEntry struct {
 }
 
 type ruleEntry struct {
-	On     strict.List[string] `yaml:"on,required"`
-	Notify strict.List[string] `yaml:"notify,required"`
+	On          strict.List[string] `yaml:"on,required"`
+	Notify      strict.List[string] `yaml:"notify,required"`
+	Acknowledge *acknowledgeEntry   `yaml:"acknowledge"`
 
 	_ struct{} `yaml:"attach,later"`
-	_ struct{} `yaml:"acknowledge,later"`
 }
 
 // Load reads, checks and compiles all routing files. Problems are reported to the folder; the rules are fit for use when
@@ -140,7 +140,7 @@ func (l *loader) grant(patient string, entry strict.Entry[grantEntry]) grant {
 }
 
 func (l *loader) rule(entry strict.At[ruleEntry]) rule {
-	r := rule{place: entry.Short()}
+	r := rule{place: entry.Short(), ask: l.ask(entry.V.Acknowledge)}
 	for _, kind := range entry.V.On {
 		r.kinds = append(r.kinds, events.Kind(l.word(kind.V)))
 	}

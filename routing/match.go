@@ -27,6 +27,7 @@ type patient struct {
 type rule struct {
 	kinds  []events.Kind
 	notify []string
+	ask    *Ask   // nil: nobody has to answer
 	place  string // routing/p-7f3k.yaml:4
 }
 
@@ -42,6 +43,7 @@ type grant struct {
 type Match struct {
 	Recipient string
 	Rule      string
+	Ask       *Ask // that a person there answers; nil if nobody has to
 }
 
 // Match returns who is told of an event. All rules for kind, and for because where that is set, apply: the recipients are
@@ -49,15 +51,20 @@ type Match struct {
 // false for a patient without rules, which is not the same as one whose rules name nobody.
 func (r *Rules) Match(patient string, kind, because events.Kind, loggedBy string) (matches []Match, known bool) {
 	p, known := r.patients[patient]
-	seen := map[string]bool{loggedBy: true}
+	at := map[string]int{}
 	for _, rule := range p.rules {
 		if !rule.covers(kind, because) {
 			continue
 		}
 		for _, recipient := range rule.notify {
-			if !seen[recipient] {
-				seen[recipient] = true
-				matches = append(matches, Match{recipient, rule.place})
+			i, seen := at[recipient]
+			switch {
+			case recipient == loggedBy:
+			case seen:
+				matches[i].Ask = matches[i].Ask.stricter(rule.ask)
+			default:
+				at[recipient] = len(matches)
+				matches = append(matches, Match{recipient, rule.place, rule.ask})
 			}
 		}
 	}

@@ -79,7 +79,7 @@ func (d desk) mayBeTold(rec *events.Record, recipient string) bool {
 	if !registered || !s.Carer || e.Kind == events.Alarm {
 		return registered
 	}
-	return d.namesFor(recipient, e.Patient, e.Kind, e.Because, e.By.ID)
+	return d.namesFor(recipient, e.Patient, e.Kind, e.Because, e.By.ID) || d.rules.IsStep(recipient, e.Patient, e.Kind, e.Because)
 }
 
 // Plan freezes who is told of e.
@@ -98,6 +98,7 @@ func (d desk) Plan(e events.Event) events.Plan {
 	for _, m := range matches {
 		plan.Recipients = append(plan.Recipients, d.rows(&e, m)...)
 	}
+	d.asked(&plan, &e, matches)
 	return plan
 }
 

@@ -16,6 +16,7 @@ import (
 // subscribers/endpoints, the records that whatever looks after endpoints keeps in common.
 var mayImport = map[string][]string{
 	"events":                     {},
+	"events/answers":             {},
 	"events/archive":             {},
 	"events/audit":               {},
 	"events/fhir":                {},

@@ -54,7 +54,7 @@ func (f *folder) namesFor(who, patient string, kind, because events.Kind, logged
 func (d desk) told(by events.Actor, rec *events.Record) bool {
 	e := rec.Event
 	return d.concerns(by, e.Patient) && d.namesFor(by.ID, e.Patient, e.Kind, e.Because, e.By.ID) &&
-		slices.ContainsFunc(rec.Plan.Recipients, func(r events.Recipient) bool { return r.Is(by.ID) })
+		slices.ContainsFunc(rec.Plan.Recipients, func(r events.Recipient) bool { return r.Is(by.ID) && !r.Step })
 }
 
 // identified is the patient with an NHS number, which is as it was written or in groups.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"carehub/events"
+	"carehub/events/answers"
 	"carehub/events/fhir"
 	"carehub/events/intake"
 	"carehub/events/page"
@@ -18,7 +19,7 @@ import (
 // routes is every URL of the hub. draining is closed when the doors close.
 func (h *hub) routes(draining <-chan struct{}) *doors {
 	d := h.desk()
-	src := source{h.archive, h.engine, h.returns}
+	src := source{h.archive, h.engine, h.returns, h.answers}
 	viewer := receipts.Viewer{Source: src, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
 	read := &receipts.Handler{Viewer: viewer, Authenticate: h.byToken, MaySee: d.maySee, Resolve: d.Resolve, Draining: draining, Log: h.log}
 	write := &intake.Handler{Intake: h.intake, Receiver: h.receiver, Authenticate: h.byToken, Log: h.log, Answered: h.meter.answered,
@@ -76,6 +77,7 @@ type source struct {
 	returned interface {
 		correct(event string, r *events.Receipt)
 	}
+	answered *answers.Answers // nil: what was answered is not asked
 }
 
 func (s source) Find(ctx context.Context, id string) (events.Stored, error) {
@@ -87,6 +89,9 @@ func (s source) Receipts(ctx context.Context, st events.Stored) ([]events.Receip
 	receipts, err := s.receipts(ctx, st)
 	for i := range receipts {
 		s.returned.correct(st.Record.Event.ID, &receipts[i])
+	}
+	if s.answered != nil {
+		s.answered.Correct(st.Record.Event.ID, receipts)
 	}
 	return receipts, err
 }

@@ -21,7 +21,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"answers": answers},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"answers": hubAnswers},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EXAMPLE", example)
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector's pause would be most of the time of a script
@@ -30,8 +30,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// answers waits until a hub answers on the admin socket of a store, for a minute at the most.
-func answers(ts *testscript.TestScript, _ bool, args []string) {
+// hubAnswers waits until a hub answers on the admin socket of a store, for a minute at the most.
+func hubAnswers(ts *testscript.TestScript, _ bool, args []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var all []token

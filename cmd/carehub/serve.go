@@ -15,6 +15,7 @@ import (
 
 	"carehub/config"
 	"carehub/events"
+	"carehub/events/answers"
 	"carehub/events/archive"
 	"carehub/events/audit"
 	"carehub/events/intake"
@@ -96,6 +97,7 @@ type hub struct {
 	leases   *stream.Leases   // nil with the embedded store: all of it is this hub's
 	tokens   *tokens
 	signin   *signin.Service
+	answers  *answers.Answers
 	oauth    *oauth.Server
 	intake   *intake.Intake
 	receiver *intake.Receiver // of messages of other systems
@@ -188,9 +190,10 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 	h.tried = attempts.New(h.store, h.log)
 	h.folder.channels.webhook.Remember(h.learned)
 	h.subscriptions = h.newSubscriptions()
+	h.answers = h.newAnswers()
 	store := timedStore{h.store, h.meter}
 	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.subscriber, Link: h.links.For, Return: h.returns.address,
-		Allowed: h.desk().mayBeTold, Announce: h.subscriptions.Announce, Renew: h.renew,
+		Allowed: h.desk().mayBeTold, Announce: h.announce, Renew: h.renew,
 		Slog: h.log, Attempted: h.meter.attempted, Ended: h.meter.ended,
 		Tried: h.logAttempt, Paused: h.isPaused, Gone: h.pauseGone,
 		Alarm: h.alarm}
@@ -269,7 +272,7 @@ func (h *hub) run(ctx context.Context) error {
 // stored is known.
 func (h *hub) follow(s *shift) (known []<-chan struct{}) {
 	for part, follow := range map[string]func(context.Context, func()) error{
-		"tokens": h.tokens.follow, "sessions": h.signin.Follow, "oauth clients": h.oauth.Clients.Follow, "endpoints": h.learned.Follow,
+		"tokens": h.tokens.follow, "sessions": h.signin.Follow, "answers": h.answers.Follow, "oauth clients": h.oauth.Clients.Follow, "endpoints": h.learned.Follow,
 		"subscriptions": h.subscriptions.Registry.Follow, "notices": h.subscriptions.Numbers.Follow,
 	} {
 		ready := make(chan struct{})
@@ -285,7 +288,7 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 		s.run("leases", func(ctx context.Context) error { return h.leases.Run(ctx, 30*time.Second) }) // the engine takes a while to drain
 	}
 	for part, run := range map[string]func(context.Context) error{
-		"engine": h.engine.Run, "inboxes": h.watchInboxes, "pauses": h.followPauses, "subscriptions' keeper": h.subscriptions.Keep,
+		"engine": h.engine.Run, "inboxes": h.watchInboxes, "pauses": h.followPauses, "answers": h.answers.Run, "subscriptions' keeper": h.subscriptions.Keep,
 	} {
 		s.run(part, func(ctx context.Context) error {
 			if !await(ctx, known...) { // nobody is taken for unsubscribed, or sent anything while paused

@@ -13,7 +13,8 @@
 // The files: engine.go wires it, supervise.go starts and stops shards, which shard.go has. read.go takes accepted events in
 // and announce.go tells of them; lane.go says whom to try next, and when is agenda.go. endpoint.go is one endpoint's
 // health, limits.go its limits and pauses, budget.go what all endpoints share. attempt.go is one attempt, repeat.go one that
-// somebody asked for, due.go fallback, alarms and giving up, reverse.go a no that comes after the end. The ledger is written
+// somebody asked for, due.go fallback, alarms and giving up, reverse.go a no that comes after the end, answer.go what people
+// answer. The ledger is written
 // by settle.go, sheet.go and park.go; receipts.go, health.go and drained.go say how things stand.
 package deliver
 

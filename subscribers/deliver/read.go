@@ -150,6 +150,8 @@ func (s *shard) takeOne(ev *event, i int) {
 	known := ev.out[i]
 	d.strike(known.Struck)
 	switch {
+	case to.Step && (known.State == "" || known.State == events.Spared):
+		s.spare(d, ev)
 	case known.State.Told(), known.State.Final() && known.Alarmed:
 		d.done = true
 		ev.unsettled--

@@ -44,6 +44,9 @@ func (e *Engine) reader(p int) *shard {
 
 // live adds what only the engine knows: that nothing has been tried yet, or when the next attempt is.
 func (e *Engine) live(s *shard, st events.Stored, i int, r *events.Receipt) {
+	if r.State == "" && r.Step {
+		r.State = events.Spared
+	}
 	if r.State == "" {
 		r.State, r.At = events.Trying, st.Record.Event.Recorded
 	}

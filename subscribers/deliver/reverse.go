@@ -177,7 +177,7 @@ func (s *shard) reverse(ev *event, r Reversal) error {
 	d.alarm = alarmed
 	switch {
 	case !d.hopeless():
-		s.goOn(d, ev, out)
+		s.goOn(d, ev, r.Index, out)
 	case d.lane == nil:
 		s.finishReversed(ev, r, out)
 	default:
@@ -204,15 +204,15 @@ func (s *shard) revived(ev *event, to *events.Recipient, index int) *delivery {
 }
 
 // goOn has d tried by the channels that are left. It waits in a page, so that the cursor means what it says.
-func (s *shard) goOn(d *delivery, ev *event, out events.Outcome) {
-	s.note(ev, int(d.index), out)
+func (s *shard) goOn(d *delivery, ev *event, index int, out events.Outcome) {
+	s.note(ev, index, out)
 	if d.lane != nil {
 		s.hold(d, ev)
 		s.e.openTo(d, int(d.open))
 		s.park(d)
 		return
 	}
-	recipient := ev.stored.Record.Plan.Recipients[d.index].ID
+	recipient := ev.stored.Record.Plan.Recipients[index].ID
 	d.parked = true
 	s.page(recipient, d.seq).add(d)
 	s.onDisk(recipient, 1)

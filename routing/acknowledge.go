@@ -1,0 +1,101 @@
+package routing
+
+import (
+	"slices"
+	"time"
+
+	"carehub/config/strict"
+	"carehub/events"
+)
+
+// acknowledgeEntry is what a rule asks of those that it names: that a person there answers.
+type acknowledgeEntry struct {
+	Within strict.At[time.Duration] `yaml:"within,required"`
+	Else   strict.List[string]      `yaml:"else"`
+	Any    bool                     `yaml:"any"`
+}
+
+// Bounds of within: less than a minute nobody can keep, and after three days a delivery is given up.
+const (
+	minWithin = time.Minute
+	maxWithin = 72 * time.Hour
+)
+
+// Ask is what a rule asks of a recipient: that a person there answers within a time, or else others are told, one after
+// another, each with the same time. Any: an answer of any recipient of the event is enough.
+type Ask struct {
+	Within time.Duration
+	Else   []string
+	Any    bool
+}
+
+func (l *loader) ask(entry *acknowledgeEntry) *Ask {
+	if entry == nil {
+		return nil
+	}
+	a := &Ask{Within: entry.Within.V, Any: entry.Any}
+	for _, id := range entry.Else {
+		a.Else = append(a.Else, l.word(id.V))
+	}
+	return a
+}
+
+// stricter is what two rules ask of the same recipient: the shorter time, and everybody whom either names.
+func (a *Ask) stricter(b *Ask) *Ask {
+	if a == nil || b == nil {
+		if a == nil {
+			return b
+		}
+		return a
+	}
+	both := &Ask{Within: min(a.Within, b.Within), Any: a.Any && b.Any, Else: slices.Clone(a.Else)}
+	for _, id := range b.Else {
+		if !slices.Contains(both.Else, id) {
+			both.Else = append(both.Else, id)
+		}
+	}
+	return both
+}
+
+// steps are those who are told if others do not answer, and the rules that say so.
+func (r *Rules) steps(patient string, kind, because events.Kind) (steps []Match) {
+	for _, rule := range r.patients[patient].rules {
+		if rule.ask == nil || !rule.covers(kind, because) {
+			continue
+		}
+		for _, id := range rule.ask.Else {
+			steps = append(steps, Match{Recipient: id, Rule: rule.place})
+		}
+	}
+	return steps
+}
+
+// IsStep reports whether somebody is told of such an event if others do not answer.
+func (r *Rules) IsStep(who, patient string, kind, because events.Kind) bool {
+	return slices.ContainsFunc(r.steps(patient, kind, because), func(m Match) bool { return m.Recipient == who })
+}
+
+// acknowledge finds what is wrong with what a rule asks for.
+func (c *checker) acknowledge(rule strict.At[ruleEntry]) {
+	ask := rule.V.Acknowledge
+	if ask == nil {
+		return
+	}
+	if w := ask.Within; w.V != 0 && (w.V < minWithin || w.V > maxWithin) {
+		c.folder.Report(w.Pos, "within must be at least 1m and at most 72h")
+	}
+	for _, id := range ask.Else {
+		switch reachable, known := c.known.Reachable[id.V]; {
+		case !c.registered(id.V):
+			c.folder.Report(id.Pos, "unknown recipient %q%s", id.V, c.suggest(id.V))
+		case known && !reachable:
+			c.folder.Warn(id.Pos, "%s has no channel: when it is their turn, an alarm asks a person to phone them, and the next is told at once", id.V)
+		case slices.Contains(rule.V.Notify.Values(), id.V):
+			c.folder.Report(id.Pos, "%s is told of it anyway: name somebody else who is told when nobody answers", id.V)
+		}
+	}
+	sole, alone := c.soleLogger()
+	if last := len(ask.Else) - 1; alone && last == 0 && ask.Else[last].V == sole {
+		c.folder.Warn(ask.Else[last].Pos, "only %s logs for this patient, and whoever logged it hears of it anyway: name somebody else", sole)
+	}
+}
