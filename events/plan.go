@@ -59,6 +59,8 @@ type Recipient struct {
 	Phone    string    `json:"phone,omitempty"`
 	Rule     string    `json:"rule"`     // routing/p-7f3k.yaml:4, or hub.yaml:9 for alarms
 	Channels []Channel `json:"channels"` // in order of preference; empty: known by phone only
+	// Quiet is when this can wait, on the rows of events that are not urgent.
+	Quiet *Quiet `json:"quiet,omitempty"`
 }
 
 // Is reports whether the row tells a subscriber, by the admin's channels or by a subscription of their own.
