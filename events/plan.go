@@ -63,6 +63,8 @@ type Recipient struct {
 	Acknowledge *Acknowledge `json:"acknowledge,omitempty"`
 	// Step says that the row is told only if others do not answer in time. Until then it is Spared.
 	Step bool `json:"step,omitempty"`
+	// Quiet is when this can wait, on the rows of events that are not urgent.
+	Quiet *Quiet `json:"quiet,omitempty"`
 }
 
 // Is reports whether the row tells a subscriber, by the admin's channels or by a subscription of their own.

@@ -110,7 +110,8 @@ func (e *Engine) trying(ev *event, d *delivery, ch int) (events.State, int) {
 	if unknown := out.Attempts - d.attempts(); unknown > 0 {
 		d.history().before += unknown
 	}
-	if out.State == "" {
+	if out.State == "" || out.State == events.Waiting {
+		out.Next = time.Time{}
 		out.State, out.Channel, out.At = events.Trying, d.channels[ch], time.Now().UTC().Truncate(time.Millisecond)
 		e.notify(ev)
 	}
@@ -301,7 +302,7 @@ func (e *Engine) failed(d *delivery, ch int, ep *endpoint, round int, ev *event,
 		t.next = ep.failed(d, round, t.attempts, f, time.Now())
 	}
 	if ev != nil {
-		e.retrying(d, ch, f, later(t.next, ep.until))
+		e.retrying(d, ch, f, e.aloud(d, later(t.next, ep.until)))
 	}
 }
 
@@ -345,7 +346,7 @@ func (e *Engine) end(d *delivery, out events.Outcome) {
 	d.done = true
 	d.shard.note(d.event, int(d.index), out)
 	e.pop(d)
-	e.opt.Ended(d.event.channelType(d.index, out.Channel), out.State, time.Since(d.recorded()))
+	e.opt.Ended(d.event.channelType(d.index, out.Channel), out.State, d.age(time.Now()))
 }
 
 // resettle ends d with the outcome that the ledger already holds.

@@ -31,13 +31,13 @@ func (d *delivery) nextDue() time.Time {
 	var at time.Time
 	accepted := d.recorded()
 	if int(d.open) < len(d.channels) && d.due.Fallback > 0 {
-		at = accepted.Add(d.due.Fallback * time.Duration(d.open))
+		at = d.after(accepted, d.due.Fallback*time.Duration(d.open))
 	}
 	if d.alarm == unalarmed && d.due.Alarm > 0 {
-		at = sooner(at, accepted.Add(d.due.Alarm))
+		at = sooner(at, d.after(accepted, d.due.Alarm))
 	}
 	if d.due.GiveUp > 0 {
-		at = sooner(at, accepted.Add(d.due.GiveUp))
+		at = sooner(at, d.after(accepted, d.due.GiveUp))
 	}
 	return at
 }
@@ -83,7 +83,8 @@ func (e *Engine) keep(d *delivery, now time.Time) time.Time {
 	if d.shard.stage >= stopping {
 		return time.Time{}
 	}
-	passed := func(after time.Duration) bool { return after > 0 && now.Sub(e.began)-d.accepted >= after }
+	age := d.age(now)
+	passed := func(after time.Duration) bool { return after > 0 && age >= after }
 	if passed(d.due.GiveUp) && !d.lane.busyWith(d) && d.failing() {
 		e.giveUp(d)
 		return time.Time{}

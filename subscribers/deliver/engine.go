@@ -14,7 +14,7 @@
 // and announce.go tells of them; lane.go says whom to try next, and when is agenda.go. endpoint.go is one endpoint's
 // health, limits.go its limits and pauses, budget.go what all endpoints share. attempt.go is one attempt, repeat.go one that
 // somebody asked for, due.go fallback, alarms and giving up, reverse.go a no that comes after the end, answer.go what people
-// answer. The ledger is written
+// answer, quiet.go quiet hours. The ledger is written
 // by settle.go, sheet.go and park.go; receipts.go, health.go and drained.go say how things stand.
 package deliver
 
@@ -90,7 +90,7 @@ type Options struct {
 	// It is called again until it returns nil.
 	Gone func(ctx context.Context, recipient, channel string) error
 	// Ended, if set, hears of each delivery's final outcome: the type of the channel that it speaks of, empty if the
-	// recipient has none, and how long after its event was accepted. It is called with the engine's lock held.
+	// recipient has none, and how long after its event was accepted, but for quiet hours. It is called with the engine's lock held.
 	Ended func(channelType string, state events.State, age time.Duration)
 
 	AttemptTimeout time.Duration // one attempt at the most; 60 s unless set
@@ -153,10 +153,11 @@ type Engine struct {
 	mu         sync.Mutex
 	shards     map[int]*shard // by partition: those that start, run or stop in this process
 	recipients map[string]*recipient
-	agenda     agenda                // lanes and endpoints to wake, lanes with a time to keep
-	ending     map[*delivery]bool    // about to be given up
-	rewind     chan struct{}         // tells the clock that the agenda has a new first entry
-	tidied     time.Time             // when the agenda was
+	agenda     agenda             // lanes and endpoints to wake, lanes with a time to keep
+	ending     map[*delivery]bool // about to be given up
+	rewind     chan struct{}      // tells the clock that the agenda has a new first entry
+	tidied     time.Time          // when the agenda was
+	quiet      map[events.Quiet]*quiet
 	watchers   map[string][]*watcher // by event id
 	elsewhere  bool                  // some partitions are delivered by other processes
 	resting    map[int]time.Time     // partitions that were found to be another's: not to be started before
@@ -172,7 +173,7 @@ type Engine struct {
 func New(opt Options) *Engine {
 	opt.defaults()
 	return &Engine{opt: opt, began: time.Now(), shards: map[int]*shard{}, recipients: map[string]*recipient{}, rewind: make(chan struct{}, 1),
-		ending: map[*delivery]bool{}, watchers: map[string][]*watcher{}, resting: map[int]time.Time{}, budget: newBudget(opt.InFlight), moved: make(chan struct{}, 1)}
+		ending: map[*delivery]bool{}, watchers: map[string][]*watcher{}, resting: map[int]time.Time{}, quiet: map[events.Quiet]*quiet{}, budget: newBudget(opt.InFlight), moved: make(chan struct{}, 1)}
 }
 
 // Run delivers until ctx ends, then drains: no new attempts, those in flight get the grace, everything known is written.

@@ -205,7 +205,13 @@ func (b *backlog) oldest(now time.Time) time.Duration {
 	if len(b.queue) == 0 {
 		return 0
 	}
-	return now.Sub(b.queue[0].recorded())
+	age := b.queue[0].age(now)
+	if b.queue[0].quiet != nil { // of those behind it one that does not sleep may be older by that count
+		if i := slices.IndexFunc(b.queue, func(d *delivery) bool { return d.quiet == nil && !d.done }); i > 0 {
+			age = max(age, b.queue[i].age(now))
+		}
+	}
+	return age
 }
 
 // noteRoom takes note whether an event could be taken in.

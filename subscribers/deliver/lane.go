@@ -55,18 +55,19 @@ type terms struct {
 	shard    *shard
 	channels []string // keys, as frozen
 	due      dues
+	quiet    *quiet     // nil: they are told at any time
 	room     []delivery // for the next ones
 	next     int        // how many of them there will be room for then
 }
 
 // terms returns those with these channels, kept for the next who asks.
-func (s *shard) terms(r *recipient, channels []string, due dues) *terms {
+func (s *shard) terms(r *recipient, channels []string, due dues, q *quiet) *terms {
 	for _, t := range r.known {
-		if t.shard == s && t.due == due && slices.Equal(t.channels, channels) {
+		if t.shard == s && t.due == due && t.quiet == q && slices.Equal(t.channels, channels) {
 			return t
 		}
 	}
-	t := &terms{shard: s, channels: slices.Clone(channels), due: due, next: 1}
+	t := &terms{shard: s, channels: slices.Clone(channels), due: due, quiet: q, next: 1}
 	r.known = append(r.known[max(0, len(r.known)-63):], t)
 	return t
 }
@@ -187,7 +188,7 @@ func (e *Engine) enqueue(d *delivery, recipient, patient string) {
 	}
 	l.queue = append(l.queue, d)
 	d.shard.queued(recipient, d)
-	if len(l.queue) == 1 {
+	if len(l.queue) == 1 || d.wakes(l) {
 		e.advance(l)
 	}
 }
@@ -251,6 +252,9 @@ func (e *Engine) advance(l *lane) {
 	d, now := l.queue[0], time.Now()
 	if !e.mayStart(d.shard.p) {
 		d.shard.pause(l)
+		return
+	}
+	if d.quiet != nil && e.rests(l, now) {
 		return
 	}
 	var earliest time.Time

@@ -49,14 +49,15 @@ func (p *page) find(seq uint64, index int) *delivery {
 
 // wait is a parked delivery as the ledger keeps it. The shape is a promise.
 type wait struct {
-	Seq      uint64   `json:"s"`
-	Patient  string   `json:"p"`
-	Index    int      `json:"i"` // in the plan's recipients
-	Channels []string `json:"c"`
-	Recorded int64    `json:"r"` // Unix seconds
-	Due      dues     `json:"d"`
-	Alarmed  bool     `json:"m,omitempty"`
-	Struck   []string `json:"x,omitempty"` // channels
+	Seq      uint64        `json:"s"`
+	Patient  string        `json:"p"`
+	Index    int           `json:"i"` // in the plan's recipients
+	Channels []string      `json:"c"`
+	Recorded int64         `json:"r"` // Unix seconds
+	Due      dues          `json:"d"`
+	Alarmed  bool          `json:"m,omitempty"`
+	Struck   []string      `json:"x,omitempty"` // channels
+	Quiet    *events.Quiet `json:"q,omitempty"`
 
 	recipient string
 }
@@ -112,7 +113,7 @@ func (p *page) encode() []byte {
 	w := waits{V: 1}
 	for _, d := range p.waits {
 		w.Wait = append(w.Wait, wait{Seq: d.seq, Patient: d.lane.patient, Index: int(d.index), Channels: d.channels,
-			Recorded: d.recorded().Unix(), Due: d.due, Alarmed: d.alarm == alarmed, Struck: d.struck()})
+			Recorded: d.recorded().Unix(), Due: d.due, Alarmed: d.alarm == alarmed, Struck: d.struck(), Quiet: d.quiet.frozen()})
 	}
 	b, err := json.Marshal(w)
 	if err != nil {

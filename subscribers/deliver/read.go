@@ -43,7 +43,7 @@ func (s *shard) load(ctx context.Context) error {
 
 // resume puts a parked delivery back into its lane.
 func (s *shard) resume(w wait) {
-	d := s.terms(s.e.recipient(w.recipient), w.Channels, w.Due).delivery(w.Seq, w.Index, s.e.acceptedAt(time.Unix(w.Recorded, 0)), w.Alarmed)
+	d := s.terms(s.e.recipient(w.recipient), w.Channels, w.Due, s.e.quietHours(w.Quiet)).delivery(w.Seq, w.Index, s.e.acceptedAt(time.Unix(w.Recorded, 0)), w.Alarmed)
 	d.parked = true
 	d.strike(w.Struck)
 	s.page(w.recipient, d.seq).add(d)
@@ -144,7 +144,8 @@ func (s *shard) takeOne(ev *event, i int) {
 	for _, c := range to.Channels {
 		channels = append(channels, c.Key)
 	}
-	d := s.terms(s.e.recipient(to.ID), channels, dues{Fallback: rec.Plan.FallbackAfter, Alarm: rec.Plan.AlarmAfter, GiveUp: rec.Plan.GiveUpAfter}).
+	due := dues{Fallback: rec.Plan.FallbackAfter, Alarm: rec.Plan.AlarmAfter, GiveUp: rec.Plan.GiveUpAfter}
+	d := s.terms(s.e.recipient(to.ID), channels, due, s.e.quietHours(to.Quiet)).
 		delivery(ev.stored.Seq, i, s.e.acceptedAt(rec.Event.Recorded), ev.out[i].Alarmed)
 	s.hold(d, ev)
 	known := ev.out[i]
@@ -167,7 +168,11 @@ func (s *shard) takeOne(ev *event, i int) {
 	default:
 		s.e.enqueue(d, to.ID, ev.lane())
 		s.e.muted(d)
-		if d.lane.dammed(d, time.Now()) {
+		now := time.Now()
+		if s.e.hushed(d, now) > 0 {
+			s.shelve(d, now)
+		}
+		if d.lane.dammed(d, now) {
 			s.park(d) // at once: nobody's memory is needed for whoever waits for the broken to mend
 		}
 	}

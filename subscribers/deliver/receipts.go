@@ -53,6 +53,9 @@ func (e *Engine) live(s *shard, st events.Stored, i int, r *events.Receipt) {
 	if r.Outcome.Channel == "" && len(r.Channels) > 0 {
 		r.Outcome.Channel = r.Channels[0].Key
 	}
+	if r.State == events.Waiting && !r.Next.After(time.Now()) { // by the clock of whoever wrote that
+		r.State, r.Next = events.Trying, time.Time{}
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	p := s.pages[pageKey{r.ID, st.Seq / pageSize}]
@@ -61,6 +64,9 @@ func (e *Engine) live(s *shard, st events.Stored, i int, r *events.Receipt) {
 	}
 	d := p.find(st.Seq, i)
 	if d == nil {
+		return
+	}
+	if e.waits(d, r) {
 		return
 	}
 	// A first attempt in flight is still "telling", however slow; whoever waits their turn behind trouble is not.

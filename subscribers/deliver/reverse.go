@@ -200,7 +200,7 @@ func (s *shard) revived(ev *event, to *events.Recipient, index int) *delivery {
 		channels = append(channels, c.Key)
 	}
 	due := dues{Fallback: plan.FallbackAfter, Alarm: plan.AlarmAfter, GiveUp: plan.GiveUpAfter}
-	return s.terms(s.e.recipient(to.ID), channels, due).delivery(ev.stored.Seq, index, time.Since(s.e.began), true)
+	return s.terms(s.e.recipient(to.ID), channels, due, s.e.quietHours(to.Quiet)).delivery(ev.stored.Seq, index, time.Since(s.e.began), true)
 }
 
 // goOn has d tried by the channels that are left. It waits in a page, so that the cursor means what it says.

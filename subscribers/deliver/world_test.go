@@ -28,6 +28,7 @@ type world struct {
 	mu       sync.Mutex
 	behave   map[string]func(d events.Delivery) error // by recipient/channel
 	subs     map[string]subscribers.Subscriber
+	quiet    map[string]*events.Quiet // by recipient
 	diary    []arrival
 	tries    []arrival
 	alarms   []events.About
@@ -178,6 +179,9 @@ func (w *world) log(kind events.Kind, patient string, to ...string) events.Store
 	}
 	for _, r := range to {
 		rc := events.Recipient{ID: r, Name: "The " + r, Rule: "routing/" + patient + ".yaml:4"}
+		if kind == events.Discharge {
+			rc.Quiet = w.quiet[r]
+		}
 		for _, c := range w.subs[r].Channels {
 			rc.Channels = append(rc.Channels, c.Channel)
 		}
