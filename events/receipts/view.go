@@ -46,6 +46,7 @@ type Recipient struct {
 	Words   string       `json:"words"`
 	At      time.Time    `json:"at"`
 	Rule    string       `json:"rule"`
+	Ack     *events.Ack  `json:"ack,omitempty"` // what a person there has answered
 }
 
 // Settled reports whether the hub is done with every recipient.
@@ -84,8 +85,11 @@ func (v Viewer) View(ctx context.Context, s events.Stored) (View, error) {
 	view.Message = Message(page.English, e, phones)
 	now, zone := v.Clock(), v.Zone()
 	for _, r := range receipts {
+		if r.State == events.Spared {
+			continue
+		}
 		view.Recipients = append(view.Recipients, Recipient{
-			ID: r.ID, For: r.For, Name: r.Name, Channel: r.Channel, State: r.State, Words: Words(page.English, r, now, zone), At: r.At, Rule: r.Rule,
+			ID: r.ID, For: r.For, Name: r.Name, Channel: r.Channel, State: r.State, Words: Words(page.English, r, now, zone), At: r.At, Rule: r.Rule, Ack: r.Ack,
 		})
 	}
 	return view, nil

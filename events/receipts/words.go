@@ -23,6 +23,9 @@ var words = page.Catalogue(catalogue)
 // anybody has read it.
 func Words(lang page.Lang, r events.Receipt, now time.Time, zone *time.Location) string {
 	s := speaker{lang: lang, r: r, now: now.In(zone)}
+	if r.Ack != nil && (r.State == events.Acknowledged || r.State == events.Declined) {
+		return s.answered()
+	}
 	switch r.State {
 	case events.Held:
 		return s.say("held", r.Next)
@@ -70,6 +73,21 @@ func (s speaker) retrying() string {
 		return s.say("bounced", s.r.At) + s.call() + s.alarmed()
 	}
 	return s.say("retrying", s.r.At) + s.at("again", s.r.Next) + s.call() + s.alarmed()
+}
+
+// answered is what a person has said, by name: nothing else counts as somebody having seen it.
+func (s speaker) answered() string {
+	ack := s.r.Ack
+	who := ack.Name
+	if ack.Role != "" {
+		who = words.Say(s.lang, "role", "who", ack.Name, "role", ack.Role)
+	}
+	said := words.Say(s.lang, "ack-"+string(ack.Answer), "who", who, "name", s.r.Name, "time", s.clock(ack.At),
+		"line", given(ack.Line, words.Say(s.lang, "line", "line", strings.TrimRight(ack.Line, "."))))
+	if ack.Answer == events.NotForUs {
+		said += s.call()
+	}
+	return said
 }
 
 // say is the sentence of a key. at fills in when, where the sentence says so.
