@@ -17,16 +17,17 @@ func carersPages() map[string][]attempt {
 		return []attempt{{method: "POST", path: path, body: "what=fall&key=k&csrf={csrf}", media: formMedia}}
 	}
 	return map[string][]attempt{
-		"GET /{$}":                  get("/"),
-		"GET /log/{patient}":        get("/log/{patient}"),
-		"GET /log/{patient}/when":   get("/log/{patient}/when?what=fall"),
-		"POST /log/{patient}/when":  post("/log/{patient}/when"),
-		"POST /log/{patient}/check": post("/log/{patient}/check"),
-		"POST /log/{patient}/send":  post("/log/{patient}/send"),
-		"GET /log/{patient}/phones": get("/log/{patient}/phones"),
-		"GET /e/{event}":            get("/e/{event}"),
-		"GET /e/{event}/rows":       get("/e/{event}/rows"),
-		"GET /e/{event}/live":       get("/e/{event}/live"),
+		"GET /{$}":                    get("/"),
+		"GET /log/{patient}":          get("/log/{patient}"),
+		"GET /log/{patient}/when":     get("/log/{patient}/when?what=fall"),
+		"POST /log/{patient}/when":    post("/log/{patient}/when"),
+		"POST /log/{patient}/check":   post("/log/{patient}/check"),
+		"POST /log/{patient}/send":    post("/log/{patient}/send"),
+		"GET /log/{patient}/phones":   get("/log/{patient}/phones"),
+		"POST /log/{patient}/missing": post("/log/{patient}/missing"),
+		"GET /e/{event}":              get("/e/{event}"),
+		"GET /e/{event}/rows":         get("/e/{event}/rows"),
+		"GET /e/{event}/live":         get("/e/{event}/live"),
 	}
 }
 
