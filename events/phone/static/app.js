@@ -35,6 +35,11 @@ function request(path, options = {}) {
   return fetch(path, {...options, signal: stop.signal, redirect: "manual"}).finally(() => clearTimeout(timer));
 }
 
+// reached reports whether the hub can be: by what everybody may have, and the worker does not keep.
+function reached() {
+  return request("/manifest.webmanifest", {cache: "no-store"}).then(answer => answer.ok, () => false);
+}
+
 // csrf is the proof of this page if it has one: that of a page from the cache may have ended with its session.
 function csrf(entry) {
   const field = document.querySelector("input[name=csrf]");
@@ -170,8 +175,7 @@ for (const form of document.querySelectorAll("form[data-log]")) {
       Object.assign(field, {type: "hidden", name: event.submitter.name, value: event.submitter.value});
       form.append(field);
     }
-    const there = await request("/healthz").then(answer => answer.ok, () => false);
-    if (there) {
+    if (await reached()) {
       form.submit();
       return;
     }
@@ -199,7 +203,7 @@ for (const form of document.querySelectorAll('form[action="/signout"]')) {
 // A page that was kept says so: what it tells of who has been told may be old.
 const stale = document.getElementById("stale");
 if (stale) {
-  request("/healthz").then(answer => answer.ok, () => false).then(there => { stale.hidden = there; });
+  reached().then(there => { stale.hidden = there; });
 }
 
 // Live rows.
@@ -235,10 +239,10 @@ if (rows && rows.dataset.settled !== "true") {
 
 // Without signal: what was kept before, and the pages to log with.
 if ("serviceWorker" in navigator) {
-  navigator.serviceWorker.register("/sw.js").then(() => navigator.serviceWorker.ready).then(() => {
-    for (const link of document.querySelectorAll("a[data-offline]")) {
-      for (const path of link.dataset.offline.split(" ")) fetch(path).catch(() => {});
-    }
+  navigator.serviceWorker.register("/sw.js").then(() => navigator.serviceWorker.controller ||
+    new Promise(claimed => navigator.serviceWorker.addEventListener("controllerchange", claimed, {once: true}))).then(() => {
+    const paths = Array.from(document.querySelectorAll("a[data-offline]"), link => link.dataset.offline.split(" ")).flat();
+    for (const path of paths.length > 0 ? ["/", ...paths] : []) fetch(path).catch(() => {}); // the worker keeps them
   }).catch(() => {});
 }
 
