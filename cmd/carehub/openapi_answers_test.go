@@ -96,6 +96,7 @@ func TestOpenAPIAnswers(t *testing.T) {
 		{"POST", "/log/p-7f3k/check", "", "what=fall", form, 401},
 		{"POST", "/log/p-7f3k/send", "", "what=fall", form, 401},
 		{"GET", "/log/p-7f3k/phones", "", "", nil, 303},
+		{"POST", "/log/p-7f3k/missing", "", "", form, 401},
 		{"GET", "/e/" + v.ID, "", "", nil, 303},
 		{"GET", "/e/" + v.ID + "/rows", "", "", nil, 303},
 		{"GET", "/e/" + v.ID + "/live", "", "", nil, 303},

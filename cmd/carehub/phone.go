@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -18,11 +20,15 @@ import (
 // phonePages are the carer's pages.
 func (h *hub) phonePages(d desk, src source, draining <-chan struct{}) *phone.Pages {
 	return phone.New(phone.Options{
-		Writer: page.Writer{Hub: h.folder.sender, Log: h.log}, Required: h.signin.Required, Patients: d.lookedAfter,
+		Writer: page.Writer{Hub: h.folder.sender, Log: h.log}, Required: h.signin.Required, Session: h.signin.Session, Patients: d.lookedAfter,
 		Preview: h.previewOf(d, src), Log: h.logged,
 		Find: func(ctx context.Context, by events.Actor, id string) (events.Stored, error) {
 			return findFor(ctx, d, src, by, id)
 		},
+		Own: func(ctx context.Context, by events.Actor, id string) (events.Stored, error) {
+			return ownFor(ctx, src, by, id)
+		},
+		Missing: h.askAdmin,
 		Recent: func(ctx context.Context, by events.Actor, patient string, most int) ([]events.Stored, error) {
 			return recentFor(ctx, d, src, by, patient, most)
 		},
@@ -32,12 +38,16 @@ func (h *hub) phonePages(d desk, src source, draining <-chan struct{}) *phone.Pa
 }
 
 func requestOf(e phone.Entry) intake.Request {
-	return intake.Request{Patient: e.Patient, Kind: e.Kind, Because: e.Because, Occurred: e.Occurred, Place: e.Place, Words: e.Words, Key: e.Key}
+	return intake.Request{Patient: e.Patient, Kind: e.Kind, Because: e.Because, Occurred: e.Occurred, Place: e.Place, Words: e.Words, Key: e.Key,
+		Single: !e.Another}
 }
 
 // logged stores what a carer has sent from their pages.
 func (h *hub) logged(ctx context.Context, by events.Actor, e phone.Entry) (events.Stored, error) {
 	result, err := h.intake.Log(ctx, by, requestOf(e))
+	if errors.Is(err, intake.ErrRepeat) {
+		return events.Stored{}, phone.ErrRepeat
+	}
 	if err != nil {
 		h.meter.answered("", string(events.KindOf(err)))
 		return events.Stored{}, err
@@ -63,12 +73,12 @@ func (h *hub) previewOf(d desk, src source) func(context.Context, events.Actor, 
 		}
 		plan := phone.Plan{Stored: result.Stored, About: result.About}
 		if result.Stored.Record.Event.Has(events.FlagRepeat) {
-			recent, err := recentFor(ctx, d, src, by, result.Stored.Record.Event.Patient, 20)
+			recent, err := src.Timeline(ctx, result.Stored.Record.Event.Patient, events.Place{}, 20)
 			if err != nil {
 				return phone.Plan{}, err
 			}
-			if i := slices.IndexFunc(recent, func(st events.Stored) bool { return st.Record.Event.Kind == e.Kind }); i >= 0 {
-				plan.Same = &recent[i].Record.Event
+			if i := slices.IndexFunc(recent, func(st events.Stored) bool { return st.Record.Event.Kind == e.Kind && !st.Record.Event.Test }); i >= 0 {
+				plan.Same, plan.Seen = &recent[i].Record.Event, d.maySee(by, recent[i].Record)
 			}
 		}
 		return plan, nil
@@ -90,7 +100,7 @@ func (d desk) lookedAfter(by events.Actor) (all []phone.Patient) {
 			continue
 		}
 		p := d.patients[id]
-		one := phone.Patient{ID: id, As: called[id], Log: logs != routing.No, See: sees == routing.Allowed}
+		one := phone.Patient{ID: id, As: called[id], Log: logs != routing.No, See: sees == routing.Allowed, Ended: logs == routing.Ended}
 		if logs == routing.Allowed || sees == routing.Allowed {
 			one.Name, one.Born = p.Name, string(p.Born)
 		}
@@ -109,6 +119,26 @@ func findFor(ctx context.Context, d desk, src source, by events.Actor, id string
 		return events.Stored{}, &events.Error{Kind: events.NotFound, Message: "There is no such event here."}
 	}
 	return st, err
+}
+
+// ownFor is an event that somebody has logged.
+func ownFor(ctx context.Context, src source, by events.Actor, id string) (events.Stored, error) {
+	st, err := src.Find(ctx, id)
+	if err == nil && st.Record.Event.By != by {
+		return events.Stored{}, &events.Error{Kind: events.NotFound, Message: "There is no such event here."}
+	}
+	return st, err
+}
+
+// askAdmin has the alarm recipients look at whom a patient's rules name, once a day for each carer who asks.
+func (h *hub) askAdmin(ctx context.Context, by events.Actor, patient string) error {
+	about := events.About{Event: "missing-" + patient + time.Now().UTC().Format("-20060102"), Recipient: by.ID, Reason: events.ReasonMissing}
+	words := fmt.Sprintf("%s says that somebody is missing among those who are told of %s. Please phone them, and look at routing/%s.yaml.", by.ID, patient, patient)
+	err := storeAlarm(ctx, h.folder, h.archive, about, words)
+	if err == nil {
+		h.meter.alarmed(about)
+	}
+	return err
 }
 
 // recentFor are a patient's newest events that somebody may see: of the last hundred, most at the most.

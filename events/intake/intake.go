@@ -106,6 +106,10 @@ func (in *Intake) Log(ctx context.Context, by events.Actor, r Request) (Result, 
 	return n.store(ctx)
 }
 
+// ErrRepeat is the error of a request that is to be no repeat, where the same kind was logged for the patient a few minutes
+// ago. Nothing was saved.
+var ErrRepeat = &events.Error{Kind: events.Conflict, Message: "The same was logged less than 15 minutes ago. Nothing new was saved."}
+
 // entry is the work on one request.
 type entry struct {
 	in        *Intake
@@ -221,6 +225,11 @@ func (n *entry) store(ctx context.Context) (Result, error) {
 	}
 	if n.request.DryRun {
 		return n.preview(rec, message), nil
+	}
+	if n.request.Single && rec.Event.Has(events.FlagRepeat) {
+		if _, err := n.in.store.Find(ctx, rec.Event.ID); events.KindOf(err) == events.NotFound { // not the key seen again
+			return Result{}, ErrRepeat
+		}
 	}
 	stored, created, err := n.in.store.Publish(ctx, rec, message)
 	switch {

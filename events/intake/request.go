@@ -24,6 +24,8 @@ type Request struct {
 
 	Key    string `json:"-"` // idempotency key; not needed for a dry run
 	DryRun bool   `json:"-"` // say what would happen, save nothing
+	// Single refuses a possible repeat with ErrRepeat, for a door at which somebody is asked whether it is one.
+	Single bool `json:"-"`
 }
 
 // hash is over the request as given. What the hub fills in, such as the time, is another at each try.

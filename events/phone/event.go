@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +40,7 @@ type standing struct {
 // home shows whom a carer logs for, and what was logged of late.
 func (p *Pages) home(w http.ResponseWriter, r *http.Request, who page.Session) {
 	lang := page.LangOf(r)
-	type recent struct{ What, When, Event string }
+	type recent struct{ What, When, State, Event string }
 	type block struct {
 		Patient
 		Called, About string
@@ -56,17 +57,50 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request, who page.Session) {
 		}
 		for _, st := range list {
 			e := st.Record.Event
-			b.Recent = append(b.Recent, recent{words.Say(lang, "what."+named(e)), lang.At(e.Occurred.In(p.Zone()), p.now()), e.ID})
+			receipts, err := p.Receipts(ctx, st)
+			if err != nil {
+				p.Logger.Warn("who has been told cannot be shown", "error", err.Error())
+			}
+			b.Recent = append(b.Recent, recent{words.Say(lang, "what."+named(e)), lang.At(e.Occurred.In(p.Zone()), p.now()), inShort(lang, receipts, err), e.ID})
 		}
 		all = append(all, b)
 	}
 	p.show(w, r, who, http.StatusOK, page.Content{Title: words.Say(lang, "home.title")}, "home", all)
 }
 
+// inShort says on one line how telling everybody stands, and no more than the hub knows (hazard: false reassurance).
+func inShort(lang page.Lang, receipts []events.Receipt, err error) string {
+	told, trouble := 0, 0
+	for _, r := range receipts {
+		switch {
+		case r.State.Told():
+			told++
+		case r.State == events.Retrying || r.State.Final():
+			trouble++
+		}
+	}
+	switch {
+	case err != nil:
+		return ""
+	case len(receipts) == 0:
+		return words.Say(lang, "short.nobody")
+	case trouble > 0:
+		return words.Count(lang, "short.trouble", trouble)
+	case told < len(receipts):
+		return words.Say(lang, "short.some", "told", told, "all", len(receipts))
+	}
+	return words.Count(lang, "short.all", told)
+}
+
 // event shows who has been told.
 func (p *Pages) event(w http.ResponseWriter, r *http.Request, who page.Session) {
 	s, err := p.standing(r, who)
-	if err != nil {
+	switch {
+	case events.KindOf(err) == events.NotFound && err != nil && p.passedOn(r, who):
+		id := r.PathValue("event")
+		p.show(w, r, who, http.StatusOK, page.Content{Title: words.Say(page.LangOf(r), "saved.title"), Ref: events.Ref(id)}, "ended", nil)
+		return
+	case err != nil:
 		p.failed(w, r, who, err)
 		return
 	}
@@ -74,6 +108,18 @@ func (p *Pages) event(w http.ResponseWriter, r *http.Request, who page.Session) 
 		s.HTML = append(s.HTML, template.HTML(one)) // #nosec G203 -- made by a template of html/template
 	}
 	p.show(w, r, who, http.StatusOK, page.Content{Title: s.What, Ref: events.Ref(s.Event)}, "event", s)
+}
+
+// passedOn reports whether an event is one that the carer logged after their authority had ended: they see nothing new of it.
+func (p *Pages) passedOn(r *http.Request, who page.Session) bool {
+	id := r.PathValue("event")
+	if !slices.ContainsFunc(p.Patients(who.Actor), func(one Patient) bool { return one.Ended && one.ID == events.PatientOf(id) }) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeFor)
+	defer cancel()
+	_, err := p.Own(ctx, who.Actor, id)
+	return err == nil
 }
 
 func (p *Pages) found(r *http.Request, who page.Session) (events.Stored, error) {
@@ -231,6 +277,9 @@ func (p *Pages) follow(r *http.Request, w http.ResponseWriter, rc *http.Response
 			return
 		case <-alive.C:
 		case <-changed:
+		}
+		if now, in := p.Session(r); !in || now.Actor != who.Actor {
+			return
 		}
 		if _, err := p.found(r, who); err != nil { // they may not see it any more
 			return

@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -59,6 +61,8 @@ type Form struct {
 	MaxPlace, MaxWords   int
 	Title, About, Called string
 	Fresh                bool // nothing was written yet
+	Another              bool // it is not the same as what was logged a few minutes ago
+	waited               time.Duration
 }
 
 // what asks what happened.
@@ -108,11 +112,34 @@ func newKey() string { return "page-" + rand.Text() }
 func (p *Pages) read(r *http.Request, one Patient) (Form, bool) {
 	lang := page.LangOf(r)
 	f := Form{Patient: one, What: r.FormValue("what"), Key: r.PostFormValue("key"), Day: r.PostFormValue("day"), Time: r.PostFormValue("time"),
-		Place: strings.TrimSpace(r.PostFormValue("place")), Words: strings.TrimSpace(r.PostFormValue("words")),
+		Place:   strings.TrimSpace(cmp.Or(r.PostFormValue("last"), r.PostFormValue("place"))),
+		Words:   strings.TrimSpace(strings.ReplaceAll(r.PostFormValue("words"), "\r\n", "\n")), // as browsers send it
+		Another: r.PostFormValue("another") == "yes", waited: waited(r.PostFormValue("waited")),
 		Today: p.now().Format(time.DateOnly), MaxPlace: events.MaxPlace, MaxWords: events.MaxWords, About: one.about(lang), Called: one.called()}
 	_, ok := choiceOf(f.What)
 	f.Title = words.Say(lang, "what."+f.What)
+	switch {
+	case f.Time != "" && f.Day == "": // midnight may pass before it is sent
+		f.Day = f.Today
+	case f.Time == "" && f.Day == f.Today:
+		f.Day = ""
+	}
 	return f, ok
+}
+
+const (
+	justNow    = 2 * time.Minute
+	maxWaiting = 30 * 24 * time.Hour
+)
+
+// waited is how long a log waited on the phone for a signal. The phone counts from the tap to the sending, so that a clock
+// that is wrong does no harm; a moment is just now.
+func waited(seconds string) time.Duration {
+	n, err := strconv.Atoi(seconds)
+	if d := time.Duration(n) * time.Second; err == nil && d >= justNow {
+		return min(d, maxWaiting)
+	}
+	return 0
 }
 
 func (p *Pages) now() time.Time { return p.Clock().In(p.Zone()) }
@@ -139,14 +166,17 @@ func (p *Pages) places(ctx context.Context, by events.Actor, patient string) (pl
 // entry is what the form comes to. problem is the key of what is wrong with it, if anything is.
 func (p *Pages) entry(f Form) (e Entry, problem string) {
 	c, _ := choiceOf(f.What)
-	e = Entry{Patient: f.Patient.ID, Kind: c.Kind, Because: c.Because, Place: f.Place, Words: f.Words, Key: f.Key}
-	if f.Time == "" {
-		if f.Day != "" && f.Day != f.Today {
-			return e, "problem.time-missing"
-		}
+	e = Entry{Patient: f.Patient.ID, Kind: c.Kind, Because: c.Because, Place: f.Place, Words: f.Words, Key: f.Key, Another: f.Another}
+	switch {
+	case f.Time == "" && f.Day != "":
+		return e, "problem.time-missing"
+	case f.Time == "" && f.waited > 0:
+		e.Occurred = p.now().Add(-f.waited).Format(time.RFC3339)
+		return e, ""
+	case f.Time == "":
 		return e, ""
 	}
-	at, err := time.ParseInLocation(time.DateOnly+" 15:04", cmp.Or(f.Day, f.Today)+" "+f.Time, p.Zone())
+	at, err := time.ParseInLocation(time.DateOnly+" 15:04", f.Day+" "+f.Time, p.Zone())
 	switch {
 	case err != nil:
 		return e, "problem.time"
@@ -163,6 +193,7 @@ func (p *Pages) check(w http.ResponseWriter, r *http.Request, who page.Session) 
 	if !ok {
 		return
 	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	f, ok := p.read(r, one)
 	if !ok {
 		page.Redirect(w, "/log/"+one.ID)
@@ -174,6 +205,27 @@ func (p *Pages) check(w http.ResponseWriter, r *http.Request, who page.Session) 
 		p.askWhen(w, r, who, f, http.StatusUnprocessableEntity, words.Say(lang, problem))
 		return
 	}
+	if id, saved := p.saved(r, who, f); saved {
+		page.Redirect(w, "/e/"+id)
+		return
+	}
+	p.askCheck(w, r, who, f, e, http.StatusOK)
+}
+
+// saved is the event that the form has become already, where somebody comes back to it.
+func (p *Pages) saved(r *http.Request, who page.Session, f Form) (id string, saved bool) {
+	if f.Key == "" {
+		return "", false
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeFor)
+	defer cancel()
+	id = events.NewID(who.Actor, f.Patient.ID, f.Key)
+	_, err := p.Own(ctx, who.Actor, id)
+	return id, err == nil
+}
+
+func (p *Pages) askCheck(w http.ResponseWriter, r *http.Request, who page.Session, f Form, e Entry, status int) {
+	lang := page.LangOf(r)
 	ctx, cancel := context.WithTimeout(r.Context(), storeFor)
 	defer cancel()
 	plan, err := p.Preview(ctx, who.Actor, e)
@@ -186,7 +238,7 @@ func (p *Pages) check(w http.ResponseWriter, r *http.Request, who page.Session) 
 		return
 	}
 	f.Key = cmp.Or(f.Key, newKey())
-	p.show(w, r, who, http.StatusOK, page.Content{Title: words.Say(lang, "check.title")}, "check", p.checked(lang, who, f, e, plan))
+	p.show(w, r, who, status, page.Content{Title: words.Say(lang, "check.title")}, "check", p.checked(lang, who, f, e, plan))
 }
 
 // checked is the page that names exactly who will be told and how.
@@ -197,12 +249,13 @@ type checked struct {
 	Told  []told
 	Same  *same
 	Ended bool // the carer's authority has ended
+	Count int  // of those who will be told
 }
 
 type told struct{ Name, How string }
 
-// same is the event that this may be a repeat of.
-type same struct{ Who, Ago, Event string }
+// same is the event that this may be a repeat of; without Event if it is not for this carer to see.
+type same struct{ Says, Event string }
 
 func (p *Pages) checked(lang page.Lang, who page.Session, f Form, e Entry, plan Plan) checked {
 	ev := plan.Stored.Record.Event
@@ -211,17 +264,24 @@ func (p *Pages) checked(lang page.Lang, who page.Session, f Form, e Entry, plan 
 		c.When = lang.Moment(ev.Occurred.In(p.Zone()))
 	}
 	for _, to := range plan.Stored.Record.Plan.Recipients {
+		if c.Ended { // who is told would be news to them
+			break
+		}
 		how := words.Say(lang, "how.phone")
 		if len(to.Channels) > 0 {
 			how = words.Say(lang, "how."+to.Channels[0].Type)
 		}
 		c.Told = append(c.Told, told{to.Name, how})
 	}
-	if s := plan.Same; s != nil {
-		minutes := int(p.Clock().Sub(s.Recorded).Round(time.Minute) / time.Minute)
-		c.Same = &same{Who: p.Name(s.By), Ago: words.Count(lang, "minutes", minutes), Event: s.ID}
-		if s.By == who.Actor {
-			c.Same.Who = words.Say(lang, "you")
+	if s := plan.Same; s != nil && !f.Another {
+		minutes := max(1, int(p.Clock().Sub(s.Recorded)/time.Minute))
+		switch {
+		case !plan.Seen:
+			c.Same = &same{Says: words.Count(lang, "same.somebody", minutes)}
+		case s.By == who.Actor:
+			c.Same = &same{words.Count(lang, "same.you", minutes), s.ID}
+		default:
+			c.Same = &same{words.Count(lang, "same.other", minutes, "name", p.Name(s.By)), s.ID}
 		}
 	}
 	return c
@@ -233,12 +293,10 @@ func (p *Pages) send(w http.ResponseWriter, r *http.Request, who page.Session) {
 	if !ok {
 		return
 	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	lang := page.LangOf(r)
 	f, ok := p.read(r, one)
 	e, problem := p.entry(f)
-	if at := r.PostFormValue("occurred"); at != "" { // a phone that had no signal kept the time as well
-		e.Occurred, problem = at, ""
-	}
 	if !ok || problem != "" || e.Key == "" {
 		p.refuseSend(w, r, who, f, &events.Error{Kind: events.Invalid, Message: words.Say(lang, "problem.text")})
 		return
@@ -248,12 +306,14 @@ func (p *Pages) send(w http.ResponseWriter, r *http.Request, who page.Session) {
 	defer cancel()
 	st, err := p.Log(ctx, who.Actor, e)
 	switch {
+	case errors.Is(err, ErrRepeat) && wantsJSON(r):
+		answerJSON(w, http.StatusConflict, map[string]string{"error": "repeat"})
+	case errors.Is(err, ErrRepeat):
+		p.askCheck(w, r, who, f, e, http.StatusConflict)
 	case err != nil:
 		p.refuseSend(w, r, who, f, err)
 	case wantsJSON(r):
 		answerJSON(w, http.StatusOK, map[string]string{"event": st.Record.Event.ID})
-	case st.Record.Event.Has(events.FlagAuthorityEnded): // they see nothing new
-		p.show(w, r, who, http.StatusOK, page.Content{Title: words.Say(lang, "saved.title"), Ref: events.Ref(st.Record.Event.ID)}, "ended", nil)
 	default:
 		page.Redirect(w, "/e/"+st.Record.Event.ID)
 	}
@@ -289,10 +349,32 @@ func (p *Pages) phones(w http.ResponseWriter, r *http.Request, who page.Session)
 	if !ok {
 		return
 	}
-	p.show(w, r, who, http.StatusOK, page.Content{Title: words.Say(page.LangOf(r), "phones.title")}, "phones", struct {
+	p.showPhones(w, r, who, one, http.StatusOK, page.Content{}, false)
+}
+
+func (p *Pages) showPhones(w http.ResponseWriter, r *http.Request, who page.Session, one Patient, status int, c page.Content, asked bool) {
+	c.Title = words.Say(page.LangOf(r), "phones.title")
+	p.show(w, r, who, status, c, "phones", struct {
 		Patient  Patient
 		Contacts []Contact
-	}{one, p.Contacts(one.ID)})
+		Asked    bool
+	}{one, p.Contacts(one.ID), asked})
+}
+
+// askAdmin tells the people who look after the hub that somebody is missing.
+func (p *Pages) askAdmin(w http.ResponseWriter, r *http.Request, who page.Session) {
+	one, ok := p.patient(w, r, who)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeFor)
+	defer cancel()
+	if err := p.Missing(ctx, who.Actor, one.ID); err != nil {
+		p.Logger.Error("the admin was not asked", "error", err.Error())
+		p.showPhones(w, r, who, one, http.StatusServiceUnavailable, page.Content{Problem: words.Say(page.LangOf(r), "problem.admin")}, false)
+		return
+	}
+	p.showPhones(w, r, who, one, http.StatusOK, page.Content{}, true)
 }
 
 func wantsJSON(r *http.Request) bool {

@@ -6,6 +6,7 @@
 package phone
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -24,6 +25,7 @@ type Patient struct {
 	Born     string   // YYYY-MM-DD
 	As       []string // what this carer calls them
 	Log, See bool
+	Ended    bool // this carer's authority to log has ended: it is passed on with a mark
 }
 
 // Entry is what a carer logs.
@@ -35,14 +37,20 @@ type Entry struct {
 	Place    string
 	Words    string
 	Key      string
+	Another  bool // it is not the same as what was logged a few minutes ago
 }
+
+// ErrRepeat is the error of Log where the same was logged a few minutes ago, by anybody, and the entry does not say that it is
+// another. Nothing was saved.
+var ErrRepeat = errors.New("the same was logged a few minutes ago")
 
 // Plan is what would come of an entry.
 type Plan struct {
 	Stored events.Stored
 	About  events.Patient
-	// Same is the event that this may be a repeat of; nil if there is none.
+	// Same is the event that this may be a repeat of; nil if there is none. Seen says that the carer may see it.
 	Same *events.Event
+	Seen bool
 }
 
 // Contact is somebody to phone.
@@ -53,13 +61,16 @@ type Options struct {
 	Writer page.Writer
 	// Required lets only those in who are signed in, and checks that a form is of the hub's own pages.
 	Required func(func(http.ResponseWriter, *http.Request, page.Session)) http.HandlerFunc
+	// Session is who sends a request. It is asked for as long as a live page is open.
+	Session func(*http.Request) (page.Session, bool)
 	// Patients are those that somebody may log for or see, sorted by what they call them.
 	Patients func(by events.Actor) []Patient
 	// Preview says what would come of an entry, and stores nothing; Log stores it. Errors are *events.Error.
 	Preview func(ctx context.Context, by events.Actor, e Entry) (Plan, error)
 	Log     func(ctx context.Context, by events.Actor, e Entry) (events.Stored, error)
-	// Find is an event that somebody may see, an *events.Error of kind NotFound for any other.
-	Find func(ctx context.Context, by events.Actor, id string) (events.Stored, error)
+	// Find is an event that somebody may see, an *events.Error of kind NotFound for any other. Own is also one that they logged
+	// themselves and may not see any more.
+	Find, Own func(ctx context.Context, by events.Actor, id string) (events.Stored, error)
 	// Recent are a patient's newest events that somebody may see.
 	Recent   func(ctx context.Context, by events.Actor, patient string, most int) ([]events.Stored, error)
 	Receipts func(ctx context.Context, st events.Stored) ([]events.Receipt, error)
@@ -69,6 +80,8 @@ type Options struct {
 	Message func(lang page.Lang, e events.Event, phones []string) string
 	// Contacts are whom to phone about a patient.
 	Contacts func(patient string) []Contact
+	// Missing tells the people who look after the hub that somebody is missing among those who are told of a patient.
+	Missing func(ctx context.Context, by events.Actor, patient string) error
 	// Name is what a carer or system is called.
 	Name     func(by events.Actor) string
 	Zone     func() *time.Location
@@ -102,16 +115,17 @@ const (
 // Routes are the addresses of the pages.
 func (p *Pages) Routes(handle func(pattern string, h func(http.ResponseWriter, *http.Request))) {
 	for pattern, do := range map[string]func(http.ResponseWriter, *http.Request, page.Session){
-		"GET /{$}":                  p.home,
-		"GET /log/{patient}":        p.what,
-		"GET /log/{patient}/when":   p.when,
-		"POST /log/{patient}/when":  p.when, // back from the check, with what was written
-		"POST /log/{patient}/check": p.check,
-		"POST /log/{patient}/send":  p.send,
-		"GET /log/{patient}/phones": p.phones,
-		"GET /e/{event}":            p.event,
-		"GET /e/{event}/rows":       p.rows,
-		"GET /e/{event}/live":       p.live,
+		"GET /{$}":                    p.home,
+		"GET /log/{patient}":          p.what,
+		"GET /log/{patient}/when":     p.when,
+		"POST /log/{patient}/when":    p.when, // back from the check, with what was written
+		"POST /log/{patient}/check":   p.check,
+		"POST /log/{patient}/send":    p.send,
+		"GET /log/{patient}/phones":   p.phones,
+		"POST /log/{patient}/missing": p.askAdmin,
+		"GET /e/{event}":              p.event,
+		"GET /e/{event}/rows":         p.rows,
+		"GET /e/{event}/live":         p.live,
 	} {
 		handle(pattern, p.Required(do))
 	}
@@ -134,12 +148,15 @@ func (one Patient) called() string {
 	if len(one.As) > 0 {
 		return one.As[0]
 	}
-	return one.Name
+	return cmp.Or(one.Name, one.ID)
 }
 
 // about is "Thomas Example, born 1941" (hazard: wrong patient).
 func (one Patient) about(lang page.Lang) string {
-	if len(one.Born) < 4 || one.Name == "" {
+	switch {
+	case one.Name == "": // their authority has ended
+		return one.called()
+	case len(one.Born) < 4:
 		return one.Name
 	}
 	return words.Say(lang, "about", "name", one.Name, "year", one.Born[:4])
@@ -153,9 +170,10 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, who page.Session, s
 	c.Nav = []page.Link{{Href: "/", Text: words.Say(lang, "home"), Here: r.URL.Path == "/"}}
 	c.Body = struct {
 		Form    string
+		Who     string
 		At      any
 		Choices []choice
-	}{form, body, choices}
+	}{form, who.Actor.ID, body, choices}
 	p.Writer.Write(w, r, status, layoutTemplate, c)
 }
 

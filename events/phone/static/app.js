@@ -35,6 +35,11 @@ function request(path, options = {}) {
   return fetch(path, {...options, signal: stop.signal, redirect: "manual"}).finally(() => clearTimeout(timer));
 }
 
+// reached reports whether the hub can be: by what everybody may have, and the worker does not keep.
+function reached() {
+  return request("/manifest.webmanifest", {cache: "no-store"}).then(answer => answer.ok, () => false);
+}
+
 // csrf is the proof of this page if it has one: that of a page from the cache may have ended with its session.
 function csrf(entry) {
   const field = document.querySelector("input[name=csrf]");
@@ -43,9 +48,10 @@ function csrf(entry) {
 
 // send tries once, and returns the event if the hub has it, or what stands in the way.
 async function send(entry) {
+  if (entry.who !== banner.dataset.who) return {why: banner.dataset.who ? "other" : "session"};
   const body = new URLSearchParams({...entry.fields, key: entry.key, csrf: csrf(entry)});
-  // A time that was given stays. Of "just now" the phone's clock is told only once it is not now any more.
-  if (!entry.fields.time && Date.now() - entry.tapped > 2 * minute) body.set("occurred", new Date(entry.tapped).toISOString());
+  // A time that was given stays. Of "just now" the hub is told how long ago it was, which a wrong clock does not change.
+  body.set("waited", Math.round((Date.now() - entry.tapped) / 1000));
   let answer;
   try {
     answer = await request(`/log/${entry.patient}/send`, {method: "POST", body, headers: {Accept: "application/json"}});
@@ -54,30 +60,45 @@ async function send(entry) {
   }
   const said = await answer.json().catch(() => ({}));
   if (said.event) return {event: said.event}; // also where an earlier try got through, and only its answer did not
+  if (said.error === "repeat") return {repeat: true};
   if (answer.status === 401 || answer.status === 403 || answer.type === "opaqueredirect") return {why: "session"};
   return {why: answer.status === 422 || answer.status === 400 ? "refused" : "offline"};
 }
 
-let busy = false;
+let busy = false, again = false;
 
 // flush sends what waits, oldest first. Whoever has just tapped is led to the page of their event.
-async function flush(tapped) {
+async function flush() {
+  again = true;
   if (busy) return;
   busy = true;
   try {
-    for (const entry of (await waiting()).sort((a, b) => a.tapped - b.tapped)) {
-      if (Date.now() - entry.tapped > askAfter && !entry.sure) continue;
-      const done = await send(entry);
-      if (!done.event) {
-        await keep({...entry, why: done.why});
-        continue;
-      }
-      await drop(entry.key);
-      if (entry.key === tapped || banner.dataset.here === entry.key) location.replace(`/e/${done.event}`);
+    while (again) {
+      again = false;
+      for (const entry of (await waiting()).sort((a, b) => a.tapped - b.tapped)) await tryOne(entry);
     }
   } finally {
     busy = false;
     await show();
+  }
+}
+
+async function tryOne(entry) {
+  if (Date.now() - entry.tapped > askAfter && !entry.sure) return;
+  const done = await send(entry);
+  const here = banner.dataset.here === entry.key;
+  if (done.event) {
+    await drop(entry.key);
+    if (here) location.replace(`/e/${done.event}`);
+  } else if (done.repeat && here && sending) { // the hub asks, with a page
+    await drop(entry.key);
+    sending.submit();
+  } else if (done.repeat) { // nobody is here to be asked: it is marked
+    entry.fields.another = "yes";
+    await keep(entry);
+    again = true;
+  } else {
+    await keep({...entry, why: done.why});
   }
 }
 
@@ -93,9 +114,13 @@ async function show() {
     const words = document.createElement("p");
     const at = new Date(entry.tapped).toLocaleString(document.documentElement.lang, {weekday: "long", hour: "2-digit", minute: "2-digit"});
     words.textContent = `${entry.title}, ${at}. ${banner.dataset[old ? "old" : entry.why || "offline"]}`;
-    item.append(words);
+    const phones = document.createElement("a");
+    phones.className = "target";
+    phones.href = `/log/${entry.patient}/phones`;
+    phones.textContent = banner.dataset.phones;
+    item.append(words, phones);
     if (old || entry.why === "refused") {
-      if (old) item.append(button(banner.dataset.sure, () => keep({...entry, sure: true}).then(() => flush(entry.key))));
+      if (old) item.append(button(banner.dataset.sure, () => keep({...entry, sure: true}).then(flush)));
       item.append(button(banner.dataset.drop, () => drop(entry.key).then(show)));
     }
     return item;
@@ -111,12 +136,15 @@ function button(text, act) {
   return b;
 }
 
-// entryOf is what a form logs.
+// entryOf is what a form logs. A time without a day is of this day, whenever it is sent.
 function entryOf(form, patient) {
   const fields = Object.fromEntries(new FormData(form));
-  const title = document.querySelector("h1").dataset.log || form.dataset.title;
-  return {key: fields.key, patient, fields, title, tapped: Date.now()};
+  if (fields.last) fields.place = fields.last;
+  if (fields.time && !fields.day) fields.day = new Date().toLocaleDateString("sv"); // YYYY-MM-DD
+  return {key: fields.key, who: banner.dataset.who, patient, fields, title: form.dataset.title, tapped: Date.now()};
 }
+
+let sending = null; // the form that this page sends
 
 for (const form of document.querySelectorAll("form[data-send]")) {
   form.addEventListener("submit", async event => {
@@ -129,28 +157,53 @@ for (const form of document.querySelectorAll("form[data-send]")) {
       form.submit();
       return;
     }
+    sending = form;
     banner.dataset.here = entry.key;
-    await flush(entry.key);
+    await flush();
+    banner.scrollIntoView();
   });
 }
 
+const freshKey = "phone-" + Array.from(crypto.getRandomValues(new Uint8Array(16)), b => b.toString(16).padStart(2, "0")).join("");
+
 for (const form of document.querySelectorAll("form[data-log]")) {
-  const key = form.elements.namedItem("key");
-  if (form.dataset.fresh) key.value = "phone-" + crypto.randomUUID(); // a page from the cache has an old one
+  if (form.dataset.fresh) form.elements.namedItem("key").value = freshKey; // a page from the cache has an old one
   form.addEventListener("submit", async event => {
     event.preventDefault();
-    const there = await request("/healthz").then(answer => answer.ok, () => false);
-    if (there) {
+    if (event.submitter && event.submitter.name) { // which submit() would leave out
+      const field = document.createElement("input");
+      Object.assign(field, {type: "hidden", name: event.submitter.name, value: event.submitter.value});
+      form.append(field);
+    }
+    if (await reached()) {
       form.submit();
       return;
     }
     const entry = entryOf(form, form.dataset.log);
     await keep(entry);
     banner.dataset.here = entry.key;
-    form.hidden = true;
-    await show();
+    for (const other of document.querySelectorAll("main form, main h2")) other.hidden = true;
+    await flush();
     banner.scrollIntoView();
   });
+}
+
+// Signing out takes what is kept on the phone with it, so what is not sent is asked about first.
+for (const form of document.querySelectorAll('form[action="/signout"]')) {
+  form.addEventListener("submit", async event => {
+    event.preventDefault();
+    const unsent = await waiting().catch(() => []);
+    if (unsent.length > 0 && !confirm(banner.dataset.out)) return;
+    indexedDB.deleteDatabase("carehub");
+    if ("caches" in window) for (const name of await caches.keys()) await caches.delete(name);
+    form.submit();
+  });
+}
+
+// A page that was kept says so: what it tells of who has been told may be old.
+const stale = document.getElementById("stale");
+if (stale) {
+  reached().then(there => { stale.hidden = there; });
 }
 
 // Live rows.
@@ -186,10 +239,10 @@ if (rows && rows.dataset.settled !== "true") {
 
 // Without signal: what was kept before, and the pages to log with.
 if ("serviceWorker" in navigator) {
-  navigator.serviceWorker.register("/sw.js").then(() => navigator.serviceWorker.ready).then(() => {
-    for (const link of document.querySelectorAll("a[data-offline]")) {
-      for (const path of link.dataset.offline.split(" ")) fetch(path).catch(() => {});
-    }
+  navigator.serviceWorker.register("/sw.js").then(() => navigator.serviceWorker.controller ||
+    new Promise(claimed => navigator.serviceWorker.addEventListener("controllerchange", claimed, {once: true}))).then(() => {
+    const paths = Array.from(document.querySelectorAll("a[data-offline]"), link => link.dataset.offline.split(" ")).flat();
+    for (const path of paths.length > 0 ? ["/", ...paths] : []) fetch(path).catch(() => {}); // the worker keeps them
   }).catch(() => {});
 }
 
@@ -202,7 +255,7 @@ addEventListener("beforeinstallprompt", event => {
 });
 
 if (banner) {
-  for (const signal of ["online", "pageshow"]) addEventListener(signal, () => flush());
+  for (const signal of ["online", "pageshow"]) addEventListener(signal, flush);
   document.addEventListener("visibilitychange", () => { if (document.visibilityState === "visible") flush(); });
   setInterval(flush, retryEvery);
 }

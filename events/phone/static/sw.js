@@ -25,8 +25,9 @@ self.addEventListener("fetch", event => {
     event.waitUntil(caches.delete(kept));
     return;
   }
-  if (request.method !== "GET" || !keeps(url)) return;
-  event.respondWith(url.pathname.startsWith("/static/") ? fromCache(request) : fromNetwork(request));
+  if (request.method !== "GET") return;
+  if (keeps(url)) event.respondWith(url.pathname.startsWith("/static/") ? fromCache(request) : fromNetwork(request));
+  else if (request.mode === "navigate") event.respondWith(fetch(request).catch(home));
 });
 
 async function fromCache(request) {
@@ -48,10 +49,14 @@ async function fromNetwork(request) {
     return answer;
   } catch (problem) {
     if (have) return have;
-    const home = await cache.match("/", {ignoreVary: true});
-    if (home && request.mode === "navigate") return home;
+    if (request.mode === "navigate") return home();
     throw problem;
   }
+}
+
+// home is the start as it was kept, where a page was not.
+async function home() {
+  return await (await caches.open(kept)).match("/", {ignoreVary: true}) || Response.error();
 }
 
 function late() {
