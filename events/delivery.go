@@ -67,6 +67,17 @@ type Receipt struct {
 	Outcome
 }
 
+// Shown are the receipts that people see: those of rows that were told, or are to be.
+func Shown(receipts []Receipt) []Receipt {
+	shown := make([]Receipt, 0, len(receipts))
+	for _, r := range receipts {
+		if r.State != Spared {
+			shown = append(shown, r)
+		}
+	}
+	return shown
+}
+
 // Delivery is what a channel is asked to send: one event to one recipient.
 type Delivery struct {
 	ID        string // stable for (event, recipient): webhook-id, X-Request-ID, local part of the Message-ID

@@ -9,6 +9,7 @@ import (
 
 	"carehub/events"
 	"carehub/events/fhir"
+	"carehub/routing"
 	"carehub/subscribers/signup"
 )
 
@@ -32,8 +33,25 @@ func raiseAlarm(ctx context.Context, f desk, store publisher, about events.About
 	if of.Record.Event.Test {
 		words = "TEST: this is about a test event; nothing has happened. " + words
 	}
-	return storeAlarm(ctx, f.folder, store, about, words)
+	return storeAlarm(ctx, f.folder, store, about, words, f.logger(of)...)
 }
+
+// logger is whoever logged an event from their phone, as long as they may: they are always told when somebody was not.
+func (d desk) logger(of events.Stored) []events.Recipient {
+	e := of.Record.Event
+	if e.By.Kind != events.Carer || d.rules.May(e.By.ID, e.Patient, routing.Log, time.Now().In(d.hub.Location)) != routing.Allowed {
+		return nil
+	}
+	r, registered := d.recipient(e.By.ID, "")
+	if !registered || len(r.Channels) == 0 {
+		return nil
+	}
+	r.Rule = loggersRule
+	return []events.Recipient{r}
+}
+
+// loggersRule stands where others have the file and line that name them.
+const loggersRule = "who logged it"
 
 // ofProvider has an alarm about an event name the provider in place of a Subscription of theirs: however many they have, there
 // is one alarm about it and not a thousand, and one phone call to make.
@@ -46,8 +64,8 @@ func ofProvider(about events.About, of events.Stored) events.About {
 	return about
 }
 
-// storeAlarm stores an alarm in given words.
-func storeAlarm(ctx context.Context, f *folder, store publisher, about events.About, words string) error {
+// storeAlarm stores an alarm in given words, for those of alarms.notify and for others who are to hear of it.
+func storeAlarm(ctx context.Context, f *folder, store publisher, about events.About, words string, others ...events.Recipient) error {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	id := events.AlarmID(about)
 	message, err := fhir.EncodeAlarm(fhir.Alarm{ID: id, About: about, Words: words, Recorded: now, Hub: f.sender()})
@@ -62,6 +80,11 @@ func storeAlarm(ctx context.Context, f *folder, store publisher, about events.Ab
 	for _, who := range f.hub.Alarms.Notify {
 		if r, ok := f.recipient(who.V, who.Short()); ok {
 			r.Channels = otherFirst(r.Channels, about.Channel)
+			rec.Plan.Recipients = append(rec.Plan.Recipients, r)
+		}
+	}
+	for _, r := range others {
+		if !slices.ContainsFunc(rec.Plan.Recipients, func(named events.Recipient) bool { return named.ID == r.ID }) {
 			rec.Plan.Recipients = append(rec.Plan.Recipients, r)
 		}
 	}
@@ -124,6 +147,9 @@ func alarmWords(f desk, about events.About, of events.Stored) string {
 		return subscriptionWords(about.Recipient, name, phone)
 	}
 	words := fmt.Sprintf("%s has not been told of a message (reference %s, %s): %s.", name, ref, about.Event, reasonWords(about.Reason))
+	if about.Reason == events.ReasonDeclined || about.Reason == events.ReasonUnanswered {
+		words = fmt.Sprintf("No person at %s has taken on a message (reference %s, %s): %s.", name, ref, about.Event, reasonWords(about.Reason))
+	}
 	if phone != "" {
 		words += " Please phone them on " + phone + "."
 	} else {
@@ -191,6 +217,8 @@ func reasonWords(r events.Reason) string {
 		events.ReasonLost:       "it can no longer be read, and nobody here knows what it said",
 		events.ReasonUnverified: "nobody there has confirmed yet that the address is theirs (carehub subscriber verify for an inbox, carehub endpoint test for a system)",
 		events.ReasonPaused:     "they are away and have paused their inbox",
+		events.ReasonDeclined:   "a person there answered that it is not for them",
+		events.ReasonUnanswered: "nobody there, nor anybody who was told in their place, has answered in time",
 		events.ReasonGaveUp:     "the hub has tried for three days and given up",
 	}[r]
 	if words == "" {

@@ -34,10 +34,10 @@ const screenshots = "CAREHUB_SCREENSHOTS"
 
 // screen is a real browser on a phone's screen. It belongs to one test.
 type screen struct {
-	t    *testing.T
-	ctx  context.Context
-	hub  string
-	axe  string
+	t   *testing.T
+	ctx context.Context
+	hub string
+	axe string
 
 	scripts bool // the pages' own run
 

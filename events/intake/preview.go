@@ -38,6 +38,9 @@ func previewOf(r Result) Preview {
 		Place: e.Place, Flags: e.Flags, Rules: plan.Rules, Message: "Nothing is saved yet.", Recipients: []PreviewRecipient{},
 	}
 	for _, to := range plan.Recipients {
+		if to.Step { // only if others do not answer
+			continue
+		}
 		row := PreviewRecipient{ID: to.ID, Name: to.Name, Rule: to.Rule}
 		if len(to.Channels) > 0 {
 			row.Channel = to.Channels[0].Key

@@ -71,7 +71,7 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request, who page.Session) {
 // inShort says on one line how telling everybody stands, and no more than the hub knows (hazard: false reassurance).
 func inShort(lang page.Lang, receipts []events.Receipt, err error) string {
 	told, trouble := 0, 0
-	for _, r := range receipts {
+	for _, r := range events.Shown(receipts) {
 		switch {
 		case r.State.Told():
 			told++
@@ -163,7 +163,7 @@ func (p *Pages) stands(r *http.Request, who page.Session, st events.Stored) (sta
 		}
 	}
 	s.Message = p.Message(lang, e, phones)
-	for n, receipt := range receipts {
+	for n, receipt := range events.Shown(receipts) {
 		s.Rows = append(s.Rows, p.row(lang, n, receipt))
 		s.Settled = s.Settled && receipt.State.Final()
 	}

@@ -264,6 +264,9 @@ func (p *Pages) checked(lang page.Lang, who page.Session, f Form, e Entry, plan 
 		c.When = lang.Moment(ev.Occurred.In(p.Zone()))
 	}
 	for _, to := range plan.Stored.Record.Plan.Recipients {
+		if to.Step {
+			continue
+		}
 		if c.Ended { // who is told would be news to them
 			break
 		}

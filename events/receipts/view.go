@@ -84,10 +84,7 @@ func (v Viewer) View(ctx context.Context, s events.Stored) (View, error) {
 	}
 	view.Message = Message(page.English, e, phones)
 	now, zone := v.Clock(), v.Zone()
-	for _, r := range receipts {
-		if r.State == events.Spared {
-			continue
-		}
+	for _, r := range events.Shown(receipts) {
 		view.Recipients = append(view.Recipients, Recipient{
 			ID: r.ID, For: r.For, Name: r.Name, Channel: r.Channel, State: r.State, Words: Words(page.English, r, now, zone), At: r.At, Rule: r.Rule, Ack: r.Ack,
 		})
