@@ -116,15 +116,39 @@ func (w Words) Say(lang Lang, key string, pairs ...any) string {
 	if len(pairs) == 0 {
 		return text
 	}
-	old := make([]string, 0, len(pairs))
-	for i, p := range pairs {
-		if i%2 == 0 {
-			old = append(old, "{"+fmt.Sprint(p)+"}")
-		} else {
-			old = append(old, fmt.Sprint(p))
+	return fill(text, pairs)
+}
+
+// fill puts values into the places of a text, once: what a value says is no place. Each answer to a log is made of several
+// sentences, too many for a strings.Replacer each time.
+func fill(text string, pairs []any) string {
+	var b strings.Builder
+	for {
+		before, rest, open := strings.Cut(text, "{")
+		b.WriteString(before)
+		if !open {
+			return b.String()
+		}
+		value, after, known := place(rest, pairs)
+		if !known {
+			b.WriteByte('{')
+			text = rest
+			continue
+		}
+		b.WriteString(value)
+		text = after
+	}
+}
+
+// place returns the value of the place that text begins with, less its first brace, and what comes after it.
+func place(text string, pairs []any) (value, after string, known bool) {
+	name, after, closed := strings.Cut(text, "}")
+	for i := 0; closed && i+1 < len(pairs); i += 2 {
+		if pairs[i] == name {
+			return fmt.Sprint(pairs[i+1]), after, true
 		}
 	}
-	return strings.NewReplacer(old...).Replace(text)
+	return "", "", false
 }
 
 // Has reports whether the catalogue knows a key.

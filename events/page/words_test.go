@@ -92,3 +92,10 @@ func TestPageWithASession(t *testing.T) {
 		t.Error(p)
 	}
 }
+
+func TestPlacesAreFilledOnce(t *testing.T) {
+	w := Words{English: {"odd": "{a}{b} {a} {unknown} {{a} {a"}}
+	if got, want := w.Say(English, "odd", "a", "{b}", "b", 2), "{b}2 {b} {unknown} {{b} {a"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -75,7 +75,7 @@ func (l *Log) Run(ctx context.Context) error {
 // Flush writes what was added. What cannot be written is dropped.
 func (l *Log) Flush(ctx context.Context) {
 	l.mu.Lock()
-	l.writing, l.held = l.held, nil
+	l.writing, l.held = l.held, make([]events.Attempt, 0, len(l.held)) // as many will come in the next second
 	some, dropped := l.writing, l.dropped
 	l.dropped = 0
 	l.mu.Unlock()

@@ -146,5 +146,5 @@ func (e *Engine) report(f *flight, ev *event, made made, failure *events.Failure
 		result = string(failure.Reason)
 	}
 	e.opt.Tried(events.Attempt{At: time.Now().Add(-took), Recipient: to, Channel: channel, Type: ev.channelType(f.d.index, channel),
-		Event: id, Delivery: events.DeliveryID(id, to), Number: made.number, Result: result, Took: took, Next: made.next, Reply: reply})
+		Event: id, Delivery: f.id, Number: made.number, Result: result, Took: took, Next: made.next, Reply: reply})
 }
