@@ -3,6 +3,7 @@ package config_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -146,8 +147,9 @@ p-7f3k:
 	if problems := folder.Problems(); len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	want := events.Patient{ID: "p-7f3k", Name: "Thomas Örn Example", Born: "1941-03-11", NHSNumber: "9990000018", Gender: "male"}
-	if p.Events("p-7f3k") != want {
+	want := events.Patient{ID: "p-7f3k", Name: "Thomas Örn Example", Born: "1941-03-11", NHSNumber: "9990000018", Gender: "male",
+		Summary: &events.Summary{Conditions: []string{"frailty"}, Respect: events.RespectExists, Where: "kitchen", Reviewed: "2026-10-01"}}
+	if !reflect.DeepEqual(p.Events("p-7f3k"), want) {
 		t.Errorf("got %+v", p.Events("p-7f3k"))
 	}
 	if p.Hint() != "TÖE 1941" {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"carehub/config/strict"
 	"carehub/events"
@@ -96,8 +97,8 @@ func (p Patient) check(node strict.Node, now time.Time) {
 	if p.Basis != nil {
 		p.Basis.check(node)
 	}
-	if p.Summary != nil && string(p.Summary.Reviewed) > now.Format(time.DateOnly) {
-		node.Report("summary.reviewed", "is in the future")
+	if p.Summary != nil {
+		p.Summary.check(node, now)
 	}
 }
 
@@ -108,6 +109,44 @@ func (b *Basis) check(node strict.Node) {
 	if b.Until != "" && b.Until < b.On {
 		node.Report("basis.until", "is before the day it was given on")
 	}
+}
+
+// check keeps the summary short: it is read in a hurry, and goes into every full message.
+func (s *Summary) check(node strict.Node, now time.Time) {
+	if string(s.Reviewed) > now.Format(time.DateOnly) {
+		node.Report("summary.reviewed", "is in the future")
+	}
+	if len(s.Conditions) > events.MaxConditions {
+		node.Report("summary.conditions", "may list at most %d: name the main ones", events.MaxConditions)
+	}
+	for _, c := range s.Conditions {
+		if strings.TrimSpace(c) == "" || utf8.RuneCountInString(c) > events.MaxCondition {
+			node.Report("summary.conditions", "must each have 1 to %d characters", events.MaxCondition)
+			break
+		}
+	}
+	if s.Respect != nil && utf8.RuneCountInString(s.Respect.Where) > events.MaxCondition {
+		node.Report("summary.respect.where", "may have at most %d characters", events.MaxCondition)
+	}
+	if s.Respect != nil && !s.Respect.Exists && s.Respect.Where != "" {
+		node.Report("summary.respect.where", "says where a form is that does not exist")
+	}
+}
+
+// events is the summary as events know it; nil for nil.
+func (s *Summary) events() *events.Summary {
+	if s == nil {
+		return nil
+	}
+	out := &events.Summary{Conditions: s.Conditions, Reviewed: string(s.Reviewed)}
+	switch {
+	case s.Respect == nil:
+	case s.Respect.Exists:
+		out.Respect, out.Where = events.RespectExists, s.Respect.Where
+	default:
+		out.Respect = events.RespectNone
+	}
+	return out
 }
 
 // validNHSNumber checks the length and the Modulus 11 check digit of the NHS Data Dictionary: the first nine digits
@@ -129,7 +168,7 @@ func validNHSNumber(s string) bool {
 
 // Events returns the patient as events know them.
 func (p Patient) Events(id string) events.Patient {
-	return events.Patient{ID: id, Name: p.Name, Born: string(p.Born), NHSNumber: p.NHSNumber, Gender: p.Gender}
+	return events.Patient{ID: id, Name: p.Name, Born: string(p.Born), NHSNumber: p.NHSNumber, Gender: p.Gender, Summary: p.Summary.events()}
 }
 
 // Hint is how a person recognises a patient's id on a terminal: initials and year of birth.

@@ -135,9 +135,10 @@ type Actor struct {
 type Patient struct {
 	ID        string // p-…
 	Name      string
-	Born      string // YYYY-MM-DD
-	NHSNumber string // ten digits, mod 11 checked; may be empty
-	Gender    string // FHIR administrative-gender, may be empty
+	Born      string   // YYYY-MM-DD
+	NHSNumber string   // ten digits, mod 11 checked; may be empty
+	Gender    string   // FHIR administrative-gender, may be empty
+	Summary   *Summary // nil where the family has written none
 }
 
 // Person is a carer as carers.yaml describes them, or, with only ID and Name, a system that logs.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -111,6 +112,12 @@ func PatientOf(id string) string {
 // carer is.
 func RelatedID(carer, patient string) string {
 	return strings.TrimPrefix(patient, "p-") + "-" + hashed("related", carer, patient)
+}
+
+// ConditionID is the logical id of a condition of a patient's summary, by its place there. It says where the patient's events
+// are, and not what the condition is.
+func ConditionID(patient string, place int) string {
+	return strings.TrimPrefix(patient, "p-") + "-" + hashed("condition", patient, strconv.Itoa(place))
 }
 
 // DeliveryID is the stable id of one event to one recipient: what a receiver drops repeats by.

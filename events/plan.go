@@ -48,7 +48,8 @@ type Plan struct {
 }
 
 // Renderer is the version of the code that turns a stored event into the bytes a recipient gets. It is raised when those
-// bytes change, so that what was frozen under an older one can be told apart.
+// bytes change, so that what was frozen under an older one can be told apart. A part that only a message with something new in it
+// has, such as the family's summary, changes no bytes of any stored before.
 const Renderer = 1
 
 // Recipient is one row of a plan.

@@ -35,6 +35,10 @@ func carersPages() map[string][]attempt {
 		"GET /e/{event}":              get("/e/{event}"),
 		"GET /e/{event}/rows":         get("/e/{event}/rows"),
 		"GET /e/{event}/live":         get("/e/{event}/live"),
+		"GET /p/{patient}":            append(get("/p/{patient}"), get("/p/{patient}?before={event}")...),
+		"GET /p/{patient}/card":       get("/p/{patient}/card"),
+
+		"GET /p/{patient}/letter/{event}": append(get("/p/{patient}/letter/{event}"), get("/p/{patient}/letter/{event}.pdf")...),
 	}
 }
 

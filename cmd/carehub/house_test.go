@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"events/stream":              {},
 	"events/stream/clustertest":  {},
 	"events/stream/streamtest":   {},
+	"events/timeline":            {"events/page"},
 	"config/strict/stricttest":   {"config/strict"},
 	"config/strict":              {},
 	"config":                     {},

@@ -45,6 +45,7 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 	mux.Handle("/inbox/{token}", h.inboxes)
 	h.signin.Routes(mux.HandleFunc)
 	h.phonePages(d, src, draining).Routes(mux.HandleFunc)
+	h.timelinePages(d, src).Routes(mux.HandleFunc)
 	h.endpointDesk().routes(mux, h.byToken, draining, h.log)
 	if door := h.returns.door(); door != nil {
 		mux.Handle("POST /mail/bounces", door)

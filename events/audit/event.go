@@ -36,6 +36,7 @@ const (
 	balpProfiles = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit."
 
 	systemIDs  = "/id/system" // below the hub's URL, as in its messages
+	carerIDs   = "/id/carer"
 	patientIDs = "/id/patient"
 )
 
@@ -99,7 +100,7 @@ func agents(hub events.Sender, a Access, search bool) list {
 	return list{
 		object{
 			"type": object{"coding": list{client}}, "requestor": true,
-			"who":     object{"identifier": identifier(hub.URL+systemIDs, a.By.ID)},
+			"who":     object{"identifier": identifier(hub.URL+idsOf(a.By.Kind), a.By.ID)},
 			"network": object{"address": cmp.Or(a.From, "unknown"), "type": "2"},
 		},
 		object{
@@ -108,6 +109,14 @@ func agents(hub events.Sender, a Access, search bool) list {
 			"network": object{"address": hub.URL + "/fhir", "type": "5"},
 		},
 	}
+}
+
+// idsOf is the system of the ids of such an actor.
+func idsOf(kind events.ActorKind) string {
+	if kind == events.Carer {
+		return carerIDs
+	}
+	return systemIDs
 }
 
 func entities(hub events.Sender, a Access, search bool) list {

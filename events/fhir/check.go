@@ -2,6 +2,7 @@ package fhir
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -64,8 +65,17 @@ func (m Message) checkPeople() error {
 		return invalid("the gender is none of FHIR's")
 	case m.Patient.Born != "" && !dated(m.Patient.Born):
 		return invalid("the date of birth is not a date")
+	case m.Patient.Summary != nil && !summed(*m.Patient.Summary):
+		return invalid("the patient's summary has no date, or too much in it")
 	}
 	return checkHub(m.Hub)
+}
+
+// summed holds for a summary that can be written and read back.
+func summed(s events.Summary) bool {
+	respect := s.Respect == events.RespectExists || s.Where == "" && (s.Respect == events.RespectUnsaid || s.Respect == events.RespectNone)
+	return dated(s.Reviewed) && respect && utf8.RuneCountInString(s.Where) <= events.MaxCondition && len(s.Conditions) <= events.MaxConditions &&
+		!slices.ContainsFunc(s.Conditions, func(c string) bool { return c == "" || utf8.RuneCountInString(c) > events.MaxCondition })
 }
 
 // checkHub makes sure that a recipient can see who writes, and phone or write back.
@@ -108,11 +118,24 @@ func (m Message) clean() Message {
 		*s = clean(*s)
 	}
 	m.Hub = cleanHub(m.Hub)
+	m.Patient.Summary = cleanSummary(m.Patient.Summary)
 	if m.Event.From != nil {
 		o := *m.Event.From
 		m.Event.From = &events.Origin{Message: clean(o.Message), Sender: clean(o.Sender), ODS: clean(o.ODS)}
 	}
 	return m
+}
+
+// cleanSummary is a clean copy: the summary is the configuration's.
+func cleanSummary(s *events.Summary) *events.Summary {
+	if s == nil {
+		return nil
+	}
+	out := &events.Summary{Respect: s.Respect, Where: clean(s.Where), Reviewed: s.Reviewed}
+	for _, c := range s.Conditions {
+		out.Conditions = append(out.Conditions, clean(c))
+	}
+	return out
 }
 
 func cleanHub(h events.Sender) events.Sender {

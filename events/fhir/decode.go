@@ -48,6 +48,8 @@ type contents struct {
 	header        messageHeader
 	encounter     encounter
 	condition     condition
+	summary       *list
+	conditions    []condition // of the summary
 	communication communication
 	patient       patient
 	carer         *relatedPerson
@@ -86,7 +88,10 @@ func open(b []byte) (*contents, error) {
 		if (i == 0) != (kind == "MessageHeader") {
 			return nil, errNoHeader
 		}
-		if seen[kind] && kind != "Organization" {
+		if kind == "Condition" && isFamilys(e.Resource) {
+			kind = "family's Condition"
+		}
+		if seen[kind] && kind != "Organization" && kind != "family's Condition" {
 			return nil, errTwice
 		}
 		seen[kind] = true
@@ -119,6 +124,12 @@ func (c *contents) add(kind, fullURL string, resource []byte) error {
 		into = &c.encounter
 	case "Condition":
 		into = &c.condition
+	case "family's Condition":
+		c.conditions = append(c.conditions, condition{})
+		into = &c.conditions[len(c.conditions)-1]
+	case "List":
+		c.summary = new(list)
+		into = c.summary
 	case "Communication":
 		into = &c.communication
 	case "Patient":
@@ -237,6 +248,7 @@ func (c *contents) whom() events.Patient {
 	if c.patient.Gender != nil {
 		p.Gender = c.patient.Gender.Code()
 	}
+	p.Summary = c.familySummary()
 	return p
 }
 

@@ -91,6 +91,16 @@ func anyMessage(t *rapid.T) fhir.Message {
 	m.Patient.Gender = rapid.SampledFrom([]string{"", "male", "female", "other", "unknown"}).Draw(t, "gender")
 	m.Patient.Born = rapid.SampledFrom([]string{"", "1924-02-29", "2026-12-31"}).Draw(t, "born")
 	m.By.Name, m.By.Phone, m.By.Relationship = line(t, "by"), line(t, "phone"), line(t, "relationship")
+	if rapid.Bool().Draw(t, "summed") {
+		s := &events.Summary{Reviewed: rapid.SampledFrom([]string{"2024-02-29", "2026-10-01"}).Draw(t, "reviewed")}
+		for range rapid.IntRange(0, events.MaxConditions).Draw(t, "conditions") {
+			s.Conditions = append(s.Conditions, "x"+line(t, "condition"))
+		}
+		if s.Respect = rapid.SampledFrom([]events.Respect{"", events.RespectExists, events.RespectNone}).Draw(t, "respect"); s.Respect == events.RespectExists {
+			s.Where = line(t, "where")
+		}
+		m.Patient.Summary = s
+	}
 	if rapid.Bool().Draw(t, "by a system") {
 		m.By = events.Person{ID: "ward", Kind: events.System, Name: line(t, "system")}
 		if rapid.Bool().Draw(t, "from") {

@@ -19,6 +19,7 @@ type draft struct {
 	born                     string // the date of birth in words
 	patientName, byName      name
 	from                     from
+	summary                  summaryText
 }
 
 // timeText is a time as it stands in a message: for programs and for people.
@@ -69,6 +70,7 @@ func (m Message) draft() *draft {
 	if born, err := time.Parse(time.DateOnly, m.Patient.Born); err == nil {
 		d.born = born.Format("2 January 2006")
 	}
+	d.summary = m.summaryText()
 	return d
 }
 
@@ -89,7 +91,7 @@ func (m *draft) blanks() []*string {
 			out = append(out, &given[i])
 		}
 	}
-	return out
+	return append(out, m.summaryBlanks()...)
 }
 
 // bundle puts the entries in order: the header, what it is about, then who and where (FHIR R4, 2.4.2).
@@ -107,6 +109,12 @@ func (m *draft) bundle() bundle {
 		add(m.ids.condition, m.condition())
 	}
 	add(m.ids.communication, m.communication())
+	if m.Patient.Summary != nil {
+		add(m.summary.id, m.summaryList())
+		for i := range m.Patient.Summary.Conditions {
+			add(m.summary.conditions[i], m.familyCondition(i))
+		}
+	}
 	add(m.ids.patient, m.patient())
 	if m.By.Kind == events.Carer {
 		add(m.ids.by, m.carer())

@@ -275,6 +275,9 @@ func (m *draft) communication() communication {
 		c.About = []r4.Reference{ref(m.ids.encounter)}
 		c.Encounter = new(ref(m.ids.encounter))
 	}
+	if m.Patient.Summary != nil {
+		c.About = append(c.About, named(m.summary.id, summaryTitle))
+	}
 	if m.Event.Said != nil {
 		c.Extension = []r4.Extension{{Url: m.Hub.URL + saidExtension, ValueDateTime: &m.said.instant}}
 	}

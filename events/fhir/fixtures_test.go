@@ -100,6 +100,21 @@ func messages() map[string]fhir.Message {
 		}
 		m.Event.Said = new(at(9, 30))
 	})
+	add("summary", events.Admission, func(m *fhir.Message) {
+		m.Event.Because = events.Fall
+		m.Patient.Summary = &events.Summary{Conditions: []string{"bowel cancer", `frailty & "falls"`}, Respect: events.RespectExists,
+			Where: "blue folder, kitchen", Reviewed: "2026-10-01"}
+	})
+	add("summary-fall", events.Fall, func(m *fhir.Message) {
+		m.Event.Test = true
+		m.Patient.Summary = &events.Summary{Respect: events.RespectNone, Reviewed: "2026-10-01"}
+	})
+	add("summary-long", events.Discharge, func(m *fhir.Message) {
+		m.Patient.Summary = &events.Summary{Respect: events.RespectExists, Reviewed: "2026-10-01"}
+		for range events.MaxConditions {
+			m.Patient.Summary.Conditions = append(m.Patient.Summary.Conditions, "a condition of many")
+		}
+	})
 	add("test", events.Fall, func(m *fhir.Message) { m.Event.Test = true })
 	add("unicode", events.Fall, func(m *fhir.Message) {
 		m.Patient.Name = "Zoë  O’Brien-Łukasiewicz"

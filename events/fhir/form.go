@@ -18,7 +18,10 @@ type form struct {
 	urgency             events.Urgency
 	gender              string
 	by                  events.ActorKind
-	given, givenBy      int    // how many given names
+	given, givenBy      int // how many given names
+	summary             bool
+	conditions          int // of the summary
+	respect             events.Respect
 	filled              uint64 // which blanks are not empty, a bit for each
 }
 
@@ -30,6 +33,9 @@ func (m *draft) form(blanks []*string) (form, bool) {
 	}
 	for _, flag := range m.Event.Flags {
 		f.flags += " " + string(flag)
+	}
+	if s := m.Patient.Summary; s != nil {
+		f.summary, f.conditions, f.respect = true, len(s.Conditions), s.Respect
 	}
 	for i, blank := range blanks {
 		if *blank != "" {
@@ -48,6 +54,10 @@ func (f form) draft() *draft {
 	}
 	d.Patient.Gender, d.By.Kind = f.gender, f.by
 	d.patientName.given, d.byName.given = make([]string, f.given), make([]string, f.givenBy)
+	if f.summary {
+		d.Patient.Summary = &events.Summary{Conditions: make([]string, f.conditions), Respect: f.respect}
+		d.summary.conditions = make([]string, f.conditions)
+	}
 	for i, blank := range d.blanks() {
 		if f.filled&(1<<i) != 0 {
 			*blank = slot(i)

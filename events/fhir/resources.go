@@ -54,6 +54,11 @@ type condition struct {
 	r4.OtherCondition
 }
 
+type list struct {
+	ResourceType string `json:"resourceType"`
+	r4.OtherList
+}
+
 type patient struct {
 	ResourceType string `json:"resourceType"`
 	r4.OtherPatient

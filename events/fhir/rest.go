@@ -14,7 +14,7 @@ import (
 )
 
 // Resource is one resource of a message as it is read by itself, at [base]/Type/ID. Its ids locate it: an Encounter's is
-// its stay's, a Patient's the pseudonym, an Organization's HubOrganization or the system's own, a RelatedPerson's
+// its stay's, a Patient's the pseudonym, a Condition's of the family's summary events.ConditionID, an Organization's HubOrganization or the system's own, a RelatedPerson's
 // events.RelatedID, and that of anything else the id of its event.
 type Resource struct {
 	Type, ID string
@@ -66,10 +66,15 @@ func (in restMessage) resources(m Message) ([]Resource, error) {
 		return nil, &events.Error{Kind: events.Internal, Message: "the header could not be read", Err: err}
 	}
 	var literal []string
+	familys := 0 // conditions of the summary so far
 	out := make([]Resource, 0, len(in.Entry))
 	for _, e := range in.Entry[1:] {
 		r := Resource{Type: typeOf(e.Resource), Version: m.Event.ID, Updated: m.Event.Recorded}
 		r.ID = m.restID(r.Type, e.Resource)
+		if r.Type == "Condition" && isFamilys(e.Resource) {
+			r.ID = events.ConditionID(m.Patient.ID, familys)
+			familys++
+		}
 		r.Focus = slices.ContainsFunc(header.Focus, func(f r4.Reference) bool { return text(f.Reference) == e.FullURL })
 		literal = append(literal, `"reference":"`+e.FullURL+`"`, `"reference":"`+r.Address()+`"`)
 		if err := r.write(e.Resource, in.Meta.Tag); err != nil {

@@ -45,7 +45,9 @@ func (m *draft) lines() []string {
 	if ev.Because == events.Fall {
 		what += " because of a fall"
 	}
-	out = append(out, m.mark()+what+".", "When: "+m.occurred.words+".")
+	out = append(out, m.mark()+what+".")
+	out = append(out, m.summaryLines()...)
+	out = append(out, "When: "+m.occurred.words+".")
 	if ev.Place != "" {
 		out = append(out, "Where: "+ev.Place)
 	}

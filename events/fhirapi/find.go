@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"carehub/events"
@@ -27,13 +28,23 @@ func patientOf(resource, id string) string {
 		}
 		return ""
 	case "RelatedPerson":
-		if at := len(id) - relatedSize; at > 0 && events.ValidPatient("p-"+id[:at]) {
-			return "p-" + id[:at]
+		return patientBefore(id)
+	case "Condition":
+		if patient := patientBefore(id); patient != "" {
+			return patient
 		}
-		return ""
 	}
 	if patient := events.PatientOf(id); patient != events.HubPatient {
 		return patient
+	}
+	return ""
+}
+
+// patientBefore is the patient of an id that begins with the pseudonym, as those of what belongs to a patient and to no event
+// do; "" where it does not.
+func patientBefore(id string) string {
+	if at := len(id) - relatedSize; at > 0 && id[at] == '-' && events.ValidPatient("p-"+id[:at]) {
+		return "p-" + id[:at]
 	}
 	return ""
 }
@@ -57,6 +68,10 @@ func (a *API) find(ctx context.Context, by events.Actor, resource, id string) (f
 		return fhir.Stay(versions)
 	case "Patient", "RelatedPerson":
 		return a.newest(ctx, by, patient, resource, id)
+	case "Condition": // of what happened, or of the family's summary
+		if !events.ValidID(id) {
+			return a.newest(ctx, by, patient, resource, id)
+		}
 	}
 	return a.ofEvent(ctx, by, resource, id, id)
 }
@@ -142,7 +157,7 @@ func (a *API) ofEvent(ctx context.Context, by events.Actor, resource, id, event 
 	return fhir.Resource{}, missing()
 }
 
-// newest is a patient or a carer as the newest event tells of them.
+// newest is a patient, a carer or a condition of the summary as the newest event tells of them.
 func (a *API) newest(ctx context.Context, by events.Actor, patient, resource, id string) (found fhir.Resource, err error) {
 	err = a.walk(ctx, by, patient, events.Place{}, func(st events.Stored) (bool, error) {
 		e := st.Record.Event
@@ -150,8 +165,8 @@ func (a *API) newest(ctx context.Context, by events.Actor, patient, resource, id
 			return true, nil
 		}
 		all, err := a.resources(by, st, resource)
-		if err == nil && len(all) > 0 {
-			found = all[0]
+		if at := slices.IndexFunc(all, func(r fhir.Resource) bool { return r.ID == id }); err == nil && at >= 0 {
+			found = all[at]
 		}
 		return found.ID == "", err
 	})

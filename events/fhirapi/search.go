@@ -59,10 +59,9 @@ func (a *API) search(ctx context.Context, by events.Actor, q query) (page, error
 // time is seen all the same: an older version must not take its place.
 func (a *API) fresh(ctx context.Context, by events.Actor, st events.Stored, q query, seen *[]string) ([]fhir.Resource, error) {
 	if e := st.Record.Event; !q.wants(e.Recorded) {
-		if id := recurring(q.Type, e); id != "" {
-			*seen = append(*seen, id)
-		}
-		return nil, nil
+		ids, err := a.recurring(by, st, q.Type)
+		*seen = append(*seen, ids...)
+		return nil, err
 	}
 	all, err := a.resources(by, st, q.Type)
 	if err != nil {
@@ -88,15 +87,24 @@ func (a *API) fresh(ctx context.Context, by events.Actor, st events.Stored, q qu
 	return some, nil
 }
 
-// recurring is the id of the resource of a type that an event tells of, if others may tell of it too.
-func recurring(resource string, e events.Event) string {
+// recurring are the ids of the resources of a type that an event tells of, if others may tell of them too.
+func (a *API) recurring(by events.Actor, st events.Stored, resource string) (ids []string, err error) {
+	e := st.Record.Event
 	switch {
-	case resource == "Encounter":
-		return stayOf(e)
+	case resource == "Encounter" && stayOf(e) != "":
+		ids = []string{stayOf(e)}
 	case resource == "RelatedPerson" && e.By.Kind == events.Carer:
-		return events.RelatedID(e.By.ID, e.Patient)
+		ids = []string{events.RelatedID(e.By.ID, e.Patient)}
+	case resource == "Condition":
+		var all []fhir.Resource
+		all, err = a.resources(by, st, resource)
+		for _, r := range all {
+			if r.ID != e.ID {
+				ids = append(ids, r.ID)
+			}
+		}
 	}
-	return ""
+	return ids, err
 }
 
 // byID finds each by itself.

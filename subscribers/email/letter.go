@@ -17,6 +17,7 @@ import (
 type letter struct {
 	Title  string
 	Lead   []string // paragraphs
+	Family *family  // what the family says of the patient's health
 	Facts  []fact
 	Quoted string   // introduces Words
 	Words  []string // lines of the logger's own
@@ -28,6 +29,12 @@ type letter struct {
 
 type fact struct{ Label, Value string }
 
+// family is the patient's summary, which stands before everything else but what happened.
+type family struct {
+	Title string // what it is, and what it is not
+	Facts []fact
+}
+
 // Fixed words. They are tested, as they keep people from relying on email for what it cannot do.
 const (
 	testWords   = "TEST: this is only a test. Please do not act on it."
@@ -35,6 +42,7 @@ const (
 	readAction  = "Read the message"
 	linkWords   = "The link is for you alone. Please do not pass it on."
 	unconfirmed = "family carer, not clinically confirmed"
+	familyHeld  = "Summary held by the family, not clinically confirmed; last checked %s"
 )
 
 // compose decides what each content level tells. Less is the default: anything but summary and full is a link.
@@ -106,6 +114,10 @@ func full(m fhir.Message) letter {
 		Lead:  []string{cmp.Or(m.Patient.Name, "The patient") + " " + happened(m.Event) + "."},
 		Notes: cautions(m.Event),
 	}
+	if s := m.Patient.Summary; s != nil {
+		l.Family = &family{fmt.Sprintf(familyHeld, birthday(s.Reviewed)),
+			[]fact{{"Main conditions", strings.Join(s.Conditions, "; ")}, {"ReSPECT form", form(*s)}}}
+	}
 	l.Facts = []fact{{"Name", m.Patient.Name}, {"Born", birthday(m.Patient.Born)}, {"NHS number", grouped(m.Patient.NHSNumber)}}
 	l.Facts = append(l.Facts, whenAndWhere(m.Event)...)
 	l.Facts = append(l.Facts, fact{"Reported by", named(m.By)}, fact{"Their phone", m.By.Phone})
@@ -117,6 +129,19 @@ func full(m fhir.Message) letter {
 		l.Words = strings.FieldsFunc(m.Event.Words, func(r rune) bool { return r == '\n' || r == '\r' })
 	}
 	return l
+}
+
+// form says whether there is a ReSPECT form; "" where nobody has said.
+func form(s events.Summary) string {
+	switch {
+	case s.Respect == events.RespectExists && s.Where != "":
+		return "exists; kept: " + s.Where
+	case s.Respect == events.RespectExists:
+		return "exists"
+	case s.Respect == events.RespectNone:
+		return "there is none"
+	}
+	return ""
 }
 
 // happened continues a sentence that begins with the patient.

@@ -232,6 +232,27 @@ func TestFull(t *testing.T) {
 	}.hold(t, send(t, deliver(t, sample(), events.ContentFull)))
 }
 
+// TestFamilySummary: what the family says of the patient's health stands in a full message before everything but what happened,
+// with what it is, and in no other; a patient without it changes no byte.
+func TestFamilySummary(t *testing.T) {
+	m := sample()
+	plain := send(t, deliver(t, m, events.ContentSummary))
+	m.Patient.Summary = &events.Summary{Conditions: []string{"bowel cancer", "frailty"}, Respect: events.RespectExists, Where: "blue folder, kitchen", Reviewed: "2026-08-30"}
+	got := send(t, deliver(t, m, events.ContentFull))
+	level{says: append([]string{"held by the family, not clinically confirmed", "30 August 2026", "bowel cancer; frailty", "blue folder, kitchen"}, always...)}.hold(t, got)
+	for _, body := range []string{got.text, got.html} {
+		if at := strings.Index(body, "bowel cancer"); at < strings.Index(body, "Thomas Example was admitted") || at > strings.Index(body, "999 000 0018") {
+			t.Errorf("the summary does not top the message:\n%s", body)
+		}
+	}
+	for _, content := range []events.Content{events.ContentLink, events.ContentSummary} {
+		level{says: always, silent: []string{"cancer", "frailty", "ReSPECT", "blue folder"}}.hold(t, send(t, deliver(t, m, content)))
+	}
+	if short := send(t, deliver(t, m, events.ContentSummary)); !bytes.Equal(short.data, plain.data) {
+		t.Error("a message that says nothing of it is another")
+	}
+}
+
 // What a carer types stays quoted: it cannot pass for the hub's own words, markup, headers or the end of the message.
 func TestWordsStayQuoted(t *testing.T) {
 	m := sample()

@@ -16,6 +16,15 @@ func (l letter) text() string {
 	for _, s := range l.Lead {
 		paragraph(s)
 	}
+	if l.Family != nil {
+		b.WriteString(wrap(l.Family.Title, "", ""))
+		for _, f := range l.Family.Facts {
+			if f.Value != "" {
+				b.WriteString(wrap(f.Label+": "+f.Value, "  ", "    "))
+			}
+		}
+		b.WriteString("\n")
+	}
 	for _, f := range l.Facts {
 		if f.Value != "" {
 			b.WriteString(wrap(f.Label+": "+f.Value, "", "  "))
