@@ -25,7 +25,7 @@ func (c *Cluster) Cable() *Cable {
 	c.t.Helper()
 	cable := &Cable{t: c.t, conns: map[net.Conn]bool{}}
 	for _, node := range c.Nodes {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", FreePorts(c.t, 1)[0]))
 		if err != nil {
 			c.t.Fatal(err)
 		}
