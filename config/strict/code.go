@@ -4,7 +4,7 @@ package strict
 // does not change and it is never used again for another.
 type Code string
 
-// The codes: CH1 is about files and their form, CH2 about names, CH3 about who is told, CH4 about privacy.
+// The codes: CH1 is about files and their form, CH2 about names, CH3 about who is told.
 const (
 	Unreadable     Code = "CH101"
 	PrivateMissing Code = "CH102"
@@ -42,13 +42,7 @@ const (
 	NobodyLogs     Code = "CH313"
 	Alias          Code = "CH314"
 	Escalation     Code = "CH315"
-	Unused         Code = "CH316"
 	AuthorityEnded Code = "CH321"
-	AuthorityEnds  Code = "CH322"
-	BasisEnded     Code = "CH323"
-	BasisEnds      Code = "CH324"
-
-	Identifying Code = "CH401"
 )
 
 // Codes is every code with its title.
@@ -87,10 +81,5 @@ var Codes = map[Code]string{
 	NobodyLogs:       "nobody may log",
 	Alias:            "an alias that carers could not use",
 	Escalation:       "an escalation that adds nobody",
-	Unused:           "nobody names this subscriber",
 	AuthorityEnded:   "an authority has ended",
-	AuthorityEnds:    "an authority ends soon",
-	BasisEnded:       "a patient's basis has ended",
-	BasisEnds:        "a patient's basis ends soon",
-	Identifying:      "something that identifies a person",
 }
