@@ -37,11 +37,11 @@ const (
 func (b *Bounces) check(folder *strict.Folder, top strict.Node, egress Egress, mail *Auth) {
 	b.checkAddress(top)
 	if b.IMAP == nil && b.Post == nil && b.Address != "" {
-		top.Report("mail.bounces.imap", "or post is needed: how the reports reach the hub")
+		top.Report(strict.Conflict, "mail.bounces.imap", "or post is needed: how the reports reach the hub")
 	}
 	if b.Post != nil {
 		if token := b.Post.Token.Reveal(); token != "" && len(token) < minPostToken {
-			top.Report("mail.bounces.post.token", "must have at least %d characters", minPostToken)
+			top.Report(strict.BadValue, "mail.bounces.post.token", "must have at least %d characters", minPostToken)
 		}
 	}
 	if b.IMAP != nil {
@@ -56,9 +56,9 @@ func (b *Bounces) checkAddress(top strict.Node) {
 	switch {
 	case b.Address == "": // missing
 	case strings.Count(b.Address, "*") != 1 || !strings.Contains(local, "*"):
-		top.Report(at, "must have one * before the @, where each delivery's token goes, as in care+b-*@hub.example")
+		top.Report(strict.BadValue, at, "must have one * before the @, where each delivery's token goes, as in care+b-*@hub.example")
 	case len(local)-1+returnToken > 64:
-		top.Report(at, "may have %d characters before the @ beside the *", 64-returnToken)
+		top.Report(strict.BadValue, at, "may have %d characters before the @ beside the *", 64-returnToken)
 	default:
 		address(top, at, strings.Replace(b.Address, "*", "a", 1))
 	}
@@ -69,10 +69,10 @@ func (i *IMAP) check(folder *strict.Folder, top strict.Node, egress Egress, mail
 		i.Port = imapPort
 	}
 	if i.Port < 1 || i.Port > 65535 {
-		top.Report("mail.bounces.imap.port", "must be between 1 and 65535")
+		top.Report(strict.BadValue, "mail.bounces.imap.port", "must be between 1 and 65535")
 	}
 	if strings.ContainsAny(i.Host, "/ @") {
-		top.Report("mail.bounces.imap.host", "must be a host name or address, without port")
+		top.Report(strict.BadValue, "mail.bounces.imap.host", "must be a host name or address, without port")
 	}
 	i.Mailbox = or(i.Mailbox, "INBOX")
 	if i.Auth == nil {
@@ -81,6 +81,6 @@ func (i *IMAP) check(folder *strict.Folder, top strict.Node, egress Egress, mail
 		i.Auth.check(folder, top, egress, "mail.bounces.imap.auth")
 	}
 	if i.Auth == nil || !slices.Contains(byPassword, i.Auth.Mechanism) && !slices.Contains(byToken, i.Auth.Mechanism) {
-		top.Report("mail.bounces.imap.auth", "is needed, with a password or a token: mail.auth has none that an IMAP server takes")
+		top.Report(strict.Conflict, "mail.bounces.imap.auth", "is needed, with a password or a token: mail.auth has none that an IMAP server takes")
 	}
 }

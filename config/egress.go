@@ -22,9 +22,9 @@ func (e *Egress) read(folder *strict.Folder, top strict.Node) {
 		prefix, err := netip.ParsePrefix(key)
 		switch {
 		case err != nil:
-			top.Report(index("egress.allow", i), "must be a network such as 10.0.0.0/8")
+			top.Report(strict.BadValue, index("egress.allow", i), "must be a network such as 10.0.0.0/8")
 		case prefix != prefix.Masked():
-			top.Report(index("egress.allow", i), "must be the network itself; did you mean %q?", prefix.Masked())
+			top.Report(strict.BadValue, index("egress.allow", i), "must be the network itself; did you mean %q?", prefix.Masked())
 		default:
 			e.Allow = append(e.Allow, prefix)
 		}

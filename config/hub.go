@@ -90,25 +90,25 @@ func LoadHub(folder *strict.Folder) *Hub {
 func (h *Hub) checkContact(top strict.Node) {
 	address(top, "contact.email", h.Contact.Email)
 	if _, given := top.Get("alarms"); given && len(h.Alarms.Notify) == 0 {
-		top.Report("alarms.notify", "must name at least one subscriber or carer")
+		top.Report(strict.BadValue, "alarms.notify", "must name at least one subscriber or carer")
 	}
 }
 
 // checkDoors checks where the hub listens, what it is called from outside, and what time it is there.
 func (h *Hub) checkDoors(top strict.Node) {
 	if u, err := url.Parse(h.URL); h.URL != "" && (err != nil || !absolute(u)) {
-		top.Report("url", "must be http:// or https:// and a host, without query or fragment")
+		top.Report(strict.BadValue, "url", "must be http:// or https:// and a host, without query or fragment")
 	}
 	h.URL = strings.TrimRight(h.URL, "/")
 	h.Listen = or(h.Listen, defaultListen)
 	if _, port, err := net.SplitHostPort(h.Listen); err != nil || !validPort(port) {
-		top.Report("listen", "must be address:port, such as %s", defaultListen)
+		top.Report(strict.BadValue, "listen", "must be address:port, such as %s", defaultListen)
 	}
 	h.Timezone = or(h.Timezone, defaultTimezone)
 	// Local would make the hub's times depend on the machine it runs on.
 	location, err := time.LoadLocation(h.Timezone)
 	if err != nil || h.Timezone == "Local" {
-		top.Report("timezone", "must be a time zone such as Europe/London")
+		top.Report(strict.BadValue, "timezone", "must be a time zone such as Europe/London")
 		return
 	}
 	h.Location = location
@@ -116,17 +116,17 @@ func (h *Hub) checkDoors(top strict.Node) {
 
 func (h *Hub) checkStore(folder *strict.Folder, top strict.Node) {
 	if key := h.StoreKey.Reveal(); !h.StoreKey.IsZero() && key != "" && len(key) < minStoreKey {
-		top.Report("store_key", "must have at least %d characters", minStoreKey)
+		top.Report(strict.BadValue, "store_key", "must have at least %d characters", minStoreKey)
 	}
 	if h.NATS == nil {
 		h.Store = folder.Path(or(h.Store, defaultStore))
 		return
 	}
 	if h.Store != "" {
-		top.Report("store", "and nats exclude each other: the store is either embedded or on a NATS server")
+		top.Report(strict.Conflict, "store", "and nats exclude each other: the store is either embedded or on a NATS server")
 	}
 	if !h.StoreKey.IsZero() {
-		top.Report("store_key", "is for the embedded store; a NATS server has a key of its own")
+		top.Report(strict.Conflict, "store_key", "is for the embedded store; a NATS server has a key of its own")
 	}
 	h.Store = ""
 	h.NATS.check(folder, top)
@@ -140,7 +140,7 @@ func (n *NATS) check(folder *strict.Folder, top strict.Node) {
 		n.checkURL(top, strings.TrimSpace(address))
 	}
 	if !slices.Contains([]int{0, 1, 3, 5}, n.Replicas) {
-		top.Report("nats.replicas", "must be 1, 3 or 5")
+		top.Report(strict.BadValue, "nats.replicas", "must be 1, 3 or 5")
 	}
 	n.Creds = present(folder, top, "nats.creds", n.Creds)
 	n.CA = present(folder, top, "nats.ca", n.CA)
@@ -153,7 +153,7 @@ func present(folder *strict.Folder, top strict.Node, key, file string) string {
 	}
 	path := folder.Path(file)
 	if !folder.NoSecrets && !folder.Has(path) {
-		top.Report(key, "names a file that is not there")
+		top.Report(strict.NamedFile, key, "names a file that is not there")
 	}
 	return path
 }
@@ -164,9 +164,9 @@ func (n *NATS) checkURL(top strict.Node, address string) {
 	switch {
 	case n.URL == "": // missing
 	case err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme):
-		top.Report("nats.url", "must be the address of a NATS server, such as nats://nats.example:4222, or several with commas between them")
+		top.Report(strict.BadValue, "nats.url", "must be the address of a NATS server, such as nats://nats.example:4222, or several with commas between them")
 	case u.User != nil:
-		top.Report("nats.url", "must not hold a user or password: use creds")
+		top.Report(strict.Conflict, "nats.url", "must not hold a user or password: use creds")
 	}
 }
 
@@ -183,7 +183,7 @@ func validPort(s string) bool {
 // address checks an email address: a bare one, without a name or comment (RFC 5322, 3.4.1).
 func address(top strict.Node, path, value string) {
 	if parsed, err := mail.ParseAddress(value); value != "" && (err != nil || parsed.Address != value) {
-		top.Report(path, "must be an email address such as care@hub.example")
+		top.Report(strict.BadValue, path, "must be an email address such as care@hub.example")
 	}
 }
 
@@ -199,9 +199,9 @@ func roots(folder *strict.Folder, top strict.Node, path, file string) *x509.Cert
 	data, err := os.ReadFile(folder.Path(file)) // #nosec G304 -- the path is the admin's own
 	switch {
 	case err != nil:
-		top.Report(path, "names a file that cannot be read")
+		top.Report(strict.NamedFile, path, "names a file that cannot be read")
 	case !pool.AppendCertsFromPEM(data):
-		top.Report(path, "names a file without a PEM certificate")
+		top.Report(strict.NamedFile, path, "names a file without a PEM certificate")
 	}
 	return pool
 }

@@ -54,7 +54,7 @@ func (h *Hub) readKinds(folder *strict.Folder) {
 		name := events.Kind(entry.Key)
 		kind, known := h.Kinds[name]
 		if !known {
-			folder.Report(entry.Pos, "this build does not know the kind %q%s", entry.Key, strict.DidYouMean(entry.Key, kindNames()))
+			folder.Report(strict.UnknownKind, entry.Pos, "this build does not know the kind %q%s", entry.Key, strict.DidYouMean(entry.Key, kindNames()))
 			continue
 		}
 		if entry.V.Decode(&kind) == nil {
@@ -66,14 +66,14 @@ func (h *Hub) readKinds(folder *strict.Folder) {
 
 func (k Kind) check(node strict.Node) {
 	if k.Urgency != events.Urgent && k.Urgency != events.Routine {
-		node.Report("urgency", "must be urgent or routine%s",
+		node.Report(strict.BadValue, "urgency", "must be urgent or routine%s",
 			strict.DidYouMean(string(k.Urgency), []string{string(events.Urgent), string(events.Routine)}))
 	}
 	if k.FallbackAfter <= 0 || k.FallbackAfter > maxWait {
-		node.Report("fallback_after", "must be more than nothing and at most 72h")
+		node.Report(strict.BadValue, "fallback_after", "must be more than nothing and at most 72h")
 	}
 	if k.AlarmAfter <= 0 || k.AlarmAfter > maxWait {
-		node.Report("alarm_after", "must be more than nothing and at most 72h")
+		node.Report(strict.BadValue, "alarm_after", "must be more than nothing and at most 72h")
 	}
 }
 

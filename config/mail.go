@@ -65,13 +65,13 @@ func (m *Mail) check(folder *strict.Folder, top strict.Node, egress Egress) {
 		m.Port = 587
 	}
 	if m.Port < 1 || m.Port > 65535 {
-		top.Report("mail.port", "must be between 1 and 65535")
+		top.Report(strict.BadValue, "mail.port", "must be between 1 and 65535")
 	}
 	if strings.ContainsAny(m.Host, "/ @") {
-		top.Report("mail.host", "must be a host name or address, without port")
+		top.Report(strict.BadValue, "mail.host", "must be a host name or address, without port")
 	}
 	if m.Rate < 0 {
-		top.Report("mail.rate", "must not be negative")
+		top.Report(strict.BadValue, "mail.rate", "must not be negative")
 	}
 	address(top, "mail.from", m.From)
 	m.checkDomains(top)
@@ -88,7 +88,7 @@ func (m *Mail) check(folder *strict.Folder, top strict.Node, egress Egress) {
 func (m *Mail) checkDomains(top strict.Node) {
 	for i, domain := range m.FullTo {
 		if strings.ContainsAny(domain, "@/*: ") || !strings.Contains(domain, ".") {
-			top.Report(index("mail.full_to", i), "must be a domain such as nhs.example, without @ or *")
+			top.Report(strict.BadValue, index("mail.full_to", i), "must be a domain such as nhs.example, without @ or *")
 		}
 		m.FullTo[i] = strings.ToLower(domain)
 	}
@@ -98,12 +98,12 @@ func (m *Mail) checkTLS(top strict.Node, egress Egress) {
 	m.TLS = or(m.TLS, TLSMandatory)
 	switch {
 	case m.TLS != TLSMandatory && m.TLS != TLSNone:
-		top.Report("mail.tls", "must be mandatory or none%s", strict.DidYouMean(m.TLS, []string{TLSMandatory, TLSNone}))
+		top.Report(strict.BadValue, "mail.tls", "must be mandatory or none%s", strict.DidYouMean(m.TLS, []string{TLSMandatory, TLSNone}))
 	case m.TLS == TLSMandatory || m.Host == "":
 	case !egress.Allows(m.Host):
-		top.Report("mail.tls", "none is accepted only for an address in egress.allow")
+		top.Report(strict.Conflict, "mail.tls", "none is accepted only for an address in egress.allow")
 	case m.Auth != nil:
-		top.Report("mail.auth", "must be left out: credentials are not sent without TLS")
+		top.Report(strict.Conflict, "mail.auth", "must be left out: credentials are not sent without TLS")
 	}
 }
 
@@ -111,7 +111,7 @@ func (m *Mail) checkTLS(top strict.Node, egress Egress) {
 func (a *Auth) check(folder *strict.Folder, top strict.Node, egress Egress, at string) {
 	require := func(missing bool, key string) {
 		if missing {
-			top.Report(at+".mechanism", "%s needs %s", a.Mechanism, key)
+			top.Report(strict.Conflict, at+".mechanism", "%s needs %s", a.Mechanism, key)
 		}
 	}
 	switch {
@@ -127,7 +127,7 @@ func (a *Auth) check(folder *strict.Folder, top strict.Node, egress Egress, at s
 		require(!given(top, at+".client_key"), "client_key")
 		a.readCertificate(folder, top, at)
 	default:
-		top.Report(at+".mechanism", "must be one of %s%s",
+		top.Report(strict.BadValue, at+".mechanism", "must be one of %s%s",
 			strings.Join(mechanisms, ", "), strict.DidYouMean(a.Mechanism, mechanisms))
 	}
 }
@@ -136,7 +136,7 @@ func (a *Auth) check(folder *strict.Folder, top strict.Node, egress Egress, at s
 func (a *Auth) checkToken(top strict.Node, egress Egress, at string, require func(bool, string)) {
 	if given(top, at+".token") {
 		if a.TokenURL != "" {
-			top.Report(at+".token", "token and token_url exclude each other")
+			top.Report(strict.Conflict, at+".token", "token and token_url exclude each other")
 		}
 		return
 	}
@@ -148,7 +148,7 @@ func (a *Auth) checkToken(top strict.Node, egress Egress, at string, require fun
 	require(!given(top, at+".client_secret"), "client_secret")
 	u, err := url.Parse(a.TokenURL)
 	if err != nil || !absolute(u) || u.Scheme == "http" && !egress.Allows(u.Hostname()) {
-		top.Report(at+".token_url", "must be https:// and a host; http:// only to an address in egress.allow")
+		top.Report(strict.BadValue, at+".token_url", "must be https:// and a host; http:// only to an address in egress.allow")
 	}
 }
 
@@ -162,12 +162,12 @@ func (a *Auth) readCertificate(folder *strict.Folder, top strict.Node, at string
 	}
 	pem, err := os.ReadFile(folder.Path(a.CertFile)) // #nosec G304 -- the path is the admin's own
 	if err != nil {
-		top.Report(at+".client_cert", "names a file that cannot be read")
+		top.Report(strict.NamedFile, at+".client_cert", "names a file that cannot be read")
 		return
 	}
 	pair, err := tls.X509KeyPair(pem, []byte(a.Key.Reveal()))
 	if err != nil {
-		top.Report(at+".client_cert", "and client_key must be a PEM certificate and its key")
+		top.Report(strict.NamedFile, at+".client_cert", "and client_key must be a PEM certificate and its key")
 		return
 	}
 	a.Certificate = &pair

@@ -76,7 +76,7 @@ func LoadPatients(folder *strict.Folder, now time.Time) Patients {
 		_ = entry.V.Decode(&p) // reported
 		p.check(entry.V, now)
 		if !events.ValidPatient(entry.Key) {
-			folder.Report(entry.Pos, "a patient's id must be p- and 2 to 32 of a-z and 0-9")
+			folder.Report(strict.BadID, entry.Pos, "a patient's id must be p- and 2 to 32 of a-z and 0-9")
 			continue
 		}
 		patients[entry.Key] = PatientEntry{p, entry.Pos}
@@ -86,13 +86,13 @@ func LoadPatients(folder *strict.Folder, now time.Time) Patients {
 
 func (p Patient) check(node strict.Node, now time.Time) {
 	if p.Gender != "" && !slices.Contains(genders, p.Gender) {
-		node.Report("gender", "must be one of %s", strings.Join(genders, ", "))
+		node.Report(strict.BadValue, "gender", "must be one of %s", strings.Join(genders, ", "))
 	}
 	if p.NHSNumber != "" && !validNHSNumber(p.NHSNumber) {
-		node.Report("nhs_number", "is not an NHS number: ten digits of which the last checks the others")
+		node.Report(strict.BadValue, "nhs_number", "is not an NHS number: ten digits of which the last checks the others")
 	}
 	if p.Born != "" && string(p.Born) > now.Format(time.DateOnly) {
-		node.Report("born", "is in the future")
+		node.Report(strict.BadValue, "born", "is in the future")
 	}
 	if p.Basis != nil {
 		p.Basis.check(node)
@@ -104,32 +104,32 @@ func (p Patient) check(node strict.Node, now time.Time) {
 
 func (b *Basis) check(node strict.Node) {
 	if b.Kind != "" && !slices.Contains(bases, b.Kind) {
-		node.Report("basis.kind", "must be one of %s", strings.Join(bases, ", "))
+		node.Report(strict.BadValue, "basis.kind", "must be one of %s", strings.Join(bases, ", "))
 	}
 	if b.Until != "" && b.Until < b.On {
-		node.Report("basis.until", "is before the day it was given on")
+		node.Report(strict.BadValue, "basis.until", "is before the day it was given on")
 	}
 }
 
 // check keeps the summary short: it is read in a hurry, and goes into every full message.
 func (s *Summary) check(node strict.Node, now time.Time) {
 	if string(s.Reviewed) > now.Format(time.DateOnly) {
-		node.Report("summary.reviewed", "is in the future")
+		node.Report(strict.BadValue, "summary.reviewed", "is in the future")
 	}
 	if len(s.Conditions) > events.MaxConditions {
-		node.Report("summary.conditions", "may list at most %d: name the main ones", events.MaxConditions)
+		node.Report(strict.BadValue, "summary.conditions", "may list at most %d: name the main ones", events.MaxConditions)
 	}
 	for _, c := range s.Conditions {
 		if strings.TrimSpace(c) == "" || utf8.RuneCountInString(c) > events.MaxCondition {
-			node.Report("summary.conditions", "must each have 1 to %d characters", events.MaxCondition)
+			node.Report(strict.BadValue, "summary.conditions", "must each have 1 to %d characters", events.MaxCondition)
 			break
 		}
 	}
 	if s.Respect != nil && utf8.RuneCountInString(s.Respect.Where) > events.MaxCondition {
-		node.Report("summary.respect.where", "may have at most %d characters", events.MaxCondition)
+		node.Report(strict.BadValue, "summary.respect.where", "may have at most %d characters", events.MaxCondition)
 	}
 	if s.Respect != nil && !s.Respect.Exists && s.Respect.Where != "" {
-		node.Report("summary.respect.where", "says where a form is that does not exist")
+		node.Report(strict.Conflict, "summary.respect.where", "says where a form is that does not exist")
 	}
 }
 

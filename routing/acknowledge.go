@@ -82,20 +82,20 @@ func (c *checker) acknowledge(rule strict.At[ruleEntry]) {
 		return
 	}
 	if w := ask.Within; w.V != 0 && (w.V < minWithin || w.V > maxWithin) {
-		c.folder.Report(w.Pos, "within must be at least 1m and at most 72h")
+		c.folder.Report(strict.BadValue, w.Pos, "within must be at least 1m and at most 72h")
 	}
 	for _, id := range ask.Else {
 		switch reachable, known := c.known.Reachable[id.V]; {
 		case !c.registered(id.V):
-			c.folder.Report(id.Pos, "unknown recipient %q%s", id.V, c.suggest(id.V))
+			c.folder.Report(strict.UnknownRecipient, id.Pos, "unknown recipient %q%s", id.V, c.suggest(id.V))
 		case known && !reachable:
-			c.folder.Warn(id.Pos, "%s has no channel: when it is their turn, an alarm asks a person to phone them, and the next is told at once", id.V)
+			c.folder.Warn(strict.NoChannel, id.Pos, "%s has no channel: when it is their turn, an alarm asks a person to phone them, and the next is told at once", id.V)
 		case slices.Contains(rule.V.Notify.Values(), id.V):
-			c.folder.Report(id.Pos, "%s is told of it anyway: name somebody else who is told when nobody answers", id.V)
+			c.folder.Report(strict.Escalation, id.Pos, "%s is told of it anyway: name somebody else who is told when nobody answers", id.V)
 		}
 	}
 	sole, alone := c.soleLogger()
 	if last := len(ask.Else) - 1; alone && last == 0 && ask.Else[last].V == sole {
-		c.folder.Warn(ask.Else[last].Pos, "only %s logs for this patient, and whoever logged it hears of it anyway: name somebody else", sole)
+		c.folder.Warn(strict.Escalation, ask.Else[last].Pos, "only %s logs for this patient, and whoever logged it hears of it anyway: name somebody else", sole)
 	}
 }

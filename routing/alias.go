@@ -90,13 +90,13 @@ func unspeakable(r rune) bool {
 // alias checks and adds one alias of actor. An alias means one patient, over all files.
 func (l *loader) alias(actor, patient string, written strict.At[string]) {
 	if problem := aliasProblem(written.V); problem != "" {
-		l.folder.Report(written.Pos, "an alias %s", problem)
+		l.folder.Report(strict.Alias, written.Pos, "an alias %s", problem)
 		return
 	}
 	folded := fold(written.V)
 	key := [2]string{actor, folded}
 	if first, taken := l.aliases[key]; taken {
-		l.folder.Report(written.Pos, "%s already uses this alias, at %s: an alias means one patient", actor, first)
+		l.folder.Report(strict.Alias, written.Pos, "%s already uses this alias, at %s: an alias means one patient", actor, first)
 		return
 	}
 	l.aliases[key] = written.Pos

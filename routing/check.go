@@ -39,7 +39,7 @@ func (c *checker) kinds(rule strict.At[ruleEntry]) {
 	for _, kind := range rule.V.On {
 		if !events.Kind(kind.V).Known() {
 			c.unknown = true
-			c.folder.Report(kind.Pos, "this build does not know the kind %q%s", kind.V, strict.DidYouMean(kind.V, names))
+			c.folder.Report(strict.UnknownKind, kind.Pos, "this build does not know the kind %q%s", kind.V, strict.DidYouMean(kind.V, names))
 		}
 	}
 }
@@ -48,9 +48,9 @@ func (c *checker) recipients(rule strict.At[ruleEntry]) {
 	for _, recipient := range rule.V.Notify {
 		switch reachable, known := c.known.Reachable[recipient.V]; {
 		case !c.registered(recipient.V):
-			c.folder.Report(recipient.Pos, "unknown recipient %q%s", recipient.V, c.suggest(recipient.V))
+			c.folder.Report(strict.UnknownRecipient, recipient.Pos, "unknown recipient %q%s", recipient.V, c.suggest(recipient.V))
 		case known && !reachable:
-			c.folder.Warn(recipient.Pos, "%s has no channel: each event will be an alarm that somebody must phone them", recipient.V)
+			c.folder.Warn(strict.NoChannel, recipient.Pos, "%s has no channel: each event will be an alarm that somebody must phone them", recipient.V)
 		}
 	}
 }
@@ -67,17 +67,17 @@ func (c *checker) registered(id string) bool {
 func (c *checker) effect(rule strict.At[ruleEntry], earlier map[string]strict.Pos) {
 	switch sole, alone := c.soleLogger(); {
 	case len(rule.V.On) == 0:
-		c.folder.Report(rule.Pos, "this rule can never match: it names no kind of event")
+		c.folder.Report(strict.DeadRule, rule.Pos, "this rule can never match: it names no kind of event")
 		return
 	case len(rule.V.Notify) == 0:
-		c.folder.Report(rule.Pos, "this rule tells nobody")
+		c.folder.Report(strict.DeadRule, rule.Pos, "this rule tells nobody")
 		return
 	case alone && len(rule.V.Notify) == 1 && rule.V.Notify[0].V == sole:
-		c.folder.Report(rule.Pos, "this rule can never tell anyone: only %s logs for this patient, and whoever logged is not told", sole)
+		c.folder.Report(strict.DeadRule, rule.Pos, "this rule can never tell anyone: only %s logs for this patient, and whoever logged is not told", sole)
 	}
 	key := signature(rule.V)
 	if first, same := earlier[key]; same {
-		c.folder.Report(rule.Pos, "this rule adds nothing: the one on line %d says the same", first.Line)
+		c.folder.Report(strict.AddsNothing, rule.Pos, "this rule adds nothing: the one on line %d says the same", first.Line)
 		return
 	}
 	earlier[key] = rule.Pos
@@ -114,7 +114,7 @@ func (c *checker) soleLogger() (id string, alone bool) {
 
 func (c *checker) loggers() {
 	if len(c.mayLog()) == 0 {
-		c.top.Report("logged_by", "lets nobody log for this patient, so no rule can ever match")
+		c.top.Report(strict.NobodyLogs, "logged_by", "lets nobody log for this patient, so no rule can ever match")
 	}
 }
 
@@ -127,9 +127,9 @@ func (c *checker) reach() {
 	for _, kind := range events.Kinds {
 		switch told := c.told(kind); {
 		case len(told) == 0:
-			c.folder.Gap(at, "%s would reach nobody: no rule names anyone with a channel for it", article(kind))
+			c.folder.Gap(strict.ReachesNobody, at, "%s would reach nobody: no rule names anyone with a channel for it", article(kind))
 		case len(told) == 1 && slices.Contains(c.mayLog(), told[0]):
-			c.folder.Gap(at, "%s that %s logs would reach nobody else", article(kind), told[0])
+			c.folder.Gap(strict.ReachesLogger, at, "%s that %s logs would reach nobody else", article(kind), told[0])
 		}
 	}
 }

@@ -102,17 +102,17 @@ func (l *loader) file(name string, top strict.Node) {
 // patient checks whose rules a file holds.
 func (l *loader) patient(file string, id strict.At[string]) bool {
 	if !events.ValidPatient(id.V) {
-		l.folder.Report(id.Pos, "a patient's id must be p- and 2 to 32 of a-z and 0-9")
+		l.folder.Report(strict.BadID, id.Pos, "a patient's id must be p- and 2 to 32 of a-z and 0-9")
 		return false
 	}
 	if stem := strings.TrimSuffix(path.Base(file), ".yaml"); stem != id.V {
-		l.folder.Report(id.Pos, "the patient and the file's name must be the same; the file is named %q", stem)
+		l.folder.Report(strict.OtherName, id.Pos, "the patient and the file's name must be the same; the file is named %q", stem)
 	}
 	if _, named := l.known.Patients[id.V]; l.known.Patients != nil && !named {
-		l.folder.Report(id.Pos, "%s is not in patients.yaml%s", id.V, strict.DidYouMean(id.V, sortedKeys(l.known.Patients)))
+		l.folder.Report(strict.UnknownPatient, id.Pos, "%s is not in patients.yaml%s", id.V, strict.DidYouMean(id.V, sortedKeys(l.known.Patients)))
 	}
 	if first, taken := l.places[id.V]; taken {
-		l.folder.Report(id.Pos, "the rules of %s already stand at %s", id.V, first)
+		l.folder.Report(strict.TakenID, id.Pos, "the rules of %s already stand at %s", id.V, first)
 		return false
 	}
 	l.places[id.V] = id.Pos
@@ -121,17 +121,17 @@ func (l *loader) patient(file string, id strict.At[string]) bool {
 
 func (l *loader) grant(patient string, entry strict.Entry[grantEntry]) grant {
 	if _, known := l.known.Reachable[entry.Key]; !known && !l.known.NoCarers {
-		l.folder.Report(entry.Pos, "%q is neither a carer nor a subscriber%s", entry.Key, l.suggest(entry.Key))
+		l.folder.Report(strict.UnknownRecipient, entry.Pos, "%q is neither a carer nor a subscriber%s", entry.Key, l.suggest(entry.Key))
 	}
 	g := grant{actor: l.word(entry.Key), until: entry.V.Until.V}
 	for _, right := range entry.V.May {
 		if right.V != string(Log) && right.V != string(See) {
-			l.folder.Report(right.Pos, "may takes log and see%s", strict.DidYouMean(right.V, []string{string(Log), string(See)}))
+			l.folder.Report(strict.BadValue, right.Pos, "may takes log and see%s", strict.DidYouMean(right.V, []string{string(Log), string(See)}))
 		}
 		g.may = append(g.may, Right(l.word(right.V)))
 	}
 	if g.until.Past(l.now) {
-		l.folder.Warn(entry.V.Until.Pos, "the authority of %s has ended; what they log is still passed on, marked so", entry.Key)
+		l.folder.Warn(strict.AuthorityEnded, entry.V.Until.Pos, "the authority of %s has ended; what they log is still passed on, marked so", entry.Key)
 	}
 	for _, written := range entry.V.As {
 		l.alias(g.actor, l.word(patient), written)
@@ -154,7 +154,7 @@ func (l *loader) rule(entry strict.At[ruleEntry]) rule {
 func (l *loader) unruled() {
 	for id, at := range l.known.Patients {
 		if _, ruled := l.places[id]; !ruled {
-			l.folder.Gap(at, "%s has no rules, so nothing logged would reach anyone: %s/%s.yaml is missing", id, Folder, id)
+			l.folder.Gap(strict.NoRules, at, "%s has no rules, so nothing logged would reach anyone: %s/%s.yaml is missing", id, Folder, id)
 		}
 	}
 }

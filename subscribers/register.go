@@ -114,10 +114,10 @@ func (l *loader) provider(file string) {
 		return
 	}
 	if stem := strings.TrimSuffix(path.Base(file), ".yaml"); stem != p.ID.V {
-		l.folder.Report(p.ID.Pos, "the id and the file's name must be the same; the file is named %q", stem)
+		l.folder.Report(strict.OtherName, p.ID.Pos, "the id and the file's name must be the same; the file is named %q", stem)
 	}
 	if p.Phone == "" && len(p.Channels) == 0 {
-		l.folder.Report(p.ID.Pos, "%s cannot be reached: it needs a channel, or a phone at least", p.ID.V)
+		l.folder.Report(strict.Unreachable, p.ID.Pos, "%s cannot be reached: it needs a channel, or a phone at least", p.ID.V)
 	}
 	l.add(p.ID.Pos,
 		Subscriber{ID: p.ID.V, Name: p.Name, ODS: p.ODS, Phone: p.Phone, Channels: l.channels(p.Channels)},
@@ -128,19 +128,19 @@ func (l *loader) provider(file string) {
 // add registers one subscriber. Carers and providers share one set of ids, for a rule names either.
 func (l *loader) add(at strict.Pos, s Subscriber, person events.Person) {
 	if !events.ValidName(s.ID) {
-		l.folder.Report(at, "an id must be lower-case letters, digits and inner hyphens, 64 at the most")
+		l.folder.Report(strict.BadID, at, "an id must be lower-case letters, digits and inner hyphens, 64 at the most")
 		return
 	}
 	if events.IsSubscription(s.ID) {
-		l.folder.Report(at, "an id of this form is kept for FHIR Subscriptions")
+		l.folder.Report(strict.TakenID, at, "an id of this form is kept for FHIR Subscriptions")
 		return
 	}
 	if s.ID == events.HubPatient { // Organization/hub
-		l.folder.Report(at, "the id hub is kept for the hub itself")
+		l.folder.Report(strict.TakenID, at, "the id hub is kept for the hub itself")
 		return
 	}
 	if first, taken := l.places[s.ID]; taken {
-		l.folder.Report(at, "the id %s is already taken at %s", s.ID, first)
+		l.folder.Report(strict.TakenID, at, "the id %s is already taken at %s", s.ID, first)
 		return
 	}
 	l.places[s.ID] = at
@@ -155,12 +155,12 @@ func (l *loader) channels(items []strict.Map[strict.Node]) []Channel {
 	for _, item := range items {
 		for i, entry := range item {
 			if i > 0 {
-				l.folder.Report(entry.Pos, "each channel needs a dash (-) of its own")
+				l.folder.Report(strict.ChannelSettings, entry.Pos, "each channel needs a dash (-) of its own")
 			}
 			channelType, known := l.types[entry.Key]
 			if !known {
 				names := slices.Sorted(maps.Keys(l.types))
-				l.folder.Report(entry.Pos, "unknown channel %q%s", entry.Key, strict.DidYouMean(entry.Key, names))
+				l.folder.Report(strict.UnknownChannel, entry.Pos, "unknown channel %q%s", entry.Key, strict.DidYouMean(entry.Key, names))
 				continue
 			}
 			count[entry.Key]++
@@ -189,7 +189,7 @@ func (l *loader) content(entry strict.Entry[strict.Node]) events.Content {
 	node, given := entry.V.Get("content")
 	switch {
 	case given && entry.Key != contentType:
-		entry.V.Report("content", "has a meaning for %s only", contentType)
+		entry.V.Report(strict.Conflict, "content", "has a meaning for %s only", contentType)
 		return ""
 	case entry.Key != contentType:
 		return ""
@@ -200,7 +200,7 @@ func (l *loader) content(entry strict.Entry[strict.Node]) events.Content {
 	}
 	levels := []string{string(events.ContentLink), string(events.ContentSummary), string(events.ContentFull)}
 	if !slices.Contains(levels, level) {
-		entry.V.Report("content", "must be one of %s%s", strings.Join(levels, ", "), strict.DidYouMean(level, levels))
+		entry.V.Report(strict.BadValue, "content", "must be one of %s%s", strings.Join(levels, ", "), strict.DidYouMean(level, levels))
 	}
 	return events.Content(level)
 }
@@ -217,7 +217,7 @@ func (l *loader) limits(entry strict.Entry[strict.Node]) (limits Limits) {
 			continue
 		}
 		if *key.into < 1 || *key.into > key.most {
-			entry.V.Report(key.name, "must be from 1 to %d", key.most)
+			entry.V.Report(strict.BadValue, key.name, "must be from 1 to %d", key.most)
 		}
 	}
 	return limits
@@ -230,9 +230,9 @@ func (l *loader) open(channelType Type, entry strict.Entry[strict.Node]) Endpoin
 	case err == nil:
 		return endpoint
 	case judged:
-		l.folder.Report(entry.V.Locate(field.Field), "%v", field)
+		l.folder.Report(strict.ChannelSettings, entry.V.Locate(field.Field), "%v", field)
 	case !errors.Is(err, strict.ErrReported):
-		l.folder.Report(entry.Pos, "%v", err)
+		l.folder.Report(strict.ChannelSettings, entry.Pos, "%v", err)
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ func (e exitError) Error() string { return e.msg }
 // checkCommand is carehub check: everything wrong with a folder, in one run.
 func checkCommand() *cobra.Command {
 	var noSecrets bool
+	var format string
 	cmd := &cobra.Command{
 		Use:   "check [DIR]",
 		Short: "Check a configuration folder",
@@ -36,21 +37,25 @@ func checkCommand() *cobra.Command {
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			return check(cmd, dir, noSecrets)
+			return check(cmd, dir, format, noSecrets)
 		},
 	}
 	cmd.Flags().BoolVar(&noSecrets, "no-secrets", false,
 		"check where secrets, patients.yaml and carers.yaml are not, as in CI")
+	cmd.Flags().StringVar(&format, "format", formatText, "how to print: text, json or github")
 	return cmd
 }
 
-func check(cmd *cobra.Command, dir string, noSecrets bool) error {
+func check(cmd *cobra.Command, dir, format string, noSecrets bool) error {
 	f, problems := loadFolder(dir, loadOptions{noSecrets: noSecrets, types: channelTypes})
-	for _, p := range problems {
-		fmt.Fprintln(cmd.OutOrStdout(), p)
+	if err := printFindings(cmd.OutOrStdout(), dir, format, problems); err != nil {
+		return err
 	}
 	if problems.Failed() {
 		return exitError{code: 1}
+	}
+	if format != formatText {
+		return nil // what follows is for people
 	}
 	if !noSecrets {
 		warnOfInboxes(cmd.Context(), cmd.OutOrStdout(), f)

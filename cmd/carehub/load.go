@@ -33,7 +33,7 @@ type loadOptions struct {
 func loadFolder(dir string, opt loadOptions) (*folder, strict.Problems) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		at := strict.Pos{File: filepath.ToSlash(dir), Line: 1, Column: 1}
-		return nil, strict.Problems{{Pos: at, Message: "there is no such folder"}}
+		return nil, strict.Problems{{Code: strict.Unreadable, Pos: at, Message: "there is no such folder"}}
 	}
 	source := &strict.Folder{Dir: dir, NoSecrets: opt.noSecrets}
 	checkNames(source)
@@ -67,9 +67,9 @@ func checkAlarms(source *strict.Folder, hub *config.Hub, known routing.Known) {
 	for _, to := range hub.Alarms.Notify {
 		switch reachable, registered := known.Reachable[to.V]; {
 		case !registered && !known.NoCarers:
-			source.Report(to.Pos, "unknown alarm recipient %q%s", to.V, strict.DidYouMean(to.V, slices.Sorted(maps.Keys(known.Reachable))))
+			source.Report(strict.UnknownRecipient, to.Pos, "unknown alarm recipient %q%s", to.V, strict.DidYouMean(to.V, slices.Sorted(maps.Keys(known.Reachable))))
 		case registered && !reachable:
-			source.Report(to.Pos, "%s has no channel, so no alarm would reach them", to.V)
+			source.Report(strict.AlarmUnreachable, to.Pos, "%s has no channel, so no alarm would reach them", to.V)
 		}
 	}
 }
@@ -80,7 +80,7 @@ func checkNames(source *strict.Folder) {
 	entries, _ := os.ReadDir(source.Dir)
 	for _, e := range entries {
 		if near := strict.DidYouMean(e.Name(), ours); near != "" && !slices.Contains(ours, e.Name()) {
-			source.Report(strict.Pos{File: e.Name(), Line: 1, Column: 1}, "nothing reads a file of this name%s", near)
+			source.Report(strict.FileName, strict.Pos{File: e.Name(), Line: 1, Column: 1}, "nothing reads a file of this name%s", near)
 		}
 	}
 }

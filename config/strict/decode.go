@@ -26,7 +26,7 @@ func (d decoder) value(n Node, v reflect.Value, name string) {
 		return // refused when the file was parsed
 	}
 	if n.yaml.Tag == "!!null" {
-		n.report("%s needs a value", name)
+		n.report(NoValue, "%s needs a value", name)
 		return
 	}
 	switch into := v.Addr().Interface().(type) {
@@ -73,14 +73,14 @@ func (decoder) boolean(n Node, v reflect.Value, name string) {
 	case "true", "false":
 		v.SetBool(n.yaml.Value == "true")
 	default:
-		n.report("%s must be true or false", name)
+		n.report(WrongType, "%s must be true or false", name)
 	}
 }
 
 func (decoder) integer(n Node, v reflect.Value, name string) {
 	i, err := strconv.Atoi(n.yaml.Value)
 	if err != nil || n.yaml.Tag != "!!int" {
-		n.report("%s must be a whole number", name)
+		n.report(WrongType, "%s must be a whole number", name)
 		return
 	}
 	v.SetInt(int64(i))
@@ -89,7 +89,7 @@ func (decoder) integer(n Node, v reflect.Value, name string) {
 func (decoder) duration(n Node, into *time.Duration, name string) {
 	length, err := time.ParseDuration(n.yaml.Value)
 	if err != nil || length < 0 || n.yaml.Kind != yaml.ScalarNode {
-		n.report("%s must be a length of time such as 5m or 2h", name)
+		n.report(WrongType, "%s must be a length of time such as 5m or 2h", name)
 		return
 	}
 	*into = length
@@ -97,18 +97,18 @@ func (decoder) duration(n Node, into *time.Duration, name string) {
 
 func (decoder) text(n Node, into encoding.TextUnmarshaler, name string) {
 	if n.yaml.Kind != yaml.ScalarNode {
-		n.report("%s must be a single value", name)
+		n.report(WrongType, "%s must be a single value", name)
 		return
 	}
 	if err := into.UnmarshalText([]byte(n.yaml.Value)); err != nil {
-		n.report("%s %v", name, err)
+		n.report(BadValue, "%s %v", name, err)
 	}
 }
 
 func (decoder) secret(n Node, into *Secret, name string) {
 	secret, err := n.folder.secret(n.yaml.Value)
 	if err != nil {
-		n.report("%s: %v", name, err)
+		n.report(SecretValue, "%s: %v", name, err)
 		return
 	}
 	*into = secret
@@ -118,11 +118,11 @@ func (decoder) secret(n Node, into *Secret, name string) {
 func (n Node) text(name string) (string, bool) {
 	switch {
 	case n.yaml.Kind != yaml.ScalarNode:
-		n.report("%s must be text", name)
+		n.report(WrongType, "%s must be text", name)
 	case n.yaml.Tag != "!!str" && n.yaml.Tag != "!!timestamp":
-		n.report("%s must be text: put it in quotes", name)
+		n.report(WrongType, "%s must be text: put it in quotes", name)
 	case isReference(n.yaml.Value):
-		n.report("%s is not a secret: write it out", name)
+		n.report(SecretValue, "%s is not a secret: write it out", name)
 	default:
 		return n.yaml.Value, true
 	}
@@ -136,14 +136,14 @@ func (d decoder) list(n Node, v reflect.Value, name string) {
 	case single && n.yaml.Kind == yaml.ScalarNode:
 		items = []*yaml.Node{n.yaml}
 	default:
-		n.report("%s must be a list", name)
+		n.report(WrongType, "%s must be a list", name)
 		return
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(items), len(items)))
 	seen := map[string]bool{}
 	for i, item := range items {
 		if item.Kind == yaml.ScalarNode && seen[item.Value] {
-			n.at(item).report("this is in the list twice")
+			n.at(item).report(Twice, "this is in the list twice")
 		}
 		seen[item.Value] = item.Kind == yaml.ScalarNode
 		decoder{}.value(n.at(item), v.Index(i), "each item of "+name)
@@ -152,7 +152,7 @@ func (d decoder) list(n Node, v reflect.Value, name string) {
 
 func (d decoder) mapping(n Node, into adder, name string) {
 	if n.yaml.Kind != yaml.MappingNode {
-		n.report("%s must be a mapping (key: value)", name)
+		n.report(WrongType, "%s must be a mapping (key: value)", name)
 		return
 	}
 	for key, value := range n.pairs() {
@@ -184,7 +184,7 @@ func fieldsOf(t reflect.Type) (byName map[string]field, names []string) {
 
 func (d decoder) structure(n Node, v reflect.Value, name string) {
 	if n.yaml.Kind != yaml.MappingNode {
-		n.report("%s must be a mapping (key: value)", name)
+		n.report(WrongType, "%s must be a mapping (key: value)", name)
 		return
 	}
 	fields, names := fieldsOf(v.Type())
@@ -192,18 +192,18 @@ func (d decoder) structure(n Node, v reflect.Value, name string) {
 		switch f, known := fields[key.yaml.Value]; {
 		case !key.plain(): // refused when the file was parsed
 		case f.later:
-			key.report("%s is not supported by this build yet", key.yaml.Value)
+			key.report(Later, "%s is not supported by this build yet", key.yaml.Value)
 		case f.required && value.yaml.Kind == yaml.ScalarNode && strings.TrimSpace(value.yaml.Value) == "":
-			value.report("%s needs a value", key.yaml.Value)
+			value.report(NoValue, "%s needs a value", key.yaml.Value)
 		case known:
 			decoder{}.value(value, v.Field(f.index), key.yaml.Value)
 		case !slices.Contains(d.allowed, key.yaml.Value):
-			key.report("unknown key %q%s", key.yaml.Value, DidYouMean(key.yaml.Value, slices.Concat(names, d.allowed)))
+			key.report(UnknownKey, "unknown key %q%s", key.yaml.Value, DidYouMean(key.yaml.Value, slices.Concat(names, d.allowed)))
 		}
 	}
 	for _, required := range names {
 		if _, ok := n.Get(required); fields[required].required && !ok {
-			n.report("%s is missing", required)
+			n.report(Missing, "%s is missing", required)
 		}
 	}
 }

@@ -152,7 +152,7 @@ func TestReport(t *testing.T) {
 		"texts.7.odd": "a.yaml:6:1: odd is odd",
 	} {
 		top, folder := read(t, whole)
-		top.Report(path, "is %s", "odd")
+		top.Report(strict.BadValue, path, "is %s", "odd")
 		if got := folder.Problems().Error(); got != want {
 			t.Errorf("%s: got %s", path, got)
 		}
@@ -177,14 +177,14 @@ func TestHash(t *testing.T) {
 
 func TestProblems(t *testing.T) {
 	folder := &strict.Folder{Dir: t.TempDir()}
-	folder.Warn(strict.Pos{File: "b", Line: 1, Column: 1}, "soon")
+	folder.Warn(strict.BadValue, strict.Pos{File: "b", Line: 1, Column: 1}, "soon")
 	if folder.Problems().Failed() {
 		t.Error("a warning is no failure")
 	}
-	folder.Report(strict.Pos{File: "a", Line: 10, Column: 1}, "late")
-	folder.Report(strict.Pos{File: "a", Line: 9, Column: 2}, "second")
-	folder.Report(strict.Pos{File: "a", Line: 9, Column: 1}, "first")
-	folder.Report(strict.Pos{File: "a", Line: 9, Column: 1}, "first")
+	folder.Report(strict.BadValue, strict.Pos{File: "a", Line: 10, Column: 1}, "late")
+	folder.Report(strict.BadValue, strict.Pos{File: "a", Line: 9, Column: 2}, "second")
+	folder.Report(strict.BadValue, strict.Pos{File: "a", Line: 9, Column: 1}, "first")
+	folder.Report(strict.BadValue, strict.Pos{File: "a", Line: 9, Column: 1}, "first")
 	want := "a:9:1: first\na:9:2: second\na:10:1: late\nb:1:1: warning: soon"
 	if got := folder.Problems(); got.Error() != want || !got.Failed() {
 		t.Errorf("got:\n%v", got)

@@ -22,13 +22,13 @@ type Folder struct {
 }
 
 // Report records a problem.
-func (f *Folder) Report(at Pos, format string, args ...any) {
-	f.problems = append(f.problems, Problem{Pos: at, Message: fmt.Sprintf(format, args...)})
+func (f *Folder) Report(code Code, at Pos, format string, args ...any) {
+	f.problems = append(f.problems, Problem{Code: code, Pos: at, Message: fmt.Sprintf(format, args...)})
 }
 
 // Warn records a problem that does not stop the folder from being used.
-func (f *Folder) Warn(at Pos, format string, args ...any) {
-	f.problems = append(f.problems, Problem{Pos: at, Message: fmt.Sprintf(format, args...), Warning: true})
+func (f *Folder) Warn(code Code, at Pos, format string, args ...any) {
+	f.problems = append(f.problems, Problem{Code: code, Pos: at, Message: fmt.Sprintf(format, args...), Warning: true})
 }
 
 // reported reports whether something is wrong at exactly this place.
@@ -37,8 +37,8 @@ func (f *Folder) reported(at Pos) bool {
 }
 
 // Gap records an error that a hub can run with.
-func (f *Folder) Gap(at Pos, format string, args ...any) {
-	f.problems = append(f.problems, Problem{Pos: at, Message: fmt.Sprintf(format, args...), Gap: true})
+func (f *Folder) Gap(code Code, at Pos, format string, args ...any) {
+	f.problems = append(f.problems, Problem{Code: code, Pos: at, Message: fmt.Sprintf(format, args...), Gap: true})
 }
 
 // Problems returns everything found so far, sorted by file and position.
@@ -65,7 +65,7 @@ func (f *Folder) Has(name string) bool {
 func (f *Folder) Read(name string) (top Node, ok bool) {
 	data, err := os.ReadFile(f.Path(name)) // #nosec G304 -- name is one of ours or was listed in the folder
 	if err != nil {
-		f.Report(Pos{name, 1, 1}, "cannot read this file: %s", reason(err))
+		f.Report(Unreadable, Pos{name, 1, 1}, "cannot read this file: %s", reason(err))
 		return Node{}, false
 	}
 	return f.parse(name, data)
@@ -75,7 +75,7 @@ func (f *Folder) Read(name string) (top Node, ok bool) {
 // be missing, which is then only a warning.
 func (f *Folder) ReadPrivate(name string) (top Node, ok bool) {
 	if f.NoSecrets && !f.Has(name) {
-		f.Warn(Pos{name, 1, 1}, "this file is not here, so nothing was checked against it")
+		f.Warn(PrivateMissing, Pos{name, 1, 1}, "this file is not here, so nothing was checked against it")
 		return Node{}, false
 	}
 	return f.Read(name)
@@ -86,7 +86,7 @@ func (f *Folder) ReadPrivate(name string) (top Node, ok bool) {
 func (f *Folder) List(sub string) []string {
 	entries, err := os.ReadDir(f.Path(sub))
 	if err != nil {
-		f.Report(Pos{sub, 1, 1}, "cannot read this folder: %s", reason(err))
+		f.Report(Unreadable, Pos{sub, 1, 1}, "cannot read this folder: %s", reason(err))
 		return nil
 	}
 	var names []string
@@ -95,7 +95,7 @@ func (f *Folder) List(sub string) []string {
 		switch ext := filepath.Ext(name); {
 		case strings.HasPrefix(e.Name(), "."):
 		case ext == ".yml":
-			f.Report(Pos{name, 1, 1}, "this file would not be read: its name must end in .yaml")
+			f.Report(FileName, Pos{name, 1, 1}, "this file would not be read: its name must end in .yaml")
 		case ext == ".yaml":
 			names = append(names, name)
 		}

@@ -49,7 +49,7 @@ func (n Node) Get(key string) (value Node, ok bool) {
 // Report records a problem with what path leads to: keys and list indexes joined by dots, such as mail.auth.user or
 // alarms.notify.0. It points at the key, or at the innermost part of the path that is in the file, and begins with the
 // key. A value that could not be decoded has been reported already and is not judged again.
-func (n Node) Report(path string, format string, args ...any) {
+func (n Node) Report(code Code, path string, format string, args ...any) {
 	at, value, found := n.follow(path)
 	if found && n.folder.reported(value.Pos()) {
 		return
@@ -59,7 +59,7 @@ func (n Node) Report(path string, format string, args ...any) {
 	if _, err := strconv.Atoi(name); err == nil && len(parts) > 1 {
 		name = parts[len(parts)-2]
 	}
-	n.folder.Report(at, name+" "+format, args...)
+	n.folder.Report(code, at, name+" "+format, args...)
 }
 
 // Locate returns the place that Report would point at.
@@ -95,7 +95,9 @@ func (n Node) Hash() [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-func (n Node) report(format string, args ...any) { n.folder.Report(n.Pos(), format, args...) }
+func (n Node) report(code Code, format string, args ...any) {
+	n.folder.Report(code, n.Pos(), format, args...)
+}
 
 // at wraps a node of the same file.
 func (n Node) at(y *yaml.Node) Node { return Node{n.folder, y, n.file} }

@@ -13,7 +13,7 @@ import (
 // parse turns one file into its tree and refuses what no file of ours needs: several documents, aliases, tags.
 func (f *Folder) parse(name string, data []byte) (Node, bool) {
 	if line, column, bad := notText(data); bad {
-		f.Report(Pos{name, line, column}, "this is not UTF-8 text")
+		f.Report(Syntax, Pos{name, line, column}, "this is not UTF-8 text")
 		return Node{}, false
 	}
 	// The library's own check of keys stops at the first: see refuse.
@@ -24,14 +24,14 @@ func (f *Folder) parse(name string, data []byte) (Node, bool) {
 	}
 	var doc, second yaml.Node
 	if err := loader.Load(&doc); errors.Is(err, io.EOF) {
-		f.Report(Pos{name, 1, 1}, "this file is empty")
+		f.Report(Syntax, Pos{name, 1, 1}, "this file is empty")
 		return Node{}, false
 	} else if err != nil {
 		f.malformed(name, data, err)
 		return Node{}, false
 	}
 	if err := loader.Load(&second); err == nil {
-		f.Report(Pos{name, second.Line, second.Column}, "a second document begins here: one file holds one")
+		f.Report(Syntax, Pos{name, second.Line, second.Column}, "a second document begins here: one file holds one")
 	} else if !errors.Is(err, io.EOF) {
 		f.malformed(name, data, err)
 	}
@@ -45,11 +45,11 @@ func (f *Folder) parse(name string, data []byte) (Node, bool) {
 func (n Node) refuse() {
 	switch {
 	case n.yaml.Kind == yaml.AliasNode:
-		n.report("an alias (*) is not accepted here: write the value out")
+		n.report(Refused, "an alias (*) is not accepted here: write the value out")
 	case n.yaml.Anchor != "":
-		n.report("an anchor (&) is not accepted here: write the value out where it is needed")
+		n.report(Refused, "an anchor (&) is not accepted here: write the value out where it is needed")
 	case n.yaml.Style&yaml.TaggedStyle != 0:
-		n.report("a tag (!) is not accepted here")
+		n.report(Refused, "a tag (!) is not accepted here")
 	}
 	if n.yaml.Kind == yaml.MappingNode {
 		n.refuseKeys()
@@ -65,9 +65,9 @@ func (n Node) refuseKeys() {
 		text := key.yaml.Value
 		switch at, twice := first[text]; {
 		case !key.plain():
-			key.report("a key must be a plain word")
+			key.report(Refused, "a key must be a plain word")
 		case twice:
-			key.report("this key is given twice; it first stands on line %d", at.Line)
+			key.report(Twice, "this key is given twice; it first stands on line %d", at.Line)
 		default:
 			first[text] = key.Pos()
 		}
@@ -81,7 +81,7 @@ func (n Node) plain() bool { return n.yaml.Kind == yaml.ScalarNode && n.yaml.Tag
 func (f *Folder) malformed(name string, data []byte, err error) {
 	load, ok := errors.AsType[*yaml.LoadError](err)
 	if !ok {
-		f.Report(Pos{name, 1, 1}, "this is not valid YAML")
+		f.Report(Syntax, Pos{name, 1, 1}, "this is not valid YAML")
 		return
 	}
 	mark, words := load.Mark, "this is not valid YAML: "+load.Message
@@ -97,7 +97,7 @@ func (f *Folder) malformed(name string, data []byte, err error) {
 	case strings.Contains(load.Message, "did not find expected key"):
 		words = "a key is expected here: check the indentation and the quotes"
 	}
-	f.Report(Pos{name, max(mark.Line, 1), max(mark.Column, 1)}, "%s", words)
+	f.Report(Syntax, Pos{name, max(mark.Line, 1), max(mark.Column, 1)}, "%s", words)
 }
 
 // tabbed reports whether a line is indented with a tab.

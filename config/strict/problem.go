@@ -24,6 +24,7 @@ func (p Pos) Short() string { return fmt.Sprintf("%s:%d", p.File, p.Line) }
 // Problem is one thing wrong with the folder. A Warning does not stop the folder from being used. A Gap is an error, but
 // one that a hub can run with: what falls into it is stored and told to a person, and refusing to start would tell nobody.
 type Problem struct {
+	Code Code
 	Pos
 	Message string
 	Warning bool

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"carehub/config"
+	"carehub/config/strict"
+	"carehub/subscribers"
+)
+
+// The formats of check's findings.
+const (
+	formatText   = "text"
+	formatJSON   = "json"
+	formatGitHub = "github"
+)
+
+func severity(p strict.Problem) string {
+	if p.Warning {
+		return "warning"
+	}
+	return "error"
+}
+
+// onTerminal reports whether w is a terminal.
+func onTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// printFindings writes problems for a person, a program or GitHub's annotations.
+func printFindings(w io.Writer, dir, format string, problems strict.Problems) error {
+	switch format {
+	case formatText:
+		printText(w, dir, problems, onTerminal(w), onTerminal(w) && os.Getenv("NO_COLOR") == "")
+	case formatJSON:
+		return printJSON(w, problems)
+	case formatGitHub:
+		for _, p := range problems {
+			fmt.Fprintf(w, "::%s file=%s,line=%d,col=%d,title=%s::%s\n", severity(p), property.Replace(p.File), p.Line, p.Column, p.Code, annotation.Replace(p.Message))
+		}
+	default:
+		return exitError{code: 2, msg: "--format takes text, json and github"}
+	}
+	return nil
+}
+
+// GitHub's escapes of workflow commands: of a message, and of a property.
+var (
+	annotation = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	property   = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+)
+
+func printJSON(w io.Writer, problems strict.Problems) error {
+	type finding struct {
+		Code     strict.Code `json:"code"`
+		Severity string      `json:"severity"`
+		Gap      bool        `json:"gap,omitempty"` // an error that a hub can run with
+		File     string      `json:"file"`
+		Line     int         `json:"line"`
+		Column   int         `json:"column"`
+		Message  string      `json:"message"`
+	}
+	all := make([]finding, 0, len(problems))
+	for _, p := range problems {
+		all = append(all, finding{p.Code, severity(p), p.Gap, p.File, p.Line, p.Column, p.Message})
+	}
+	out := json.NewEncoder(w)
+	out.SetEscapeHTML(false)
+	out.SetIndent("", "  ")
+	return out.Encode(all)
+}
+
+// printText writes a line for each problem; with excerpts also its code and the line it is on, with a caret under the column.
+func printText(w io.Writer, dir string, problems strict.Problems, excerpts, colour bool) {
+	lines := map[string][]string{}
+	for _, p := range problems {
+		if !excerpts {
+			fmt.Fprintln(w, p)
+			continue
+		}
+		if _, read := lines[p.File]; !read {
+			lines[p.File] = quotable(dir, p.File)
+		}
+		head, mark := p.String(), "^"
+		if colour {
+			tint := "\x1b[31m"
+			if p.Warning {
+				tint = "\x1b[33m"
+			}
+			head, mark = tint+head+"\x1b[0m", tint+mark+"\x1b[0m"
+		}
+		fmt.Fprintf(w, "%s [%s]\n", head, p.Code)
+		if p.Line <= len(lines[p.File]) {
+			text := lines[p.File][p.Line-1]
+			fmt.Fprintf(w, "    %s\n    %s%s\n", text, under(text, p.Column), mark)
+		}
+	}
+}
+
+// quotable are the lines of a file that may be shown: none of a private one, and none that cannot be read.
+func quotable(dir, file string) []string {
+	if file == config.PatientsFile || file == subscribers.CarersFile {
+		return nil
+	}
+	data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(file))) // #nosec G304 -- a file of the folder that was just read
+	if err != nil {
+		return nil
+	}
+	return strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n")
+}
+
+// under is the space before a column, with the tabs of the line kept so that both are as wide.
+func under(text string, column int) string {
+	var space strings.Builder
+	for i, r := range []rune(text) {
+		switch {
+		case i >= column-1:
+			return space.String()
+		case r == '\t':
+			space.WriteRune(r)
+		default:
+			space.WriteByte(' ')
+		}
+	}
+	return space.String()
+}
