@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"time"
 
@@ -79,5 +80,72 @@ func (d desk) asked(plan *events.Plan, e *events.Event, matches []routing.Match)
 			ask.Steps = append(ask.Steps, i)
 		}
 		plan.Recipients[of].Acknowledge = ask
+	}
+}
+
+// answerOf stores what a person answers for the row of a recipient.
+func (h *hub) answerOf(src source) func(ctx context.Context, event, recipient string, ack events.Ack) error {
+	return func(ctx context.Context, event, recipient string, ack events.Ack) error {
+		st, err := src.Find(ctx, event)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(st.Record.Plan.Recipients, func(r events.Recipient) bool { return r.ID == recipient })
+		if i < 0 {
+			return &events.Error{Kind: events.NotFound, Message: "There is no such message."}
+		}
+		_, err = h.answers.Give(ctx, st, i, ack)
+		return err
+	}
+}
+
+// answeredBy is the newest answer for a recipient of an event; nil if there is none, or nobody can say just now.
+func answeredBy(src source) func(ctx context.Context, event, recipient string) *events.Ack {
+	return func(ctx context.Context, event, recipient string) *events.Ack {
+		st, err := src.Find(ctx, event)
+		if err != nil {
+			return nil
+		}
+		all, err := src.Receipts(ctx, st)
+		if err != nil {
+			return nil
+		}
+		for _, r := range all {
+			if r.ID == recipient {
+				return r.Ack
+			}
+		}
+		return nil
+	}
+}
+
+// answerable is the row of an event that somebody may answer for: of a provider whom the rules name still, or of a carer, who were
+// told of it.
+func (h *hub) answerable(d desk, src source) func(r *http.Request, by events.Actor, event string) (events.Stored, int, error) {
+	missing := &events.Error{Kind: events.NotFound, Message: "There is no such event here."}
+	return func(r *http.Request, by events.Actor, event string) (events.Stored, int, error) {
+		st, err := src.Find(r.Context(), event)
+		if events.KindOf(err) == events.NotFound {
+			return st, 0, missing
+		}
+		if err != nil {
+			return st, 0, err
+		}
+		rec := &st.Record
+		i := slices.IndexFunc(rec.Plan.Recipients, func(to events.Recipient) bool { return to.Is(by.ID) })
+		if i < 0 || rec.Event.Kind == events.Alarm || !d.mayBeTold(rec, by.ID) {
+			return st, 0, missing
+		}
+		if by.Kind == events.System && !d.told(by, rec) && !d.rules.IsStep(by.ID, rec.Event.Patient, rec.Event.Kind, rec.Event.Because) {
+			return st, 0, missing
+		}
+		all, err := src.Receipts(r.Context(), st)
+		if err != nil {
+			return st, 0, &events.Error{Kind: events.Unavailable, Message: "This cannot be taken just now. Please try again.", Err: err}
+		}
+		if all[i].State == events.Spared {
+			return st, 0, missing
+		}
+		return st, i, nil
 	}
 }

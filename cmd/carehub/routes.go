@@ -31,7 +31,7 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 			}
 			return view, err
 		}}
-	letters := &receipts.Page{Links: h.links, Open: h.letter, Porter: h.inboxes, Writer: page.Writer{Hub: h.folder.sender, Log: h.log},
+	letters := &receipts.Page{Links: h.links, Open: h.letter, Porter: h.inboxes, Answer: h.answerOf(src), Answered: answeredBy(src), Writer: page.Writer{Hub: h.folder.sender, Log: h.log},
 		Zone: d.Zone, Clock: time.Now, Log: h.log}
 
 	api := h.fhirAPI(d)
@@ -41,6 +41,7 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 	mux.HandleFunc("GET /events", read.List)
 	mux.HandleFunc("GET /events/{id}", read.Get)
 	mux.HandleFunc("GET /events/{id}/stream", read.Stream)
+	mux.Handle("POST /events/{id}/ack", &answers.Handler{Answers: h.answers, Authenticate: h.byToken, Row: h.answerable(d, src), Log: h.log})
 	mux.Handle("/m/{token}", letters)
 	mux.Handle("/inbox/{token}", h.inboxes)
 	h.signin.Routes(mux.HandleFunc)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"carehub/events"
@@ -18,16 +19,21 @@ import (
 const LinkLife = 14 * 24 * time.Hour
 
 // Page is /m/{token}: what a recipient reads behind their link, once they have given the code of their inbox. It runs no
-// scripts, and opening it changes nothing, because mail scanners open links too (hazard: a robot acknowledges).
+// scripts, and opening it changes nothing, because mail scanners open links too (hazard: a robot acknowledges). A person
+// answers by a form on it.
 type Page struct {
 	Links Links
 	// Open returns the message of an event, or an error if it is gone or the recipient may no longer read it.
 	Open   func(ctx context.Context, event, recipient string) (fhir.Message, error)
 	Porter Porter
-	Writer page.Writer
-	Zone   func() *time.Location
-	Clock  func() time.Time
-	Log    *slog.Logger
+	// Answer stores what a named person answers for a recipient; the error is Invalid where they must write something else. Answered
+	// is the newest answer, nil if there is none.
+	Answer   func(ctx context.Context, event, recipient string, ack events.Ack) error
+	Answered func(ctx context.Context, event, recipient string) *events.Ack
+	Writer   page.Writer
+	Zone     func() *time.Location
+	Clock    func() time.Time
+	Log      *slog.Logger
 }
 
 // Porter knows who may read what is for a recipient.
@@ -44,17 +50,18 @@ type Porter interface {
 //go:embed page.html
 var layout string
 
-var layoutTemplate = page.Parse(layout, nil)
+var layoutTemplate = page.Parse(layout, words)
 
 // maxForm bounds what is read of a form, in bytes.
 const maxForm = 4 << 10
 
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	say := p.speaks(r)
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost:
 	default:
 		w.Header().Set("Allow", "GET, HEAD, POST")
-		p.write(w, r, http.StatusMethodNotAllowed, page.Content{Title: "This page can only be read"})
+		p.write(w, r, http.StatusMethodNotAllowed, page.Content{Title: say("letter.read-only")})
 		return
 	}
 	link := r.PathValue("token")
@@ -63,30 +70,62 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case status != http.StatusOK:
 		p.write(w, r, status, refusal)
 	case r.Method == http.MethodPost:
-		p.admit(w, r, m, recipient, link)
+		p.post(w, r, m, recipient, link)
 	case p.Porter.Knows(r, recipient):
-		p.write(w, r, http.StatusOK, p.about(m, recipient))
+		p.write(w, r, http.StatusOK, p.about(r, m, recipient, events.Ack{}, ""))
 	default:
-		p.write(w, r, http.StatusOK, ask(m, ""))
+		p.write(w, r, http.StatusOK, p.ask(r, m, ""))
 	}
+}
+
+// speaks is the catalogue in the reader's language.
+func (p *Page) speaks(r *http.Request) func(key string, pairs ...any) string {
+	lang := page.LangOf(r)
+	return func(key string, pairs ...any) string { return words.Say(lang, key, pairs...) }
+}
+
+// post takes the code or, from whoever has given it, an answer.
+func (p *Page) post(w http.ResponseWriter, r *http.Request, m fhir.Message, recipient, link string) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	_ = r.ParseForm() // what cannot be read is no answer
+	if r.PostForm.Has("code") || !p.Porter.Knows(r, recipient) {
+		p.admit(w, r, m, recipient, link)
+		return
+	}
+	p.answer(w, r, m, recipient, link)
 }
 
 // admit takes the code and leads back to the page.
 func (p *Page) admit(w http.ResponseWriter, r *http.Request, m fhir.Message, recipient, link string) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	err := p.Porter.Admit(w, r, recipient, link, r.PostFormValue("code"))
 	if err == nil {
-		w.Header().Set("Location", link) // relative to this page, wherever a proxy has put it
-		w.WriteHeader(http.StatusSeeOther)
+		page.Redirect(w, link) // relative to this page, wherever a proxy has put it
 		return
 	}
-	status, words := http.StatusServiceUnavailable, "This cannot be shown just now. Please try again, or phone us."
+	status, said := http.StatusServiceUnavailable, p.speaks(r)("letter.try-again")
 	if refused, ok := errors.AsType[*events.Error](err); ok && (refused.Kind == events.Invalid || refused.Kind == events.Forbidden) {
-		status, words = http.StatusForbidden, refused.Message
+		status, said = http.StatusForbidden, refused.Message
 	} else {
 		p.Log.Error("a code cannot be checked", "event", m.Event.ID, "err", err)
 	}
-	p.write(w, r, status, ask(m, words))
+	p.write(w, r, status, p.ask(r, m, said))
+}
+
+// answer takes what a named person answers. That the page was opened is none: mail scanners do that too.
+func (p *Page) answer(w http.ResponseWriter, r *http.Request, m fhir.Message, recipient, link string) {
+	field := func(name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
+	ack := events.Ack{Answer: events.Answer(field("answer")), Name: field("name"), Role: field("role"), Line: field("line"),
+		At: p.Clock().UTC().Truncate(time.Millisecond), Via: "page"}
+	err := p.Answer(r.Context(), m.Event.ID, recipient, ack)
+	switch {
+	case err == nil:
+		page.Redirect(w, link)
+	case events.KindOf(err) == events.Invalid:
+		p.write(w, r, http.StatusUnprocessableEntity, p.about(r, m, recipient, ack, p.speaks(r)("letter.missing")))
+	default:
+		p.Log.Error("an answer cannot be stored", "event", m.Event.ID, "error", string(events.KindOf(err)))
+		p.write(w, r, http.StatusServiceUnavailable, p.about(r, m, recipient, ack, p.speaks(r)("letter.try-again")))
+	}
 }
 
 // letter is what the page says. Without a Kind it asks for the code, or says only whom to phone.
@@ -99,6 +138,9 @@ type letter struct {
 	Words, Reporter       string
 	Cautions              []string
 	Alarm, Carer          bool
+	Answered              string // who has answered what
+	Answers               []events.Answer
+	Draft                 events.Ack // an answer that was not taken
 }
 
 func (p *Page) write(w http.ResponseWriter, r *http.Request, status int, c page.Content) {
@@ -108,86 +150,66 @@ func (p *Page) write(w http.ResponseWriter, r *http.Request, status int, c page.
 	p.Writer.Write(w, r, status, layoutTemplate, c)
 }
 
-// window is what the browser's history says of every message.
-const window = "A message about someone in your care"
-
 // ask asks for the code, and says nothing of the message.
-func ask(m fhir.Message, problem string) page.Content {
-	return page.Content{Title: window, Problem: problem, Ref: events.Ref(m.Event.ID), Body: letter{Ask: true}}
+func (p *Page) ask(r *http.Request, m fhir.Message, problem string) page.Content {
+	return page.Content{Title: p.speaks(r)("letter.window"), Problem: problem, Ref: events.Ref(m.Event.ID), Body: letter{Ask: true}}
 }
 
 // find looks up what a link stands for.
 func (p *Page) find(r *http.Request, link string) (m fhir.Message, recipient string, status int, refusal page.Content) {
+	say := p.speaks(r)
 	event, recipient, ok := p.Links.Open(link)
 	if !ok {
-		return m, "", http.StatusNotFound, page.Content{Title: "This link does not work"}
+		return m, "", http.StatusNotFound, page.Content{Title: say("letter.dead")}
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
 	defer cancel()
 	m, err := p.Open(ctx, event, recipient)
 	switch kind := events.KindOf(err); {
 	case err != nil && (kind == events.NotFound || kind == events.Forbidden):
-		return m, "", http.StatusNotFound, page.Content{Title: "This link does not work"}
+		return m, "", http.StatusNotFound, page.Content{Title: say("letter.dead")}
 	case err != nil:
 		p.Log.Error("page cannot be read", "event", event, "err", err)
-		return m, "", http.StatusServiceUnavailable, page.Content{Title: "This cannot be shown just now", Ref: events.Ref(event)}
+		return m, "", http.StatusServiceUnavailable, page.Content{Title: say("letter.away"), Ref: events.Ref(event)}
 	case p.Clock().Sub(m.Event.Recorded) >= LinkLife:
-		return m, "", http.StatusGone, page.Content{Title: "This link has ended", Ref: events.Ref(event)}
+		return m, "", http.StatusGone, page.Content{Title: say("letter.ended"), Ref: events.Ref(event)}
 	}
 	return m, recipient, http.StatusOK, page.Content{}
 }
 
-var titles = map[events.Kind]string{
-	events.Admission:  "Admitted to hospital",
-	events.Attendance: "Seen, but not admitted",
-	events.Discharge:  "Discharged from hospital",
-	events.Fall:       "A fall",
-	events.Alarm:      "Somebody could not be told",
-}
-
-// cautions are what a reader must know of how an event came in (hazards: stale event, wrong time, mistaken carer).
-var cautions = map[events.Flag]string{
-	events.FlagLate:           "Late information: this was logged two hours or more after it happened.",
-	events.FlagClock:          "The time is uncertain: the reporter's clock was wrong, so the time shown is when it was logged.",
-	events.FlagRate:           "This reporter is logging more often than usual. Please check.",
-	events.FlagAuthorityEnded: "The reporter's authority to log for this person has ended.",
-	events.FlagMatched:        "A person decided whom this is about: the details of the patient that came with it did not agree with what is known here.",
-	events.FlagRepeat:         "This may be a repeat: the same was logged less than 15 minutes before.",
-}
-
-// about fills in what a message says.
-func (p *Page) about(m fhir.Message, recipient string) page.Content {
-	e := m.Event
-	title := titles[e.Kind]
+// about fills in what a message says. draft is an answer that was not taken, and why.
+func (p *Page) about(r *http.Request, m fhir.Message, recipient string, draft events.Ack, problem string) page.Content {
+	e, say, lang := m.Event, p.speaks(r), page.LangOf(r)
+	title := words.Say(lang, "title-"+string(e.Kind))
+	when := func(t time.Time) string { return lang.Moment(t.In(p.Zone())) }
 	l := letter{
-		Kind: string(e.Kind), Inbox: p.Porter.Inbox(recipient), Who: cmp.Or(m.Patient.Name, "Name not given"),
-		NHSNumber: spaced(m.Patient.NHSNumber), When: p.when(e.Occurred), Recorded: p.when(e.Recorded), Place: e.Place, Words: e.Words,
+		Kind: string(e.Kind), Inbox: p.Porter.Inbox(recipient), Who: cmp.Or(m.Patient.Name, say("letter.no-name")),
+		NHSNumber: spaced(m.Patient.NHSNumber), When: when(e.Occurred), Recorded: when(e.Recorded), Place: e.Place, Words: e.Words,
 		Alarm: e.Kind == events.Alarm, Carer: m.By.Kind == events.Carer, Reporter: reporter(m.By),
+		Answers: []events.Answer{events.Seen, events.Acting, events.NotForUs}, Draft: draft,
 	}
 	if born, err := time.Parse(time.DateOnly, m.Patient.Born); err == nil {
-		l.Born = born.Format("2 January 2006")
+		l.Born = lang.Date(born)
 	}
 	if e.Because == events.Fall {
-		title += " after a fall"
+		title = say("letter.after-fall", "title", title)
 	}
 	if e.Test {
-		title = "TEST: " + title
-		l.Cautions = append(l.Cautions, "This is a test. It did not happen.")
+		title = say("letter.test", "title", title)
+		l.Cautions = append(l.Cautions, say("letter.is-test"))
 	}
 	for _, f := range e.Flags {
-		if words, ok := cautions[f]; ok {
-			l.Cautions = append(l.Cautions, words)
+		if key := "caution-" + string(f); words.Has(key) {
+			l.Cautions = append(l.Cautions, say(key))
 		}
 	}
 	if e.Said != nil {
-		l.Cautions = append(l.Cautions, "The time given by the reporter was "+p.when(*e.Said)+".")
+		l.Cautions = append(l.Cautions, say("letter.said", "at", when(*e.Said)))
 	}
-	return page.Content{Title: title, Window: window, Ref: events.Ref(e.ID), Body: l}
-}
-
-// when names the weekday and the zone, so that no reader has to guess either (hazard: wrong time).
-func (p *Page) when(t time.Time) string {
-	return t.In(p.Zone()).Format("Monday 2 January 2006, 15:04 MST")
+	if ack := p.Answered(r.Context(), e.ID, recipient); ack != nil {
+		l.Answered = say("letter.answered", "who", ack.Name, "at", lang.At(ack.At.In(p.Zone()), p.Clock().In(p.Zone())), "answer", say("answer-"+string(ack.Answer)))
+	}
+	return page.Content{Title: title, Window: say("letter.window"), Problem: problem, Ref: events.Ref(e.ID), Body: l}
 }
 
 // spaced is an NHS number as people read it: 999 000 0018.

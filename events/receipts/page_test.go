@@ -62,6 +62,7 @@ func tokenOf(link string) string { return link[strings.LastIndex(link, "/")+1:] 
 
 // bedside is a page about one admission.
 func bedside(m fhir.Message, now time.Time, err error) (*Page, string) {
+	var answered []string
 	p := &Page{
 		Links: Links{Key: key, Base: "https://hub.example"},
 		Open:  func(context.Context, string, string) (fhir.Message, error) { return m, err },
@@ -69,9 +70,22 @@ func bedside(m fhir.Message, now time.Time, err error) (*Page, string) {
 			return events.Sender{Name: "Riverside carers' network", Phone: "+44 7700 900123"}
 		}},
 		Porter: &porter{known: true},
-		Zone:   func() *time.Location { return london },
-		Clock:  func() time.Time { return now },
-		Log:    slog.New(slog.DiscardHandler),
+		Answer: func(_ context.Context, event, recipient string, ack events.Ack) error {
+			if ack.Name == "" {
+				return &events.Error{Kind: events.Invalid, Message: "Please give your name."}
+			}
+			answered = append(answered, recipient+" "+string(ack.Answer)+" "+ack.Name+" "+ack.Line+" "+ack.Via)
+			return nil
+		},
+		Answered: func(context.Context, string, string) *events.Ack {
+			if len(answered) == 0 {
+				return nil
+			}
+			return &events.Ack{Answer: events.Acting, Name: "Jo <Smith>", At: now}
+		},
+		Zone:  func() *time.Location { return london },
+		Clock: func() time.Time { return now },
+		Log:   slog.New(slog.DiscardHandler),
 	}
 	return p, tokenOf(p.Links.For(m.Event.ID, "hospice"))
 }
@@ -135,8 +149,34 @@ func TestPageAsksForTheCode(t *testing.T) {
 	}
 }
 
+// TestPageTakesAnAnswer: of whoever has given the code, with a name, by POST alone.
+func TestPageTakesAnAnswer(t *testing.T) {
+	p, token := bedside(told(), friday, nil)
+	shown := func() string { return open(p, http.MethodGet, token).Body.String() }
+	if page := shown(); !strings.Contains(page, "We&#39;re acting on it") || strings.Contains(page, "answered at") {
+		t.Errorf("before: %s", page)
+	}
+	if page := send(p, token, "answer=acting&line=We+ring+today"); page.Code != 422 || !strings.Contains(page.Body.String(), `value="We ring today"`) || !strings.Contains(page.Body.String(), `role="alert"`) {
+		t.Errorf("without a name: %d %s", page.Code, page.Body)
+	}
+	if page := send(p, token, "answer=acting&name=+Jo+Smith+&line=We+ring+today"); page.Code != 303 || page.Header().Get("Location") != token {
+		t.Errorf("%d %v", page.Code, page.Header())
+	}
+	if page := shown(); !strings.Contains(page, "Jo &lt;Smith&gt; answered at 15:00: We&#39;re acting on it") {
+		t.Errorf("after: %s", page)
+	}
+	p.Porter = &porter{}
+	if page := send(p, token, "answer=seen&name=Robot"); page.Code != 403 {
+		t.Errorf("without the code: %d", page.Code)
+	}
+}
+
 func post(p *Page, token, code string) *httptest.ResponseRecorder {
-	request := httptest.NewRequest(http.MethodPost, "/m/x", strings.NewReader("code="+code))
+	return send(p, token, "code="+code)
+}
+
+func send(p *Page, token, form string) *httptest.ResponseRecorder {
+	request := httptest.NewRequest(http.MethodPost, "/m/x", strings.NewReader(form))
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.SetPathValue("token", token)
 	response := httptest.NewRecorder()
@@ -168,7 +208,7 @@ func TestPageSaysWhatHappened(t *testing.T) {
 	page := response.Body.String()
 	for _, want := range []string{
 		"Admitted to hospital after a fall", "Thomas Example, born 11 March 1941", "999 000 0018", "Friday 20 November 2026, 12:00 GMT",
-		"Friday 20 November 2026, 15:00 GMT", "Riverside &lt;Hospital&gt;", "carer's own words", "&lt;script&gt;", "Ruth Example, daughter",
+		"Friday 20 November 2026, 15:00 GMT", "Riverside &lt;Hospital&gt;", "carer&#39;s own words", "&lt;script&gt;", "Ruth Example, daughter",
 		"Family carer, not clinically confirmed", "Late information", events.Ref(told().Event.ID), `href="tel:&#43;447700900123"`, "+44 7700 900123"[1:],
 	} {
 		if !strings.Contains(page, want) {
