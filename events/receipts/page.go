@@ -88,7 +88,7 @@ func (p *Page) speaks(r *http.Request) func(key string, pairs ...any) string {
 func (p *Page) post(w http.ResponseWriter, r *http.Request, m fhir.Message, recipient, link string) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	_ = r.ParseForm() // what cannot be read is no answer
-	if r.PostForm.Has("code") || !p.Porter.Knows(r, recipient) {
+	if !r.PostForm.Has("name") || !p.Porter.Knows(r, recipient) {
 		p.admit(w, r, m, recipient, link)
 		return
 	}
