@@ -239,10 +239,9 @@ if (rows && rows.dataset.settled !== "true") {
 
 // Without signal: what was kept before, and the pages to log with.
 if ("serviceWorker" in navigator) {
-  navigator.serviceWorker.register("/sw.js").then(() => navigator.serviceWorker.controller ||
-    new Promise(claimed => navigator.serviceWorker.addEventListener("controllerchange", claimed, {once: true}))).then(() => {
+  navigator.serviceWorker.register("/sw.js").then(() => navigator.serviceWorker.ready).then(worker => {
     const paths = Array.from(document.querySelectorAll("a[data-offline]"), link => link.dataset.offline.split(" ")).flat();
-    for (const path of paths.length > 0 ? ["/", ...paths] : []) fetch(path).catch(() => {}); // the worker keeps them
+    if (paths.length > 0) worker.active.postMessage({keep: ["/", ...paths]}); // also where this page came before the worker
   }).catch(() => {});
 }
 
