@@ -5,9 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
 	"image/png"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +21,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	chromelog "github.com/chromedp/cdproto/log"
+	chromepage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
@@ -123,6 +129,15 @@ func eval[T any](s *screen, script string) T {
 		s.t.Fatalf("%v in %s", err, script)
 	}
 	return value
+}
+
+// atFirst has a script of the test's own run in each page before its own.
+func (s *screen) atFirst(script string) {
+	s.t.Helper()
+	s.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, chromepage.AddScriptToEvaluateOnNewDocument, chromepage.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		return err
+	}))
 }
 
 func quoted(text string) string {
@@ -267,10 +282,24 @@ func (s *screen) picture(name string) {
 		s.t.Fatal(err)
 	}
 	var b bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, img); err != nil {
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, fewColours(img)); err != nil {
 		s.t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join("../../docs/images", "phone-"+name+".png"), b.Bytes(), 0o644); err != nil { // #nosec G306 -- a picture for everybody
 		s.t.Fatal(err)
 	}
+}
+
+// fewColours is a picture in its sixteen commonest colours, at a third of the size.
+func fewColours(img image.Image) *image.Paletted {
+	count := map[color.Color]int{}
+	for y := range img.Bounds().Dy() {
+		for x := range img.Bounds().Dx() {
+			count[img.At(x, y)]++
+		}
+	}
+	common := slices.SortedFunc(maps.Keys(count), func(a, b color.Color) int { return count[b] - count[a] })
+	few := image.NewPaletted(img.Bounds(), common[:min(16, len(common))])
+	draw.Draw(few, few.Bounds(), img, image.Point{}, draw.Src)
+	return few
 }

@@ -163,7 +163,7 @@ func TestPhoneWithoutSignal(t *testing.T) {
 	s.says("NOT SENT")
 	w.start()
 	_ = eval[*bool](s, `dispatchEvent(new Event("online")); true`)
-	s.until("it is sent", `document.getElementById("unsent").hidden`)
+	s.until("it is sent", `waiting().then(all => all.length === 0)`)
 	waitUntil(t, "the hospice is told", func() bool { return len(w.hospice.messages()) == 1 })
 	if e := w.hospice.messages()[0].Event; e.Place != "Riverside Hospital" || e.Has(events.FlagLate) {
 		t.Errorf("%+v", e)
@@ -178,6 +178,7 @@ func (s *screen) isAskedWhetherToSend(w *town) {
 	s.open("/log/p-7f3k/when?what=discharge")
 	s.tap(tapNext)
 	s.says("NOT SENT")
+	s.until("it is not being sent", "!busy")
 	_ = eval[*bool](s, `outbox("readwrite", store => { const all = store.getAll(); all.onsuccess = () => all.result.forEach(e => store.put({...e, tapped: e.tapped - 13 * hour})); return all; }).then(() => true)`)
 	w.start()
 	s.open("/")
@@ -187,7 +188,7 @@ func (s *screen) isAskedWhetherToSend(w *town) {
 		s.t.Errorf("%d events before the answer", n)
 	}
 	s.tap("#unsent button")
-	s.until("it is sent", `document.getElementById("unsent").hidden`)
+	s.until("it is sent", `waiting().then(all => all.length === 0)`)
 	waitUntil(s.t, "the hospice is told", func() bool { return len(w.hospice.messages()) == 2 })
 	e := w.hospice.messages()[1].Event
 	if ago := e.Recorded.Sub(e.Occurred); !e.Has(events.FlagLate) || ago < 12*time.Hour || ago > 14*time.Hour {
@@ -215,4 +216,45 @@ func TestPhoneWithoutScripts(t *testing.T) {
 	if e := w.hospice.messages()[0].Event; e.Kind != events.Admission || e.Because != events.Fall {
 		t.Errorf("%+v", e)
 	}
+}
+
+// TestPhoneSignsOut: what the phone kept goes with whoever signs out, and what is not sent yet is asked about before.
+func TestPhoneSignsOut(t *testing.T) {
+	w := newTown(t)
+	w.start()
+	s := newScreen(t, w.url, true)
+	s.signsIn(w, "ruth")
+	s.until("the pages are kept", `caches.match("/log/p-7f3k/phones").then(Boolean)`)
+	w.stop()
+	s.open("/log/p-7f3k/when?what=discharge")
+	s.tap(tapNext)
+	s.says("NOT SENT")
+	asked := eval[string](s, `new Promise(said => { confirm = text => { said(text); return false; }; document.querySelector('form[action="/signout"] button').click(); })`)
+	if !strings.Contains(asked, "not sent yet") {
+		t.Error(asked)
+	}
+	w.start()
+	s.open("/")
+	s.until("it is sent", `waiting().then(all => all.length === 0)`)
+	waitUntil(t, "the hospice is told", func() bool { return len(w.hospice.messages()) == 1 })
+	s.tap(`form[action="/signout"] button`)
+	s.until("they are signed out", `location.pathname === "/signin"`)
+	s.until("nothing is kept", `Promise.all([caches.keys(), indexedDB.databases()]).then(([kept, stored]) => kept.length + stored.length === 0)`)
+}
+
+// TestPhoneWithoutStream: a browser to which the stream does not get through looks again now and then.
+func TestPhoneWithoutStream(t *testing.T) {
+	w := newTown(t)
+	letGo := w.surgery.holds()
+	defer letGo()
+	w.start()
+	s := newScreen(t, w.url, true)
+	s.atFirst("delete window.EventSource")
+	s.signsIn(w, "ruth")
+	s.open("/log/p-7f3k/when?what=admission")
+	s.tap(tapNext)
+	s.tap(tapSend)
+	s.says("Telling Riverside Surgery")
+	letGo()
+	s.says("Received by the Riverside Surgery system")
 }

@@ -24,6 +24,12 @@ function outbox(mode, act) {
 }
 
 const keep = entry => outbox("readwrite", store => store.put(entry));
+// note changes what waits, if it still does: it may have been sent or dropped on another page meanwhile.
+const note = (key, change) => outbox("readwrite", store => {
+  const found = store.get(key);
+  found.onsuccess = () => { if (found.result) store.put({...found.result, ...change}); };
+  return found;
+});
 const drop = key => outbox("readwrite", store => store.delete(key));
 const waiting = () => outbox("readonly", store => store.getAll());
 
@@ -94,11 +100,10 @@ async function tryOne(entry) {
     await drop(entry.key);
     sending.submit();
   } else if (done.repeat) { // nobody is here to be asked: it is marked
-    entry.fields.another = "yes";
-    await keep(entry);
+    await note(entry.key, {fields: {...entry.fields, another: "yes"}});
     again = true;
   } else {
-    await keep({...entry, why: done.why});
+    await note(entry.key, {why: done.why});
   }
 }
 
@@ -120,7 +125,7 @@ async function show() {
     phones.textContent = banner.dataset.phones;
     item.append(words, phones);
     if (old || entry.why === "refused") {
-      if (old) item.append(button(banner.dataset.sure, () => keep({...entry, sure: true}).then(flush)));
+      if (old) item.append(button(banner.dataset.sure, () => note(entry.key, {sure: true}).then(flush)));
       item.append(button(banner.dataset.drop, () => drop(entry.key).then(show)));
     }
     return item;
@@ -239,10 +244,9 @@ if (rows && rows.dataset.settled !== "true") {
 
 // Without signal: what was kept before, and the pages to log with.
 if ("serviceWorker" in navigator) {
-  navigator.serviceWorker.register("/sw.js").then(() => navigator.serviceWorker.controller ||
-    new Promise(claimed => navigator.serviceWorker.addEventListener("controllerchange", claimed, {once: true}))).then(() => {
+  navigator.serviceWorker.register("/sw.js").then(() => navigator.serviceWorker.ready).then(worker => {
     const paths = Array.from(document.querySelectorAll("a[data-offline]"), link => link.dataset.offline.split(" ")).flat();
-    for (const path of paths.length > 0 ? ["/", ...paths] : []) fetch(path).catch(() => {}); // the worker keeps them
+    if (paths.length > 0) worker.active.postMessage({keep: ["/", ...paths]}); // also where this page came before the worker
   }).catch(() => {});
 }
 

@@ -30,6 +30,11 @@ self.addEventListener("fetch", event => {
   else if (request.mode === "navigate") event.respondWith(fetch(request).catch(home));
 });
 
+// A page names what to keep for when there is no signal.
+self.addEventListener("message", event => {
+  event.waitUntil(Promise.allSettled(event.data.keep.map(path => fromNetwork(new Request(path)))));
+});
+
 async function fromCache(request) {
   const cache = await caches.open(kept);
   const have = await cache.match(request);
