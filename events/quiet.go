@@ -1,9 +1,6 @@
 package events
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // Quiet is when a recipient is not told anything that can wait: from one time of day to another, by the clock on the wall.
 // Nothing urgent waits for it. It is frozen with the plan.
@@ -13,34 +10,37 @@ type Quiet struct {
 	Zone string `json:"zone"` // IANA name
 }
 
-// Hours returns q ready for use. The error says what is wrong with it, in words that follow "quiet_hours": a time that is
-// none, a zone that nobody knows, or hours without an end.
+// QuietError says what is wrong with one part of quiet hours: from, to or zone.
+type QuietError struct{ Key, Problem string }
+
+func (e *QuietError) Error() string { return e.Key + " " + e.Problem }
+
+// Hours returns q ready for use, or a *QuietError: times of day that are none, a zone that nobody knows, hours without an end.
 func (q Quiet) Hours() (Hours, error) {
-	from, err := timeOfDay(q.From)
-	if err != nil {
-		return Hours{}, fmt.Errorf("from %w", err)
+	const aTime = "must be a time of day in quotes, such as \"22:00\""
+	h := Hours{}
+	var ok bool
+	if h.from, ok = timeOfDay(q.From); !ok {
+		return h, &QuietError{"from", aTime}
 	}
-	to, err := timeOfDay(q.To)
-	if err != nil {
-		return Hours{}, fmt.Errorf("to %w", err)
+	if h.to, ok = timeOfDay(q.To); !ok {
+		return h, &QuietError{"to", aTime}
 	}
-	if from == to {
-		return Hours{}, fmt.Errorf("would never end: from and to are the same time")
+	if h.from == h.to {
+		return h, &QuietError{"to", "must be another time than from: hours without an end are no quiet hours"}
 	}
 	zone, err := time.LoadLocation(q.Zone)
 	if err != nil || q.Zone == "" || q.Zone == "Local" {
-		return Hours{}, fmt.Errorf("zone must be a time zone such as Europe/London")
+		return h, &QuietError{"zone", "must be a time zone such as Europe/London"}
 	}
-	return Hours{from: from, to: to, zone: zone}, nil
+	h.zone = zone
+	return h, nil
 }
 
 // timeOfDay reads 22:00 as minutes since midnight.
-func timeOfDay(text string) (int, error) {
+func timeOfDay(text string) (minutes int, ok bool) {
 	t, err := time.Parse("15:04", text)
-	if err != nil || len(text) != len("15:04") {
-		return 0, fmt.Errorf("must be a time of day in quotes, such as \"22:00\"")
-	}
-	return 60*t.Hour() + t.Minute(), nil
+	return minute(t), err == nil && len(text) == len("15:04")
 }
 
 // Hours are quiet hours that can be asked.

@@ -77,7 +77,7 @@ func TestQuietRefused(t *testing.T) {
 	for want, q := range map[string]events.Quiet{
 		"from must be a time of day": {From: "24:00", To: "07:00", Zone: "Europe/London"},
 		"to must be a time of day":   {From: "22:00", To: "7:00", Zone: "Europe/London"},
-		"would never end":            {From: "07:00", To: "07:00", Zone: "Europe/London"},
+		"to must be another time":    {From: "07:00", To: "07:00", Zone: "Europe/London"},
 		"zone must be":               {From: "22:00", To: "07:00", Zone: "Local"},
 	} {
 		if _, err := q.Hours(); err == nil || !strings.HasPrefix(err.Error(), want) {

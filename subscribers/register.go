@@ -49,8 +49,7 @@ type provider struct {
 	ODS      string                    `yaml:"ods"`
 	Phone    string                    `yaml:"phone"`
 	Channels []strict.Map[strict.Node] `yaml:"channels"`
-
-	_ struct{} `yaml:"quiet_hours,later"`
+	Quiet    *quietHours               `yaml:"quiet_hours"`
 }
 
 // carer is one entry of carers.yaml.
@@ -59,8 +58,7 @@ type carer struct {
 	Relationship string                    `yaml:"relationship,required"`
 	Phone        string                    `yaml:"phone"`
 	Channels     []strict.Map[strict.Node] `yaml:"channels"`
-
-	_ struct{} `yaml:"quiet_hours,later"`
+	Quiet        *quietHours               `yaml:"quiet_hours"`
 }
 
 // Load reads subscribers/*.yaml and carers.yaml and opens every channel with the type of its name. Problems are reported
@@ -97,7 +95,7 @@ func (l *loader) carers() {
 		var c carer
 		_ = entry.V.Decode(&c) // reported
 		l.add(entry.Pos,
-			Subscriber{ID: entry.Key, Name: c.Name, Phone: c.Phone, Carer: true, Channels: l.channels(c.Channels)},
+			Subscriber{ID: entry.Key, Name: c.Name, Phone: c.Phone, Carer: true, Channels: l.channels(c.Channels), Quiet: l.quiet(c.Quiet)},
 			events.Person{ID: entry.Key, Kind: events.Carer, Name: c.Name, Relationship: c.Relationship, Phone: c.Phone},
 		)
 	}
@@ -120,7 +118,7 @@ func (l *loader) provider(file string) {
 		l.folder.Report(strict.Unreachable, p.ID.Pos, "%s cannot be reached: it needs a channel, or a phone at least", p.ID.V)
 	}
 	l.add(p.ID.Pos,
-		Subscriber{ID: p.ID.V, Name: p.Name, ODS: p.ODS, Phone: p.Phone, Channels: l.channels(p.Channels)},
+		Subscriber{ID: p.ID.V, Name: p.Name, ODS: p.ODS, Phone: p.Phone, Channels: l.channels(p.Channels), Quiet: l.quiet(p.Quiet)},
 		events.Person{ID: p.ID.V, Kind: events.System, Name: p.Name},
 	)
 }

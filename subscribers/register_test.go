@@ -64,6 +64,7 @@ id: surgery
 name: Surgery
 ods: A99999
 phone: "02"
+quiet_hours: {from: "22:00", to: "07:00", zone: Europe/London}
 channels:
   - webhook: {url: https://surgery.example, rate: 120, concurrency: 2}
   - email: {to: one@surgery.example}
@@ -105,6 +106,9 @@ func TestLoad(t *testing.T) {
 	}
 	if surgery.Name != "Surgery" || surgery.ODS != "A99999" || surgery.Phone != "02" || surgery.Carer {
 		t.Errorf("got %+v", surgery)
+	}
+	if q := surgery.Quiet; q == nil || *q != (events.Quiet{From: "22:00", To: "07:00", Zone: "Europe/London"}) {
+		t.Errorf("quiet hours %+v", q)
 	}
 	if _, ok := r.Lookup("nobody"); ok {
 		t.Error("found nobody")

@@ -54,6 +54,8 @@ type Subscriber struct {
 	Phone    string
 	Carer    bool
 	Channels []Channel // in order of preference
+	// Quiet is when they are not told what can wait; nil: never. Without a Zone it is the hub's.
+	Quiet *events.Quiet
 }
 
 // Channel is an events.Channel with the live endpoint behind it.

@@ -99,6 +99,9 @@ func (d desk) Plan(e events.Event) events.Plan {
 		plan.Recipients = append(plan.Recipients, d.rows(&e, m)...)
 	}
 	d.asked(&plan, &e, matches)
+	if plan.Urgency != events.Urgent {
+		d.hush(plan.Recipients)
+	}
 	return plan
 }
 

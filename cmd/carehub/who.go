@@ -89,7 +89,7 @@ func (f *folder) answer(out io.Writer, q question) error {
 	fmt.Fprintln(w, "\nTold:")
 	for _, m := range e.Told {
 		s, _ := f.register.Lookup(m.Recipient)
-		fmt.Fprintf(w, "  %s\t%s\t%s\n", m.Recipient, ways(s, f.hub.Kinds[q.kind].FallbackAfter), m.Rule)
+		fmt.Fprintf(w, "  %s\t%s\t%s\n", m.Recipient, ways(s, f.hub.Kinds[q.kind].FallbackAfter)+f.quietly(s, q), m.Rule)
 	}
 	if len(e.Told) == 0 {
 		fmt.Fprintln(w, "  nobody; the event is stored and the alarm recipients are told")

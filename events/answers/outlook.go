@@ -37,7 +37,8 @@ func outlook(rec *events.Record, receipts []events.Receipt, asked func(int) (tim
 // chain goes through a recipient and the steps after them, up to the first that still has time, or has answered.
 func (o *outcome) chain(rec *events.Record, of int, ask *events.Acknowledge, receipts []events.Receipt, asked func(int) (time.Time, bool), age func(time.Time) time.Duration) {
 	late := []int{}
-	began := age(rec.Event.Recorded)
+	since := func(r events.Receipt, at time.Time) time.Duration { return waking(r.Quiet, at, age(at)) }
+	began := since(receipts[of], rec.Event.Recorded)
 	for k, index := range append([]int{of}, ask.Steps...) {
 		r := receipts[index]
 		if r.State == events.Acknowledged {
@@ -49,14 +50,15 @@ func (o *outcome) chain(rec *events.Record, of int, ask *events.Acknowledge, rec
 			return
 		}
 		if at, ok := asked(index); ok && k > 0 {
-			began = age(at)
+			began = since(r, at)
 		}
 		told := r.State == events.Sent || r.State == events.Received || r.State == events.Unacknowledged
 		if told {
-			began = min(began, age(r.At))
+			began = min(began, since(r, r.At))
 		}
 		hopeless := r.State.Final() && !told
 		if left := ask.Within - began; left > 0 && !hopeless {
+			left = sleeping(r.Quiet, rec.Event.Recorded.Add(age(rec.Event.Recorded)), left)
 			o.open, o.wait = true, min(o.wait, left)
 			o.later(late, left)
 			return
@@ -67,6 +69,30 @@ func (o *outcome) chain(rec *events.Record, of int, ask *events.Acknowledge, rec
 		late = append(late, index)
 	}
 	o.alarm = append(o.alarm, of)
+}
+
+// waking is how much of the time since a moment was outside of somebody's quiet hours: in these nobody has to answer.
+func waking(q *events.Quiet, since time.Time, age time.Duration) time.Duration {
+	if hours, ok := hoursOf(q); ok {
+		return hours.Awake(since, since.Add(age))
+	}
+	return age
+}
+
+// sleeping is how long it takes until so much time outside of their quiet hours has passed.
+func sleeping(q *events.Quiet, now time.Time, left time.Duration) time.Duration {
+	if hours, ok := hoursOf(q); ok {
+		return hours.After(now, left).Sub(now)
+	}
+	return left
+}
+
+func hoursOf(q *events.Quiet) (events.Hours, bool) {
+	if q == nil {
+		return events.Hours{}, false
+	}
+	hours, err := q.Hours()
+	return hours, err == nil // the engine keeps none that it cannot make sense of either
 }
 
 // due has a step told, once.

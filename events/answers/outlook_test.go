@@ -92,3 +92,31 @@ func said(o outcome) (text string) {
 	}
 	return text
 }
+
+// TestOutlookQuietHours: nobody has to answer in their quiet hours, whether they were told before or wait to be.
+func TestOutlookQuietHours(t *testing.T) {
+	rec := ward(false)
+	rec.Event.Recorded = time.Date(2026, 11, 25, 21, 50, 0, 0, time.UTC)
+	rec.Plan.Recipients[0].Quiet = &events.Quiet{From: "22:00", To: "07:00", Zone: "UTC"}
+	for _, c := range []struct {
+		state events.State
+		after time.Duration
+		want  string
+	}{
+		{events.Sent, 5 * time.Minute, "open, in 9h25m0s"},
+		{events.Sent, 9*time.Hour + 29*time.Minute, "open, in 1m0s"},
+		{events.Sent, 9*time.Hour + 30*time.Minute, "open, unanswered [0], tell [2], next of map[0:30m0s]"},
+		{events.Waiting, 3 * time.Hour, "open, in 6h30m0s"},
+	} {
+		receipts := make([]events.Receipt, 4)
+		for i, to := range rec.Plan.Recipients {
+			receipts[i] = events.Receipt{Recipient: to, Outcome: events.Outcome{State: events.Spared, At: rec.Event.Recorded}}
+		}
+		receipts[0].State = c.state
+		o := outlook(rec, receipts, func(int) (time.Time, bool) { return time.Time{}, false },
+			func(at time.Time) time.Duration { return rec.Event.Recorded.Add(c.after).Sub(at) })
+		if got := said(o); got != c.want {
+			t.Errorf("%s after %s: %q, want %q", c.state, c.after, got, c.want)
+		}
+	}
+}
