@@ -26,7 +26,7 @@ func (l *loader) quiet(h *quietHours) *events.Quiet {
 	_, err := checked.Hours()
 	if wrong, ok := errors.AsType[*events.QuietError](err); ok {
 		at := map[string]strict.Pos{"from": h.From.Pos, "to": h.To.Pos, "zone": h.Zone.Pos}[wrong.Key]
-		l.folder.Report(at, "%s", wrong)
+		l.folder.Report(strict.BadValue, at, "%s", wrong)
 		return nil
 	}
 	return &q

@@ -156,7 +156,7 @@ func TestPageTakesAnAnswer(t *testing.T) {
 	if page := shown(); !strings.Contains(page, "We&#39;re acting on it") || strings.Contains(page, "answered at") {
 		t.Errorf("before: %s", page)
 	}
-	if page := send(p, token, "answer=acting&line=We+ring+today"); page.Code != 422 || !strings.Contains(page.Body.String(), `value="We ring today"`) || !strings.Contains(page.Body.String(), `role="alert"`) {
+	if page := send(p, token, "answer=acting&name=&line=We+ring+today"); page.Code != 422 || !strings.Contains(page.Body.String(), `value="We ring today"`) || !strings.Contains(page.Body.String(), `role="alert"`) {
 		t.Errorf("without a name: %d %s", page.Code, page.Body)
 	}
 	if page := send(p, token, "answer=acting&name=+Jo+Smith+&line=We+ring+today"); page.Code != 303 || page.Header().Get("Location") != token {
