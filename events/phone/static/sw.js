@@ -32,8 +32,16 @@ self.addEventListener("fetch", event => {
 
 // A page names what to keep for when there is no signal.
 self.addEventListener("message", event => {
-  event.waitUntil(Promise.allSettled(event.data.keep.map(path => fromNetwork(new Request(path)))));
+  event.waitUntil(Promise.allSettled(event.data.keep.map(path => freshen(new Request(path)))));
 });
+
+const freshFor = 10 * 60 * 1000;
+
+// freshen keeps a page unless what is kept of it is new: each look at a card is on record at the hub.
+async function freshen(request) {
+  const have = await (await caches.open(kept)).match(request, {ignoreVary: true});
+  if (!have || Math.abs(Date.now() - Date.parse(have.headers.get("Date"))) > freshFor) await fromNetwork(request);
+}
 
 async function fromCache(request) {
   const cache = await caches.open(kept);
