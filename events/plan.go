@@ -42,7 +42,9 @@ type Plan struct {
 	FallbackAfter time.Duration `json:"fallback_after"`
 	AlarmAfter    time.Duration `json:"alarm_after"`
 	GiveUpAfter   time.Duration `json:"give_up_after"`
-	Recipients    []Recipient   `json:"recipients"`
+	// Hold is how long the event was kept, after it was recorded, before it was accepted.
+	Hold       time.Duration `json:"hold,omitempty"`
+	Recipients []Recipient   `json:"recipients"`
 	// About is set on alarms: the delivery that the alarm is about.
 	About *About `json:"about,omitempty"`
 }

@@ -15,7 +15,7 @@ import (
 
 // newAnswers is who keeps what people answer, and tells others where nobody does.
 func (h *hub) newAnswers() *answers.Answers {
-	src := source{h.archive, lazyEngine{h}, h.returns, nil}
+	src := source{h.archive, lazyEngine{h}, h.returns, nil, nil}
 	return answers.New(answers.Options{
 		Store: h.store, Engine: func() answers.Engine { return h.engine }, Find: h.archive.Find, Receipts: src.Receipts, Mine: h.delivers,
 		Later: func(err error) bool {

@@ -34,6 +34,7 @@ func carersPages() map[string][]attempt {
 		"POST /log/{patient}/missing": post("/log/{patient}/missing"),
 		"GET /e/{event}":              get("/e/{event}"),
 		"GET /e/{event}/rows":         get("/e/{event}/rows"),
+		"POST /e/{event}/undo":        post("/e/{event}/undo"),
 		"GET /e/{event}/live":         get("/e/{event}/live"),
 		"GET /p/{patient}":            append(get("/p/{patient}"), get("/p/{patient}?before={event}")...),
 		"GET /p/{patient}/card":       get("/p/{patient}/card"),

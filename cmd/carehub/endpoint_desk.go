@@ -21,7 +21,7 @@ type endpointDesk struct {
 }
 
 func (h *hub) endpointDesk() endpointDesk {
-	return endpointDesk{desk: h.desk(), learned: h.learned, tried: h.tried, engine: h.engine, events: source{h.archive, h.engine, h.returns, h.answers}}
+	return endpointDesk{desk: h.desk(), learned: h.learned, tried: h.tried, engine: h.engine, events: source{h.archive, h.engine, h.returns, h.answers, nil}}
 }
 
 // endpointAsk is what may be said with a request about an endpoint.

@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"events/fhir":                {},
 	"events/fhir/validate":       {},
 	"events/fhirapi":             {},
+	"events/hold":                {},
 	"events/intake":              {},
 	"events/page":                {},
 	"events/phone":               {"events/page"},

@@ -12,7 +12,7 @@ import (
 
 // openDoors makes what takes events in.
 func (h *hub) openDoors() {
-	h.intake = intake.New(h.archive, func() intake.Desk { return h.desk() }, time.Now)
+	h.intake = intake.New(heldToo{h.archive, h.held}, func() intake.Desk { return h.desk() }, time.Now)
 	h.intake.Shared = h.folder.hub.NATS != nil
 	h.receiver = intake.NewReceiver(h.intake, roomy{h.store}, newRegistrar(h.folder), h.alarmHeld)
 }

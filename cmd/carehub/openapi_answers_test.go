@@ -103,6 +103,7 @@ func TestOpenAPIAnswers(t *testing.T) {
 		{"POST", "/log/p-7f3k/missing", "", "", form, 401},
 		{"GET", "/e/" + v.ID, "", "", nil, 303},
 		{"GET", "/e/" + v.ID + "/rows", "", "", nil, 303},
+		{"POST", "/e/" + v.ID + "/undo", "", "", form, 401},
 		{"GET", "/e/" + v.ID + "/live", "", "", nil, 303},
 		{"GET", "/p/p-7f3k", "", "", nil, 303},
 		{"GET", "/p/p-7f3k/card", "", "", nil, 303},

@@ -21,7 +21,7 @@ import (
 func (h *hub) phonePages(d desk, src source, draining <-chan struct{}) *phone.Pages {
 	return phone.New(phone.Options{
 		Writer: page.Writer{Hub: h.folder.sender, Log: h.log}, Required: h.signin.Required, Session: h.signin.Session, Patients: d.lookedAfter,
-		Preview: h.previewOf(d, src), Log: h.logged,
+		Preview: h.previewOf(d, src), Log: h.logged, Undo: h.undo(src),
 		Find: func(ctx context.Context, by events.Actor, id string) (events.Stored, error) {
 			return findFor(ctx, d, src, by, id)
 		},
@@ -39,7 +39,7 @@ func (h *hub) phonePages(d desk, src source, draining <-chan struct{}) *phone.Pa
 
 func requestOf(e phone.Entry) intake.Request {
 	return intake.Request{Patient: e.Patient, Kind: e.Kind, Because: e.Because, Occurred: e.Occurred, Place: e.Place, Words: e.Words, Key: e.Key,
-		Single: !e.Another}
+		Single: !e.Another, Hold: holdFor}
 }
 
 // logged stores what a carer has sent from their pages.

@@ -104,7 +104,7 @@ func (r *returns) act(ctx context.Context, rec bounces.Record) error {
 	case err != nil:
 		return err
 	}
-	receipts, err := source{r.hub.archive, r.hub.engine, (*returns)(nil), nil}.Receipts(ctx, st)
+	receipts, err := source{r.hub.archive, r.hub.engine, (*returns)(nil), nil, nil}.Receipts(ctx, st)
 	if err != nil {
 		return err
 	}

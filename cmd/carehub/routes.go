@@ -10,6 +10,7 @@ import (
 	"carehub/events"
 	"carehub/events/answers"
 	"carehub/events/fhir"
+	"carehub/events/hold"
 	"carehub/events/intake"
 	"carehub/events/page"
 	"carehub/events/receipts"
@@ -19,7 +20,7 @@ import (
 // routes is every URL of the hub. draining is closed when the doors close.
 func (h *hub) routes(draining <-chan struct{}) *doors {
 	d := h.desk()
-	src := source{h.archive, h.engine, h.returns, h.answers}
+	src := source{heldToo{h.archive, h.held}, h.engine, h.returns, h.answers, h.held}
 	viewer := receipts.Viewer{Source: src, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
 	read := &receipts.Handler{Viewer: viewer, Authenticate: h.byToken, MaySee: d.maySee, Resolve: d.Resolve, Draining: draining, Log: h.log}
 	write := &intake.Handler{Intake: h.intake, Receiver: h.receiver, Authenticate: h.byToken, Log: h.log, Answered: h.meter.answered,
@@ -80,6 +81,7 @@ type source struct {
 		correct(event string, r *events.Receipt)
 	}
 	answered *answers.Answers // nil: what was answered is not asked
+	held     *hold.Keeper     // nil: what is held is not asked
 }
 
 func (s source) Find(ctx context.Context, id string) (events.Stored, error) {
@@ -99,6 +101,15 @@ func (s source) Receipts(ctx context.Context, st events.Stored) ([]events.Receip
 }
 
 func (s source) receipts(ctx context.Context, st events.Stored) ([]events.Receipt, error) {
+	if s.held != nil && st.Place().IsZero() {
+		if all, held := s.held.Receipts(st.Record.Event.ID); held {
+			return all, nil
+		}
+		var err error // released since it was found
+		if st, err = s.store.Find(ctx, st.Record.Event.ID); err != nil {
+			return nil, err
+		}
+	}
 	if st.Outcomes == nil {
 		receipts, err := s.engine.Receipts(ctx, st)
 		if err == nil {

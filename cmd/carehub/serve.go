@@ -18,6 +18,7 @@ import (
 	"carehub/events/answers"
 	"carehub/events/archive"
 	"carehub/events/audit"
+	"carehub/events/hold"
 	"carehub/events/intake"
 	"carehub/events/receipts"
 	"carehub/events/stream"
@@ -98,6 +99,7 @@ type hub struct {
 	tokens   *tokens
 	signin   *signin.Service
 	answers  *answers.Answers
+	held     *hold.Keeper
 	oauth    *oauth.Server
 	intake   *intake.Intake
 	receiver *intake.Receiver // of messages of other systems
@@ -179,6 +181,7 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 		return fmt.Errorf("key of the sessions: %w", err)
 	}
 	h.signin = newSignin(h.folder, h.store, key, h.log)
+	h.held = hold.New(holdStore{h.store, h.archive}, time.Now, h.log, func(event string) { h.engine.Changed(event) })
 	h.openDoors()
 	if key, err = secretKey(ctx, h.store, "oauth"); err != nil {
 		return fmt.Errorf("key of the access tokens: %w", err)
@@ -272,7 +275,7 @@ func (h *hub) run(ctx context.Context) error {
 // stored is known.
 func (h *hub) follow(s *shift) (known []<-chan struct{}) {
 	for part, follow := range map[string]func(context.Context, func()) error{
-		"tokens": h.tokens.follow, "sessions": h.signin.Follow, "answers": h.answers.Follow, "oauth clients": h.oauth.Clients.Follow, "endpoints": h.learned.Follow,
+		"tokens": h.tokens.follow, "sessions": h.signin.Follow, "held events": h.held.Follow, "answers": h.answers.Follow, "oauth clients": h.oauth.Clients.Follow, "endpoints": h.learned.Follow,
 		"subscriptions": h.subscriptions.Registry.Follow, "notices": h.subscriptions.Numbers.Follow,
 	} {
 		ready := make(chan struct{})
@@ -288,7 +291,7 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 		s.run("leases", func(ctx context.Context) error { return h.leases.Run(ctx, 30*time.Second) }) // the engine takes a while to drain
 	}
 	for part, run := range map[string]func(context.Context) error{
-		"engine": h.engine.Run, "inboxes": h.watchInboxes, "pauses": h.followPauses, "answers": h.answers.Run, "subscriptions' keeper": h.subscriptions.Keep,
+		"engine": h.engine.Run, "inboxes": h.watchInboxes, "pauses": h.followPauses, "answers": h.answers.Run, "held events": h.held.Run, "subscriptions' keeper": h.subscriptions.Keep,
 	} {
 		s.run(part, func(ctx context.Context) error {
 			if !await(ctx, known...) { // nobody is taken for unsubscribed, or sent anything while paused

@@ -26,6 +26,8 @@ type Request struct {
 	DryRun bool   `json:"-"` // say what would happen, save nothing
 	// Single refuses a possible repeat with ErrRepeat, for a door at which somebody is asked whether it is one.
 	Single bool `json:"-"`
+	// Hold is how long it can be undone before anybody is told, at a door where a person may have slipped. A fall is never held.
+	Hold time.Duration `json:"-"`
 }
 
 // hash is over the request as given. What the hub fills in, such as the time, is another at each try.

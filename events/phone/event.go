@@ -35,6 +35,9 @@ type standing struct {
 	Rows                    []row
 	HTML                    []template.HTML // of the rows
 	Settled                 bool
+	Open                    bool // it may still change
+	Held                    int  // seconds in which it can be undone; 0: it has gone
+	Undone                  bool
 }
 
 // home shows whom a carer logs for, and what was logged of late.
@@ -110,6 +113,22 @@ func (p *Pages) event(w http.ResponseWriter, r *http.Request, who page.Session) 
 	p.show(w, r, who, http.StatusOK, page.Content{Title: s.What, Ref: events.Ref(s.Event)}, "event", s)
 }
 
+// undo takes an event back, and leads to its page, which says whether it was.
+func (p *Pages) undo(w http.ResponseWriter, r *http.Request, who page.Session) {
+	id := r.PathValue("event")
+	err := error(&events.Error{Kind: events.NotFound})
+	if events.ValidID(id) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeFor)
+		defer cancel()
+		err = p.Undo(ctx, who.Actor, id)
+	}
+	if err != nil && events.KindOf(err) != events.Conflict {
+		p.failed(w, r, who, err)
+		return
+	}
+	page.Redirect(w, "/e/"+id)
+}
+
 // passedOn reports whether an event is one that the carer logged after their authority had ended: they see nothing new of it.
 func (p *Pages) passedOn(r *http.Request, who page.Session) bool {
 	id := r.PathValue("event")
@@ -166,8 +185,21 @@ func (p *Pages) stands(r *http.Request, who page.Session, st events.Stored) (sta
 	for n, receipt := range events.Shown(receipts) {
 		s.Rows = append(s.Rows, p.row(lang, n, receipt))
 		s.Settled = s.Settled && receipt.State.Final()
+		s.Open = s.Open || !receipt.State.Final() || p.awaits(e, receipt)
+		s.Undone = receipt.State == events.Withdrawn
+		if receipt.State == events.Held {
+			s.Held = max(1, int(receipt.Outcome.Next.Sub(p.Clock()).Round(time.Second)/time.Second))
+		}
 	}
 	return s, nil
+}
+
+// answersFor is how long after an event its page waits for what people answer.
+const answersFor = 24 * time.Hour
+
+// awaits reports whether somebody there may still answer.
+func (p *Pages) awaits(e events.Event, r events.Receipt) bool {
+	return r.State.Told() && r.Ack == nil && p.Clock().Sub(e.Recorded) < answersFor
 }
 
 func (p *Pages) row(lang page.Lang, n int, r events.Receipt) row {
@@ -201,10 +233,12 @@ func (p *Pages) rows(w http.ResponseWriter, r *http.Request, who page.Session) {
 type part struct {
 	Rows    []string `json:"rows"` // HTML of each
 	Settled bool     `json:"settled"`
+	Open    bool     `json:"open"` // they may still change
+	Held    bool     `json:"held"` // it can still be undone
 }
 
 func (p *Pages) part(r *http.Request, s standing) part {
-	out := part{Rows: []string{}, Settled: s.Settled}
+	out := part{Rows: []string{}, Settled: s.Settled, Open: s.Open, Held: s.Held > 0}
 	lang := page.LangOf(r)
 	for _, one := range s.Rows {
 		var b strings.Builder

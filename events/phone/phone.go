@@ -68,6 +68,8 @@ type Options struct {
 	// Preview says what would come of an entry, and stores nothing; Log stores it. Errors are *events.Error.
 	Preview func(ctx context.Context, by events.Actor, e Entry) (Plan, error)
 	Log     func(ctx context.Context, by events.Actor, e Entry) (events.Stored, error)
+	// Undo takes back what somebody has logged, before anybody is told: Conflict once it has gone, NotFound for others' events.
+	Undo func(ctx context.Context, by events.Actor, id string) error
 	// Find is an event that somebody may see, an *events.Error of kind NotFound for any other. Own is also one that they logged
 	// themselves and may not see any more.
 	Find, Own func(ctx context.Context, by events.Actor, id string) (events.Stored, error)
@@ -125,6 +127,7 @@ func (p *Pages) Routes(handle func(pattern string, h func(http.ResponseWriter, *
 		"POST /log/{patient}/missing": p.askAdmin,
 		"GET /e/{event}":              p.event,
 		"GET /e/{event}/rows":         p.rows,
+		"POST /e/{event}/undo":        p.undo,
 		"GET /e/{event}/live":         p.live,
 	} {
 		handle(pattern, p.Required(do))

@@ -222,15 +222,28 @@ function apply(part) {
     item.innerHTML = html; // made by the hub's own templates
   });
   rows.dataset.settled = part.settled;
+  rows.dataset.open = part.open;
+  if (held && !part.held) held.hidden = true;
+}
+
+// Undo is offered for as long as it works.
+const held = document.getElementById("held");
+if (held) {
+  const says = held.querySelector("p"), until = Date.now() + held.dataset.left * 1000;
+  const tick = setInterval(() => {
+    const left = Math.ceil((until - Date.now()) / 1000);
+    if (left > 0) says.textContent = says.textContent.replace(/[0-9]+/, left);
+    else clearInterval(tick);
+  }, 1000);
 }
 
 function poll() {
   request(`/e/${rows.dataset.event}/rows`).then(answer => answer.ok ? answer.json() : Promise.reject()).then(apply).catch(() => {}).finally(() => {
-    if (rows.dataset.settled !== "true") setTimeout(poll, 5000);
+    if (rows.dataset.open === "true") setTimeout(poll, 5000);
   });
 }
 
-if (rows && rows.dataset.settled !== "true") {
+if (rows && rows.dataset.open === "true") {
   if (!window.EventSource) poll();
   else {
     const live = new EventSource(`/e/${rows.dataset.event}/live`);
