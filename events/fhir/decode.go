@@ -189,6 +189,12 @@ func (c *contents) event() events.Event {
 		}
 	}
 	ev.Flags, ev.Test = c.flags(hub)
+	if c.header.Reason != nil {
+		ev.Correction = events.Correction(code(*c.header.Reason, hub+correctionCodes))
+	}
+	if prior := c.communication.InResponseTo; len(prior) > 0 && prior[0].Identifier != nil {
+		ev.Corrects = text(prior[0].Identifier.Value)
+	}
 	return ev
 }
 

@@ -81,7 +81,7 @@ func (m *draft) blanks() []*string {
 		&m.ids.bundle, &m.ids.event, &m.ids.header, &m.ids.encounter, &m.ids.condition, &m.ids.communication,
 		&m.ids.patient, &m.ids.by, &m.ids.location, &m.ids.provenance,
 		&m.occurred.instant, &m.occurred.words, &m.recorded.instant, &m.recorded.words, &m.said.instant, &m.said.words,
-		&m.Event.ID, &m.Event.Stay, &m.Event.Place, &m.Event.Words,
+		&m.Event.ID, &m.Event.Corrects, &m.Event.Stay, &m.Event.Place, &m.Event.Words,
 		&m.Patient.ID, &m.Patient.Name, &m.Patient.Born, &m.born, &m.Patient.NHSNumber, &m.patientName.family,
 		&m.By.ID, &m.By.Name, &m.By.Relationship, &m.By.Phone, &m.byName.family,
 		&m.from.system, &m.from.message, &m.from.sender, &m.from.ods,
@@ -150,10 +150,10 @@ func (m Message) ids() references {
 		ids.by = events.UUID("system", hub, m.By.ID)
 	}
 	if ev.Kind != events.Fall {
-		ids.encounter = events.UUID("encounter", hub, cmp.Or(ev.Stay, ev.ID))
+		ids.encounter = events.UUID("encounter", hub, cmp.Or(ev.Stay, m.first()))
 	}
 	if m.fell() {
-		ids.condition = events.UUID("condition", hub, ev.ID)
+		ids.condition = events.UUID("condition", hub, m.first())
 	}
 	if ev.Place != "" {
 		ids.location = events.UUID("location", hub, ev.ID)
