@@ -153,7 +153,7 @@ func (s *shard) takeOne(ev *event, i int) {
 	switch {
 	case to.Step && (known.State == "" || known.State == events.Spared):
 		s.spare(d, ev)
-	case known.State.Told(), known.State.Final() && known.Alarmed:
+	case atRest(known):
 		d.done = true
 		ev.unsettled--
 		s.letGo(d)
