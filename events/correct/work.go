@@ -100,6 +100,7 @@ func (c *Corrections) publish(ctx context.Context, r *Request, st events.Stored,
 	}
 	rec := r.record(st, rows, c.Rules())
 	patient, by, hub := c.People(rec.Event)
+	patient.Summary = nil // a correction tells nothing new
 	message, err := fhir.Encode(fhir.Message{Event: rec.Event, Patient: patient, By: by, Hub: hub, Urgency: rec.Plan.Urgency})
 	if err != nil {
 		return fmt.Errorf("write the correction: %w", err)
