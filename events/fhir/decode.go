@@ -203,6 +203,8 @@ func (c *contents) occurred(kind events.Kind) time.Time {
 	switch {
 	case kind == events.Fall:
 		return moment(c.condition.OnsetDateTime)
+	case len(c.encounter.StatusHistory) > 0: // of a stay that was not over
+		return moment(c.encounter.StatusHistory[0].Period.Start)
 	case c.encounter.Period == nil:
 		return time.Time{}
 	case kind == events.Discharge:

@@ -19,6 +19,7 @@ type draft struct {
 	born                     string // the date of birth in words
 	patientName, byName      name
 	from                     from
+	alone                    bool // of a correction: what it corrects is the first that told of the stay
 	summary                  summaryText
 }
 
@@ -64,6 +65,7 @@ func (m Message) draft() *draft {
 		occurred: textOf(m.Event.Occurred), recorded: textOf(m.Event.Recorded),
 		patientName: nameOf(m.Patient.Name), byName: nameOf(m.By.Name), from: m.fromOf(),
 	}
+	d.alone = m.Event.Corrects != "" && (m.Event.Stay == "" || m.Event.Stay == m.first())
 	if m.Event.Said != nil {
 		d.said = textOf(*m.Event.Said)
 	}

@@ -100,9 +100,6 @@ func (m *draft) encounter() encounter {
 		Type:    []r4.CodeableConcept{s.encounter},
 		Subject: new(named(m.ids.patient, m.Patient.Name)),
 	}
-	if m.Event.Correction.Retracts() {
-		e.Status = r4.EncounterStatusEnteredInError
-	}
 	if m.Event.Ends == events.Attendance {
 		e.Class = shapes[events.Attendance].class
 	}
@@ -121,7 +118,25 @@ func (m *draft) encounter() encounter {
 	if m.Event.Place != "" {
 		e.Location = []r4.EncounterLocation{{Location: named(m.ids.location, m.Event.Place)}}
 	}
+	if m.Event.Correction.Retracts() {
+		m.retract(&e)
+	}
 	return encounter{"Encounter", e}
+}
+
+// retract says what is left of a stay. One that other events tell of too was no error: without its discharge it goes on, and how it
+// stands without one of the reports of its beginning, only those others say.
+func (m *draft) retract(e *r4.OtherEncounter) {
+	switch {
+	case m.alone:
+		e.Status = r4.EncounterStatusEnteredInError
+	case m.Event.Kind == events.Discharge:
+		e.Status, e.Type, e.Period = r4.EncounterStatusInProgress, nil, nil
+		e.StatusHistory = []r4.EncounterStatusHistory{{Status: r4.EncounterStatusFinished,
+			Period: r4.Period{Start: &m.occurred.instant, End: &m.recorded.instant}}}
+	default:
+		e.Status = r4.EncounterStatusUnknown
+	}
 }
 
 var (

@@ -129,6 +129,14 @@ func messages() map[string]fhir.Message {
 		m.Event.Because = events.Fall
 	})
 	add("retraction-of-fall", events.Fall, taken(events.WrongEvent))
+	add("retraction-of-discharge", events.Discharge, func(m *fhir.Message) {
+		taken(events.Retracted)(m)
+		m.Event.Stay = message(events.Admission, "0").Event.ID
+	})
+	add("retraction-of-second-report", events.Admission, func(m *fhir.Message) {
+		taken(events.WrongEvent)(m)
+		m.Event.Stay = message(events.Attendance, "0").Event.ID
+	})
 	add("corrected-time", events.Discharge, taken(events.WrongTime))
 	add("test", events.Fall, func(m *fhir.Message) { m.Event.Test = true })
 	add("unicode", events.Fall, func(m *fhir.Message) {
