@@ -54,6 +54,9 @@ type Event struct {
 	// Ends is Attendance on a discharge that ends one: nobody was an inpatient. Empty where an admission ends, or where the
 	// hub knows of neither.
 	Ends Kind `json:"ends,omitempty"`
+	// Corrects is the id of an event that this one takes back or puts right, and Correction says what was wrong with it.
+	Corrects   string     `json:"corrects,omitempty"`
+	Correction Correction `json:"correction,omitempty"`
 
 	Occurred time.Time `json:"occurred"` // when it happened, in the zone it was told in
 	Recorded time.Time `json:"recorded"` // when the hub took it in

@@ -52,6 +52,7 @@ func authorisation() map[string][]attempt {
 		"GET /events/{id}":                          {{method: "GET", path: "/events/{event}"}},
 		"GET /events/{id}/stream":                   {{method: "GET", path: "/events/{event}/stream"}},
 		"POST /events/{id}/ack":                     {{method: "POST", path: "/events/{event}/ack", body: `{"answer":"seen","name":"Jo"}`, media: "application/json"}},
+		"POST /events/{id}/correct":                 {{method: "POST", path: "/events/{event}/correct", body: `{"correction":"retracted"}`, media: "application/json", shut: true}},
 		"/m/{token}":                                {{method: "GET", path: "/m/{event}", shut: true}, {method: "POST", path: "/m/{event}", body: "code=123456", media: formMedia, shut: true}},
 		"GET /signin":                               open, "POST /signout": open,
 		"GET /signin/{token}":  {{method: "GET", path: "/signin/{event}", shut: true}},

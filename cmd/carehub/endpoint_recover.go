@@ -134,7 +134,7 @@ func (d endpointDesk) missed(ctx context.Context, patient, subscriber string, as
 			if err != nil {
 				return nil, err
 			}
-			if ended.Final() && (ask.All || !ended.Told()) {
+			if ended.Final() && ended != events.Withdrawn && ended != events.Spared && (ask.All || !ended.Told()) {
 				missed = append(missed, st.Record.Event.ID)
 			}
 		}

@@ -149,7 +149,12 @@ func (p *process) stop() {
 
 // post logs an event and returns the status and the answer.
 func (p *process) post(ctx context.Context, key, body string) (int, map[string]any, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+"/events", strings.NewReader(body))
+	return p.send(ctx, "/events", key, body)
+}
+
+// send posts JSON to the hub and returns the status and the answer.
+func (p *process) send(ctx context.Context, path, key, body string) (int, map[string]any, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+path, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}

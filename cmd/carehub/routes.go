@@ -9,6 +9,7 @@ import (
 
 	"carehub/events"
 	"carehub/events/answers"
+	"carehub/events/correct"
 	"carehub/events/fhir"
 	"carehub/events/hold"
 	"carehub/events/intake"
@@ -43,6 +44,8 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 	mux.HandleFunc("GET /events/{id}", read.Get)
 	mux.HandleFunc("GET /events/{id}/stream", read.Stream)
 	mux.Handle("POST /events/{id}/ack", &answers.Handler{Answers: h.answers, Authenticate: h.byToken, Row: h.answerable(d, src), Log: h.log})
+	mux.Handle("POST /events/{id}/correct", &correct.Handler{Corrections: h.corrections, Authenticate: h.byToken, May: d.mayCorrect, MaySee: d.maySee,
+		View: write.View, Log: h.log})
 	mux.Handle("/m/{token}", letters)
 	mux.Handle("/inbox/{token}", h.inboxes)
 	h.signin.Routes(mux.HandleFunc)
@@ -146,7 +149,7 @@ func (h *hub) letter(ctx context.Context, event, recipient string) (fhir.Message
 	if !named || !h.desk().mayBeTold(&st.Record, recipient) {
 		return fhir.Message{}, &events.Error{Kind: events.NotFound, Message: "There is no such page."}
 	}
-	return fhir.Decode(st.Message)
+	return h.newest(ctx, st, recipient)
 }
 
 func reply(w http.ResponseWriter, status int, body any) {

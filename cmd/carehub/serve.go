@@ -18,6 +18,7 @@ import (
 	"carehub/events/answers"
 	"carehub/events/archive"
 	"carehub/events/audit"
+	"carehub/events/correct"
 	"carehub/events/hold"
 	"carehub/events/intake"
 	"carehub/events/receipts"
@@ -91,19 +92,21 @@ func storeOptions(f *folder, log *slog.Logger) stream.Options {
 
 // hub is the parts of a running hub, in the order in which an event meets them.
 type hub struct {
-	folder   *folder
-	log      *slog.Logger
-	store    *stream.Store
-	archive  *archive.Archive // the store and what has left it
-	leases   *stream.Leases   // nil with the embedded store: all of it is this hub's
-	tokens   *tokens
-	signin   *signin.Service
-	answers  *answers.Answers
-	held     *hold.Keeper
-	oauth    *oauth.Server
-	intake   *intake.Intake
-	receiver *intake.Receiver // of messages of other systems
-	links    receipts.Links
+	folder  *folder
+	log     *slog.Logger
+	store   *stream.Store
+	archive *archive.Archive // the store and what has left it
+	leases  *stream.Leases   // nil with the embedded store: all of it is this hub's
+	tokens  *tokens
+	signin  *signin.Service
+	answers *answers.Answers
+	held    *hold.Keeper
+	// corrections take back what was logged by mistake.
+	corrections *correct.Corrections
+	oauth       *oauth.Server
+	intake      *intake.Intake
+	receiver    *intake.Receiver // of messages of other systems
+	links       receipts.Links
 	// subscriptions are those that providers' systems have made themselves.
 	subscriptions *signup.Service
 	pages         []byte // key of the links to the next page of a search
@@ -194,6 +197,7 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 	h.folder.channels.webhook.Remember(h.learned)
 	h.subscriptions = h.newSubscriptions()
 	h.answers = h.newAnswers()
+	h.corrections = h.newCorrections()
 	store := timedStore{h.store, h.meter}
 	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.subscriber, Link: h.links.For, Return: h.returns.address,
 		Allowed: h.desk().mayBeTold, Announce: h.announce, Renew: h.renew,
@@ -275,7 +279,8 @@ func (h *hub) run(ctx context.Context) error {
 // stored is known.
 func (h *hub) follow(s *shift) (known []<-chan struct{}) {
 	for part, follow := range map[string]func(context.Context, func()) error{
-		"tokens": h.tokens.follow, "sessions": h.signin.Follow, "held events": h.held.Follow, "answers": h.answers.Follow, "oauth clients": h.oauth.Clients.Follow, "endpoints": h.learned.Follow,
+		"tokens": h.tokens.follow, "sessions": h.signin.Follow, "held events": h.held.Follow, "answers": h.answers.Follow,
+		"corrections": h.corrections.Follow, "oauth clients": h.oauth.Clients.Follow, "endpoints": h.learned.Follow,
 		"subscriptions": h.subscriptions.Registry.Follow, "notices": h.subscriptions.Numbers.Follow,
 	} {
 		ready := make(chan struct{})
@@ -291,7 +296,8 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 		s.run("leases", func(ctx context.Context) error { return h.leases.Run(ctx, 30*time.Second) }) // the engine takes a while to drain
 	}
 	for part, run := range map[string]func(context.Context) error{
-		"engine": h.engine.Run, "inboxes": h.watchInboxes, "pauses": h.followPauses, "answers": h.answers.Run, "held events": h.held.Run, "subscriptions' keeper": h.subscriptions.Keep,
+		"engine": h.engine.Run, "inboxes": h.watchInboxes, "pauses": h.followPauses, "answers": h.answers.Run, "held events": h.held.Run,
+		"corrections": h.corrections.Run, "subscriptions' keeper": h.subscriptions.Keep,
 	} {
 		s.run(part, func(ctx context.Context) error {
 			if !await(ctx, known...) { // nobody is taken for unsubscribed, or sent anything while paused

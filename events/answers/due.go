@@ -256,6 +256,17 @@ func (a *Answers) ask(ctx context.Context, d *due, index int) error {
 	return nil
 }
 
+// Cancel ends the waiting for answers to an event: it was taken back.
+func (a *Answers) Cancel(ctx context.Context, event string) error {
+	a.mu.Lock()
+	d := a.due[event]
+	a.mu.Unlock()
+	if d == nil {
+		return nil
+	}
+	return a.close(ctx, d)
+}
+
 // close ends the waiting.
 func (a *Answers) close(ctx context.Context, d *due) error {
 	if err := a.Store.HubDelete(ctx, dueKey+d.event); err != nil && !errors.Is(err, errGone) {

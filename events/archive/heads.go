@@ -32,6 +32,7 @@ const (
 	headTest  = 1 << iota
 	headLate  // told late
 	headOwner // the stay is an event's of this patient, less what its id begins with
+	headFixes // it corrects another
 )
 
 // headLetters are the kinds that later events are judged by.
@@ -152,6 +153,9 @@ func headOf(o outline) (h head, judged bool) {
 	if o.late() {
 		h.holds |= headLate
 	}
+	if ev.Corrects != "" {
+		h.holds |= headFixes
+	}
 	stay, own := strings.CutPrefix(ev.Stay, ownPrefix(ev.Patient))
 	if h.stay = []byte(stay); own {
 		h.holds |= headOwner
@@ -172,6 +176,9 @@ func (h head) event(patient string, kind events.Kind) events.Event {
 		Occurred: h.occurred.UTC(), Recorded: h.recorded.UTC()}
 	if h.holds&headOwner != 0 {
 		e.Stay = ownPrefix(patient) + e.Stay
+	}
+	if h.holds&headFixes != 0 {
+		e.Correction = events.Retracted // or another: whoever asks has to look
 	}
 	if h.holds&headLate != 0 {
 		e.Flags = []events.Flag{events.FlagLate}

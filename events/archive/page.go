@@ -42,6 +42,7 @@ type outline struct {
 			Recorded time.Time
 			Flags    []events.Flag
 			Test     bool
+			Corrects string
 		}
 	} `json:"record"`
 }
@@ -51,6 +52,7 @@ func outlineOf(st events.Stored) (o outline) {
 	from, to := &st.Record.Event, &o.Record.Event
 	to.ID, to.Patient, to.Kind, to.Stay = from.ID, from.Patient, from.Kind, from.Stay
 	to.Occurred, to.Recorded, to.Flags, to.Test = from.Occurred, from.Recorded, from.Flags, from.Test
+	to.Corrects = from.Corrects
 	return o
 }
 

@@ -29,6 +29,8 @@ func (m Message) check() error {
 		return invalid("only an admission or attendance can be because of something, and only of a fall")
 	case ev.Ends != "" && (ev.Ends != events.Attendance || ev.Kind != events.Discharge):
 		return invalid("only a discharge can end something, and only an attendance is said")
+	case (ev.Corrects != "") != ev.Correction.Known() || ev.Correction != "" && !ev.Correction.Known():
+		return invalid("a correction names what it corrects, and what was wrong with it")
 	case ev.Kind == events.Fall && ev.Stay != "":
 		return invalid("a fall has no stay")
 	case utf8.RuneCountInString(ev.Words) > events.MaxWords || utf8.RuneCountInString(ev.Place) > events.MaxPlace:

@@ -43,10 +43,11 @@ const (
 	messageIDs   = "/id/message/" // and the id of the system whose message it is
 	hubIDsystem  = "/id/hub"
 
-	flagCodes    = "/CodeSystem/event-flag"
-	hubEvents    = "/CodeSystem/hub-event"
-	reasonCodes  = "/CodeSystem/delivery-reason"
-	channelCodes = "/CodeSystem/channel"
+	correctionCodes = "/CodeSystem/correction"
+	flagCodes       = "/CodeSystem/event-flag"
+	hubEvents       = "/CodeSystem/hub-event"
+	reasonCodes     = "/CodeSystem/delivery-reason"
+	channelCodes    = "/CodeSystem/channel"
 
 	saidExtension = "/StructureDefinition/said-time" // the time the logger gave where the hub did not believe it
 	endpoint      = "/fhir"
@@ -76,6 +77,9 @@ type shape struct {
 
 var (
 	isNew     = coding(messageReasonBars, "new", "")
+	isUpdate  = coding(messageReasonBars, "update", "")
+	isDelete  = coding(messageReasonBars, "delete", "")
+	isEdit    = coding(messageReasons, "edit", "Edit")
 	inpatient = coding(actCode, "IMP", "inpatient encounter")
 
 	fall = concept(coding(snomed, "1912002", "Fall"))

@@ -189,6 +189,12 @@ func (c *contents) event() events.Event {
 		}
 	}
 	ev.Flags, ev.Test = c.flags(hub)
+	if c.header.Reason != nil {
+		ev.Correction = events.Correction(code(*c.header.Reason, hub+correctionCodes))
+	}
+	if prior := c.communication.InResponseTo; len(prior) > 0 && prior[0].Identifier != nil {
+		ev.Corrects = text(prior[0].Identifier.Value)
+	}
 	return ev
 }
 
@@ -197,6 +203,8 @@ func (c *contents) occurred(kind events.Kind) time.Time {
 	switch {
 	case kind == events.Fall:
 		return moment(c.condition.OnsetDateTime)
+	case len(c.encounter.StatusHistory) > 0: // of a stay that was not over
+		return moment(c.encounter.StatusHistory[0].Period.Start)
 	case c.encounter.Period == nil:
 		return time.Time{}
 	case kind == events.Discharge:

@@ -19,6 +19,7 @@ type draft struct {
 	born                     string // the date of birth in words
 	patientName, byName      name
 	from                     from
+	alone                    bool // of a correction: what it corrects is the first that told of the stay
 	summary                  summaryText
 }
 
@@ -64,6 +65,7 @@ func (m Message) draft() *draft {
 		occurred: textOf(m.Event.Occurred), recorded: textOf(m.Event.Recorded),
 		patientName: nameOf(m.Patient.Name), byName: nameOf(m.By.Name), from: m.fromOf(),
 	}
+	d.alone = m.Event.Corrects != "" && (m.Event.Stay == "" || m.Event.Stay == m.first())
 	if m.Event.Said != nil {
 		d.said = textOf(*m.Event.Said)
 	}
@@ -81,7 +83,7 @@ func (m *draft) blanks() []*string {
 		&m.ids.bundle, &m.ids.event, &m.ids.header, &m.ids.encounter, &m.ids.condition, &m.ids.communication,
 		&m.ids.patient, &m.ids.by, &m.ids.location, &m.ids.provenance,
 		&m.occurred.instant, &m.occurred.words, &m.recorded.instant, &m.recorded.words, &m.said.instant, &m.said.words,
-		&m.Event.ID, &m.Event.Stay, &m.Event.Place, &m.Event.Words,
+		&m.Event.ID, &m.Event.Corrects, &m.Event.Stay, &m.Event.Place, &m.Event.Words,
 		&m.Patient.ID, &m.Patient.Name, &m.Patient.Born, &m.born, &m.Patient.NHSNumber, &m.patientName.family,
 		&m.By.ID, &m.By.Name, &m.By.Relationship, &m.By.Phone, &m.byName.family,
 		&m.from.system, &m.from.message, &m.from.sender, &m.from.ods,
@@ -150,10 +152,10 @@ func (m Message) ids() references {
 		ids.by = events.UUID("system", hub, m.By.ID)
 	}
 	if ev.Kind != events.Fall {
-		ids.encounter = events.UUID("encounter", hub, cmp.Or(ev.Stay, ev.ID))
+		ids.encounter = events.UUID("encounter", hub, cmp.Or(ev.Stay, m.first()))
 	}
 	if m.fell() {
-		ids.condition = events.UUID("condition", hub, ev.ID)
+		ids.condition = events.UUID("condition", hub, m.first())
 	}
 	if ev.Place != "" {
 		ids.location = events.UUID("location", hub, ev.ID)

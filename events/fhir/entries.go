@@ -51,13 +51,30 @@ func (m *draft) header() messageHeader {
 	h := newHeader(m.Hub, m.ids, m.title())
 	h.Meta = m.meta(headerProfile)
 	h.EventCoding = s.event
-	h.Reason = s.reason
+	h.Reason = m.reason(s)
 	if m.Event.Kind == events.Fall {
 		h.Focus = []r4.Reference{named(m.ids.condition, m.title()), ref(m.ids.communication)}
 	} else {
 		h.Focus = []r4.Reference{named(m.ids.encounter, m.title())}
 	}
 	return h
+}
+
+// reason is that of the event's kind, or how it changes what was told before (as the BaRS of the NHS has it) and why.
+func (m *draft) reason(s shape) *r4.CodeableConcept {
+	c := m.Event.Correction
+	if c == "" {
+		return s.reason
+	}
+	change := isUpdate
+	if c.Retracts() {
+		change = isDelete
+	}
+	codes := []r4.Coding{change, coding(m.Hub.URL+correctionCodes, string(c), "")}
+	if m.Event.Kind != events.Fall {
+		codes = append([]r4.Coding{isEdit}, codes...)
+	}
+	return new(concept(codes...))
 }
 
 // meta carries the event's flags, on a test also HL7's code for test data, on bundle and header alike.
@@ -101,14 +118,33 @@ func (m *draft) encounter() encounter {
 	if m.Event.Place != "" {
 		e.Location = []r4.EncounterLocation{{Location: named(m.ids.location, m.Event.Place)}}
 	}
+	if m.Event.Correction.Retracts() {
+		m.retract(&e)
+	}
 	return encounter{"Encounter", e}
 }
 
+// retract says what is left of a stay. One that other events tell of too was no error: without its discharge it goes on, and how it
+// stands without one of the reports of its beginning, only those others say.
+func (m *draft) retract(e *r4.OtherEncounter) {
+	switch {
+	case m.alone:
+		e.Status = r4.EncounterStatusEnteredInError
+	case m.Event.Kind == events.Discharge:
+		e.Status, e.Type, e.Period = r4.EncounterStatusInProgress, nil, nil
+		e.StatusHistory = []r4.EncounterStatusHistory{{Status: r4.EncounterStatusFinished,
+			Period: r4.Period{Start: &m.occurred.instant, End: &m.recorded.instant}}}
+	default:
+		e.Status = r4.EncounterStatusUnknown
+	}
+}
+
 var (
-	active      = concept(coding(conditionClinical, "active", "Active"))
-	unconfirmed = concept(coding(conditionVerified, "unconfirmed", "Unconfirmed"))
-	problem     = concept(coding(conditionCategory, "problem-list-item", "Problem List Item"))
-	diagnosis   = concept(coding(conditionCategory, "encounter-diagnosis", "Encounter Diagnosis"))
+	active         = concept(coding(conditionClinical, "active", "Active"))
+	unconfirmed    = concept(coding(conditionVerified, "unconfirmed", "Unconfirmed"))
+	enteredInError = concept(coding(conditionVerified, "entered-in-error", "Entered in Error"))
+	problem        = concept(coding(conditionCategory, "problem-list-item", "Problem List Item"))
+	diagnosis      = concept(coding(conditionCategory, "encounter-diagnosis", "Encounter Diagnosis"))
 )
 
 // condition is the fall. When it led to a stay, nobody has said when it was.
@@ -128,6 +164,10 @@ func (m *draft) condition() condition {
 	} else {
 		c.Category = []r4.CodeableConcept{diagnosis}
 		c.Encounter = new(ref(m.ids.encounter))
+	}
+	if m.Event.Correction.Retracts() { // which has no clinical status (FHIR R4, con-5)
+		c.ClinicalStatus, c.VerificationStatus = nil, &enteredInError
+		c.Text = narrative(m.mark() + "Fall, entered in error")
 	}
 	if m.By.Kind == events.Carer { // R4 lets no organisation assert a condition
 		c.Asserter = new(ref(m.ids.by))
@@ -277,6 +317,10 @@ func (m *draft) communication() communication {
 	}
 	if m.Patient.Summary != nil {
 		c.About = append(c.About, named(m.summary.id, summaryTitle))
+	}
+	if m.Event.Corrects != "" {
+		c.InResponseTo = []r4.Reference{{Type: new("Communication"), Identifier: new(identifier(m.Hub.URL+eventIDs, m.Event.Corrects)),
+			Display: new("what was told before")}}
 	}
 	if m.Event.Said != nil {
 		c.Extension = []r4.Extension{{Url: m.Hub.URL + saidExtension, ValueDateTime: &m.said.instant}}

@@ -6,6 +6,7 @@ package fhir
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 
 	"carehub/events"
@@ -42,6 +43,9 @@ func Encode(m Message) ([]byte, error) {
 func (m Message) fell() bool {
 	return m.Event.Kind == events.Fall || m.Event.Because == events.Fall
 }
+
+// first is the id of the event that an event is about, itself or the one that it corrects: what they say stands under one id.
+func (m Message) first() string { return cmp.Or(m.Event.Corrects, m.Event.ID) }
 
 // The three ids of a message (Da Vinci Alerts): the envelope's and the message's own, both per recipient, and that of the
 // care event, which is the same for everyone.

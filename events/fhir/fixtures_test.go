@@ -115,6 +115,29 @@ func messages() map[string]fhir.Message {
 			m.Patient.Summary.Conditions = append(m.Patient.Summary.Conditions, "a condition of many")
 		}
 	})
+	taken := func(c events.Correction) func(*fhir.Message) {
+		return func(m *fhir.Message) {
+			m.Event.Corrects, m.Event.Correction = message(m.Event.Kind, "1").Event.ID, c
+			if m.Event.Kind.OpensStay() {
+				m.Event.Stay = m.Event.Corrects
+			}
+		}
+	}
+	add("retraction", events.Admission, taken(events.Retracted))
+	add("retraction-because-fall", events.Admission, func(m *fhir.Message) {
+		taken(events.WrongPerson)(m)
+		m.Event.Because = events.Fall
+	})
+	add("retraction-of-fall", events.Fall, taken(events.WrongEvent))
+	add("retraction-of-discharge", events.Discharge, func(m *fhir.Message) {
+		taken(events.Retracted)(m)
+		m.Event.Stay = message(events.Admission, "0").Event.ID
+	})
+	add("retraction-of-second-report", events.Admission, func(m *fhir.Message) {
+		taken(events.WrongEvent)(m)
+		m.Event.Stay = message(events.Attendance, "0").Event.ID
+	})
+	add("corrected-time", events.Discharge, taken(events.WrongTime))
 	add("test", events.Fall, func(m *fhir.Message) { m.Event.Test = true })
 	add("unicode", events.Fall, func(m *fhir.Message) {
 		m.Patient.Name = "Zoë  O’Brien-Łukasiewicz"

@@ -14,7 +14,8 @@ type form struct {
 	hub                 events.Sender
 	kind, because, ends events.Kind
 	flags               string
-	test                bool
+	test, alone         bool
+	correction          events.Correction
 	urgency             events.Urgency
 	gender              string
 	by                  events.ActorKind
@@ -28,7 +29,7 @@ type form struct {
 // form returns false for a message with too many blanks, which is to be laid out by itself.
 func (m *draft) form(blanks []*string) (form, bool) {
 	f := form{
-		hub: m.Hub, kind: m.Event.Kind, because: m.Event.Because, ends: m.Event.Ends, test: m.Event.Test,
+		hub: m.Hub, kind: m.Event.Kind, because: m.Event.Because, ends: m.Event.Ends, test: m.Event.Test, correction: m.Event.Correction, alone: m.alone,
 		urgency: m.Urgency, gender: m.Patient.Gender, by: m.By.Kind, given: len(m.patientName.given), givenBy: len(m.byName.given),
 	}
 	for _, flag := range m.Event.Flags {
@@ -49,6 +50,7 @@ func (m *draft) form(blanks []*string) (form, bool) {
 func (f form) draft() *draft {
 	d := &draft{Message: Message{Hub: f.hub, Urgency: f.urgency}}
 	d.Event.Kind, d.Event.Because, d.Event.Ends, d.Event.Test = f.kind, f.because, f.ends, f.test
+	d.Event.Correction, d.alone = f.correction, f.alone
 	for _, flag := range strings.Fields(f.flags) {
 		d.Event.Flags = append(d.Event.Flags, events.Flag(flag))
 	}

@@ -154,7 +154,8 @@ func Stay(versions []Resource) (Resource, error) {
 		if err := json.Unmarshal(v.JSON, &began); err != nil {
 			return newest, unmerged(err)
 		}
-		if now.Status == r4.EncounterStatusFinished && began.Status != r4.EncounterStatusFinished {
+		told := began.Status != r4.EncounterStatusFinished && len(began.StatusHistory) == 0 // how it began
+		if told && (now.Status == r4.EncounterStatusFinished || len(now.StatusHistory) > 0) {
 			now.beganAs(began)
 			b, err := marshal(now)
 			newest.JSON = b
@@ -168,6 +169,9 @@ func (e *encounter) beganAs(began encounter) {
 	e.Type, e.ReasonCode, e.ReasonReference = began.Type, began.ReasonCode, began.ReasonReference
 	if len(e.Location) == 0 {
 		e.Location = began.Location
+	}
+	if e.Period == nil {
+		e.Period = began.Period
 	}
 	if e.Period != nil && began.Period != nil && !moment(began.Period.Start).After(moment(e.Period.End)) {
 		e.Period.Start = began.Period.Start

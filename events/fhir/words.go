@@ -34,7 +34,16 @@ func (m Message) mark() string {
 	return ""
 }
 
-func (m Message) title() string { return m.mark() + shapes[m.Event.Kind].title }
+func (m Message) title() string {
+	title := m.mark() + shapes[m.Event.Kind].title
+	switch {
+	case m.Event.Correction.Retracts():
+		title += ": taken back, entered in error"
+	case m.Event.Correction != "":
+		title += ": corrected"
+	}
+	return title
+}
 
 // lines say what happened, when, where, who says so, and what to beware of. Three times are three things: when it
 // happened, when it was logged, and when the message was sent, which is for the transport to say (hazard: stale event).
@@ -44,6 +53,9 @@ func (m *draft) lines() []string {
 	what := cmp.Or(m.Patient.Name, "The patient") + " " + shapes[ev.Kind].sentence
 	if ev.Because == events.Fall {
 		what += " because of a fall"
+	}
+	if ev.Correction != "" {
+		out = append(out, m.mark()+ev.Correction.Words())
 	}
 	out = append(out, m.mark()+what+".")
 	out = append(out, m.summaryLines()...)

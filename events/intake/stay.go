@@ -128,10 +128,10 @@ func (p past) read(ctx context.Context, store Store, patient string, kinds []eve
 			return err
 		}
 		p[key] = nil
-		if found && e.Test == test {
+		if found && e.Test == test && e.Correction == "" {
 			p.note(e)
 		}
-		if found && (e.Test != test || e.Has(events.FlagLate)) {
+		if found && (e.Test != test || e.Has(events.FlagLate) || e.Correction != "") {
 			if err := p.readBack(ctx, store, patient, key); err != nil {
 				delete(p, key)
 				return err
@@ -141,11 +141,17 @@ func (p past) read(ctx context.Context, store Store, patient string, kinds []eve
 	return nil
 }
 
-// readBack notes all events of one variety among the patient's newest.
+// readBack notes all events of one variety among the patient's newest, but for those that were taken back or put right. What
+// puts one right stands in its place.
 func (p past) readBack(ctx context.Context, store Store, patient string, of variety) error {
 	all, err := store.Timeline(ctx, patient, events.Place{}, lookBack)
-	for _, stored := range all {
-		if e := stored.Record.Event; e.Kind == of.kind && e.Test == of.test {
+	corrected := map[string]bool{}
+	for _, stored := range all { // the newest first, and so each correction before what it corrects
+		e := stored.Record.Event
+		if e.Corrects != "" {
+			corrected[e.Corrects] = true
+		}
+		if e.Kind == of.kind && e.Test == of.test && !corrected[e.ID] && !e.Correction.Retracts() {
 			p.note(e)
 		}
 	}
@@ -195,6 +201,17 @@ func (s *stripe) past(patient string, shared bool) past {
 	}
 	s.pasts[patient] = past{}
 	return s.pasts[patient]
+}
+
+// Forget has what came before read again for the patient's next event: something was taken back.
+func (in *Intake) Forget(ctx context.Context, patient string) error {
+	s := in.stripe(patient)
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	defer s.unlock()
+	s.forget(patient)
+	return nil
 }
 
 func (s *stripe) forget(patient string) { delete(s.pasts, patient) }

@@ -194,6 +194,10 @@ func (p *Page) about(r *http.Request, m fhir.Message, recipient string, draft ev
 	if e.Because == events.Fall {
 		title = say("letter.after-fall", "title", title)
 	}
+	if words := e.Correction.Words(); words != "" {
+		title = "Correction: " + title
+		l.Cautions = append(l.Cautions, words)
+	}
 	if e.Test {
 		title = say("letter.test", "title", title)
 		l.Cautions = append(l.Cautions, say("letter.is-test"))

@@ -22,18 +22,21 @@ type Source interface {
 
 // View is an event and who has been told of it, as JSON of the API.
 type View struct {
-	ID         string        `json:"id"`
-	Patient    string        `json:"patient"`
-	Kind       events.Kind   `json:"kind"`
-	Because    events.Kind   `json:"because,omitempty"`
-	Stay       string        `json:"stay,omitempty"`
-	Occurred   time.Time     `json:"occurred"`
-	Recorded   time.Time     `json:"recorded"`
-	Flags      []events.Flag `json:"flags,omitempty"`
-	Rules      string        `json:"rules"`
-	State      events.State  `json:"state,omitempty"` // unrouted, where nobody is set up to be told
-	Message    string        `json:"message"`
-	Recipients []Recipient   `json:"recipients"`
+	ID       string        `json:"id"`
+	Patient  string        `json:"patient"`
+	Kind     events.Kind   `json:"kind"`
+	Because  events.Kind   `json:"because,omitempty"`
+	Stay     string        `json:"stay,omitempty"`
+	Occurred time.Time     `json:"occurred"`
+	Recorded time.Time     `json:"recorded"`
+	Flags    []events.Flag `json:"flags,omitempty"`
+	// Corrects is the event that this one takes back or puts right.
+	Corrects   string            `json:"corrects,omitempty"`
+	Correction events.Correction `json:"correction,omitempty"`
+	Rules      string            `json:"rules"`
+	State      events.State      `json:"state,omitempty"` // unrouted, where nobody is set up to be told
+	Message    string            `json:"message"`
+	Recipients []Recipient       `json:"recipients"`
 }
 
 // Recipient is one row of a View.
@@ -76,7 +79,7 @@ func (v Viewer) View(ctx context.Context, s events.Stored) (View, error) {
 	e := s.Record.Event
 	view := View{
 		ID: e.ID, Patient: e.Patient, Kind: e.Kind, Because: e.Because, Stay: e.Stay, Occurred: e.Occurred, Recorded: e.Recorded,
-		Flags: e.Flags, Rules: s.Record.Plan.Rules, Recipients: make([]Recipient, 0, len(receipts)),
+		Flags: e.Flags, Corrects: e.Corrects, Correction: e.Correction, Rules: s.Record.Plan.Rules, Recipients: make([]Recipient, 0, len(receipts)),
 	}
 	var phones []string
 	if e.Has(events.FlagUnrouted) {

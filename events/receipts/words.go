@@ -30,6 +30,9 @@ func Words(lang page.Lang, r events.Receipt, now time.Time, zone *time.Location)
 	case events.Held:
 		return s.say("held", r.Next)
 	case events.Withdrawn:
+		if r.Attempts > 0 { // it may have arrived
+			return s.say("withdrawn-tried", time.Time{})
+		}
 		return s.say("withdrawn", time.Time{})
 	case events.Waiting:
 		return s.say("waiting", r.Next)

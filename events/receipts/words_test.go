@@ -33,6 +33,7 @@ func fixed(t *testing.T, lang page.Lang, golden string) {
 		{surgery, events.Outcome{State: events.Held, At: at, Next: next}},
 		{surgery, events.Outcome{State: events.Held, At: at}},
 		{surgery, events.Outcome{State: events.Withdrawn, At: at}},
+		{surgery, events.Outcome{State: events.Withdrawn, At: at, Attempts: 2}},
 		{surgery, events.Outcome{State: events.Waiting, At: at, Next: friday.Add(16 * time.Hour)}},
 		{surgery, events.Outcome{State: events.Trying, At: at}},
 		{surgery, events.Outcome{State: events.Retrying, At: at, Channel: "webhook", Next: next, Reason: events.ReasonTimeout}},

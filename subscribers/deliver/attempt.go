@@ -239,6 +239,9 @@ func (e *Engine) conclude(f *flight, ev *event, err error, failure *events.Failu
 	if tried {
 		m.number = d.attempts()
 	}
+	if ev != nil && ev.withdrawn && tried && !d.done {
+		d.shard.withdraw(ev, int(d.index))
+	}
 	if tried && ev != nil {
 		m.state, m.next = ev.out[d.index].State, ev.out[d.index].Next
 	}
@@ -354,7 +357,7 @@ func (e *Engine) resettle(d *delivery) {
 	out := d.event.out[d.index]
 	d.done = true
 	e.pop(d)
-	if out.State.Told() || out.Alarmed {
+	if atRest(out) {
 		d.shard.settle(d)
 		return
 	}

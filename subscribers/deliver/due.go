@@ -250,7 +250,7 @@ func (e *Engine) alarmRaised(d *delivery) {
 		return
 	}
 	out := ev.out[d.index]
-	if out.State.Told() {
+	if out.State.Told() || out.State == events.Withdrawn {
 		d.shard.letGo(d)
 		return
 	}

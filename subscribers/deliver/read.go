@@ -153,7 +153,7 @@ func (s *shard) takeOne(ev *event, i int) {
 	switch {
 	case to.Step && (known.State == "" || known.State == events.Spared):
 		s.spare(d, ev)
-	case known.State.Told(), known.State.Final() && known.Alarmed:
+	case atRest(known):
 		d.done = true
 		ev.unsettled--
 		s.letGo(d)
@@ -185,7 +185,7 @@ func (s *shard) nobody(ev *event) {
 	s.attempts.Go(func() {
 		rec := &ev.stored.Record
 		err := s.e.persist(s.ctx, "alarm not stored yet", func(ctx context.Context) error {
-			if rec.Event.Kind == events.Alarm {
+			if rec.Event.Kind == events.Alarm || rec.Event.Corrects != "" { // which nobody had to be told of
 				return nil
 			}
 			reason := events.ReasonNoRecipient

@@ -87,6 +87,7 @@ type event struct {
 	unsettled int              // recipients that are neither settled nor parked
 	users     int              // deliveries that hold on to it
 	idle      bool             // it stands in shard.idle
+	withdrawn bool             // no attempt is to follow on one that fails
 	read      time.Time        // when it came into memory
 
 	opening  sync.Once

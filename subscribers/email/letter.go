@@ -58,6 +58,9 @@ func compose(d events.Delivery, m fhir.Message) letter {
 	default:
 		l = about(d, m, bare(d, m))
 	}
+	if words := m.Event.Correction.Words(); words != "" && (d.Content == events.ContentFull || d.Content == events.ContentSummary) {
+		l.Lead = append([]string{words}, l.Lead...)
+	}
 	if d.Test || m.Event.Test {
 		l.Lead = append([]string{testWords}, l.Lead...)
 	}
