@@ -15,7 +15,7 @@ import (
 
 // newCorrections is who takes back what was logged by mistake.
 func (h *hub) newCorrections() *correct.Corrections {
-	src := source{h.archive, lazyEngine{h}, h.returns, h.answers}
+	src := source{h.archive, lazyEngine{h}, h.returns, h.answers, nil}
 	return correct.New(correct.Options{
 		Store: h.store, Events: h.archive, Withdraw: h.withdraw, Receipts: src.Receipts, People: h.desk().People,
 		Corrected: func(ctx context.Context, st events.Stored) error {

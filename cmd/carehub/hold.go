@@ -81,8 +81,7 @@ func (h *hub) undo(src source) func(ctx context.Context, by events.Actor, id str
 		if err := h.held.Undo(ctx, id); err != nil {
 			return err
 		}
-		h.intake.Forget(st.Record.Event.Patient)
 		h.log.Info("undone", "event", id)
-		return nil
+		return h.intake.Forget(ctx, st.Record.Event.Patient)
 	}
 }

@@ -110,14 +110,6 @@ func (in *Intake) Log(ctx context.Context, by events.Actor, r Request) (Result, 
 // ago. Nothing was saved.
 var ErrRepeat = &events.Error{Kind: events.Conflict, Message: "The same was logged less than 15 minutes ago. Nothing new was saved."}
 
-// Forget has what came before read again for a patient's next event: one was taken back.
-func (in *Intake) Forget(patient string) {
-	s := in.stripe(patient)
-	s.held <- struct{}{}
-	defer s.unlock()
-	s.forget(patient)
-}
-
 // entry is the work on one request.
 type entry struct {
 	in        *Intake
