@@ -286,7 +286,7 @@ func TestLivePageEndsWithItsSession(t *testing.T) {
 	defer letGo()
 	w.start()
 	ruth := w.handset("ruth")
-	resp, err := w.phonePost(ruth, "/log/p-7f3k/send", url.Values{"what": {"admission"}, "key": {"page-1"}})
+	resp, err := w.phonePost(ruth, "/log/p-7f3k/send", url.Values{"what": {"fall"}, "key": {"page-1"}})
 	if err != nil {
 		t.Fatal(err)
 	}

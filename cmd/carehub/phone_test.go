@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +122,66 @@ func TestPhoneInBothLanguages(t *testing.T) {
 		s.judge("fall-event" + lang.suffix)
 	}
 	waitUntil(t, "the admin is asked, once", func() bool { return len(w.mail.to("on-call@riverside.example")) == 1 })
+}
+
+// TestPhoneUndo: what was logged by a slip is taken back before anybody is told.
+func TestPhoneUndo(t *testing.T) {
+	w := newTown(t)
+	w.start()
+	s := newScreen(t, w.url, true)
+	s.signsIn(w, "ruth")
+	s.open("/log/p-7f3k/when?what=discharge")
+	s.tap(tapNext)
+	s.shows(tapSend)
+	s.tap(tapSend)
+	s.shows("#held button")
+	s.says("Saved. We will tell Riverside Surgery at")
+	s.judge("undo")
+	s.tap("#held button")
+	s.says("Undone. Nobody has been told.")
+	s.says("Undone before it went. Riverside Hospice has not been told.")
+	s.judge("undone")
+	s.open("/log/p-7f3k/when?what=discharge") // it is no repeat of what was taken back
+	s.tap(tapNext)
+	s.shows(tapSend)
+	s.tap(tapSend)
+	s.says("Received by the Riverside Hospice system")
+	if n := len(w.hospice.messages()); n != 1 {
+		t.Errorf("%d messages", n)
+	}
+}
+
+// TestPhoneSeesAnAnswer: a nurse answers by the page behind the link of a mail, in a browser of their own, and the carer's page says
+// so by itself, by name; where nobody answers it says that as well.
+func TestPhoneSeesAnAnswer(t *testing.T) {
+	w := newTown(t)
+	w.start()
+	s := newScreen(t, w.url, true)
+	s.signsIn(w, "ruth")
+	s.open("/log/p-7f3k/when?what=fall&safe=yes")
+	s.tap(tapNext)
+	s.shows(tapSend)
+	s.tap(tapSend)
+	s.says("Sent to Frailty team by email")
+	link := slices.DeleteFunc(w.mail.links("team@frailty.example"), func(l string) bool { return l == "" })[0]
+	nurse := newScreen(t, w.url, true)
+	nurse.open(strings.TrimPrefix(link, w.url))
+	nurse.fill("#code", code)
+	nurse.tap("main form button")
+	nurse.says("Thomas Example")
+	nurse.judge("letter")
+	nurse.tap("#answer-acting")
+	nurse.fill("#name", "Jo Smith")
+	nurse.fill("#line", "We ring today.")
+	nurse.tap("main form button")
+	nurse.says("Jo Smith answered at")
+	nurse.judge("letter-answered")
+	nurse.open(strings.TrimPrefix(link, w.url) + "?lang=cy")
+	nurse.says("Rydym yn gweithredu ar hyn")
+	nurse.judge("letter.cy")
+	s.says("Jo Smith, Frailty team, is acting on this")
+	s.says("We ring today")
+	s.judge("answered")
 }
 
 // TestPhoneTapsTwice: a finger that taps twice, and two pages that were open at once, make one event.
