@@ -35,6 +35,8 @@ func carersPages() map[string][]attempt {
 		"GET /e/{event}":              get("/e/{event}"),
 		"GET /e/{event}/rows":         get("/e/{event}/rows"),
 		"POST /e/{event}/undo":        post("/e/{event}/undo"),
+		"GET /e/{event}/mistake":      get("/e/{event}/mistake"),
+		"POST /e/{event}/mistake":     {{method: "POST", path: "/e/{event}/mistake", body: "mistake=retracted&csrf={csrf}", media: formMedia}},
 		"GET /e/{event}/live":         get("/e/{event}/live"),
 		"GET /p/{patient}":            append(get("/p/{patient}"), get("/p/{patient}?before={event}")...),
 		"GET /p/{patient}/card":       get("/p/{patient}/card"),

@@ -82,3 +82,20 @@ func (h *hub) newest(ctx context.Context, st events.Stored, recipient string) (f
 		st = next
 	}
 }
+
+// corrected stores, for the carer's page, that an event was wrong, and returns the correction or, where that takes longer, the event.
+func (h *hub) corrected(ctx context.Context, by events.Actor, st events.Stored, what events.Correction, occurred time.Time) (string, error) {
+	if !h.desk().mayCorrect(by, st.Record) {
+		return "", &events.Error{Kind: events.Forbidden, Message: "You cannot correct that here."}
+	}
+	id, err := h.corrections.Ask(ctx, st, correct.Request{By: by, Correction: what, Occurred: occurred})
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	if _, err = h.corrections.Wait(ctx, id); err != nil {
+		return st.Record.Event.ID, nil // it is saved, and on its way
+	}
+	return id, nil
+}

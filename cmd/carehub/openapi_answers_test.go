@@ -110,6 +110,8 @@ func TestOpenAPIAnswers(t *testing.T) {
 		{"GET", "/e/" + v.ID, "", "", nil, 303},
 		{"GET", "/e/" + v.ID + "/rows", "", "", nil, 303},
 		{"POST", "/e/" + v.ID + "/undo", "", "", form, 401},
+		{"GET", "/e/" + v.ID + "/mistake", "", "", nil, 303},
+		{"POST", "/e/" + v.ID + "/mistake", "", "", form, 401},
 		{"GET", "/e/" + v.ID + "/live", "", "", nil, 303},
 		{"GET", "/p/p-7f3k", "", "", nil, 303},
 		{"GET", "/p/p-7f3k/card", "", "", nil, 303},

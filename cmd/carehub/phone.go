@@ -21,7 +21,7 @@ import (
 func (h *hub) phonePages(d desk, src source, draining <-chan struct{}) *phone.Pages {
 	return phone.New(phone.Options{
 		Writer: page.Writer{Hub: h.folder.sender, Log: h.log}, Required: h.signin.Required, Session: h.signin.Session, Patients: d.lookedAfter,
-		Preview: h.previewOf(d, src), Log: h.logged, Undo: h.undo(src),
+		Preview: h.previewOf(d, src), Log: h.logged, Undo: h.undo(src), Correct: h.corrected,
 		Find: func(ctx context.Context, by events.Actor, id string) (events.Stored, error) {
 			return findFor(ctx, d, src, by, id)
 		},

@@ -182,6 +182,14 @@ func TestPhoneSeesAnAnswer(t *testing.T) {
 	s.says("Jo Smith, Frailty team, is acting on this")
 	s.says("We ring today")
 	s.judge("answered")
+	s.tap(`a[href$="/mistake"]`)
+	s.shows("#mistake-wrong-person")
+	s.judge("mistake")
+	s.tap("#mistake-wrong-person")
+	s.tap("main form button")
+	s.says("This corrects what was logged before")
+	s.says("Sent to Frailty team by email")
+	s.judge("corrected")
 }
 
 // TestPhoneTapsTwice: a finger that taps twice, and two pages that were open at once, make one event.

@@ -38,6 +38,8 @@ type standing struct {
 	Open                    bool // it may still change
 	Held                    int  // seconds in which it can be undone; 0: it has gone
 	Undone                  bool
+	Mine                    bool   // whoever reads it may say that it was a mistake
+	Corrects                string // the event that it corrects
 }
 
 // home shows whom a carer logs for, and what was logged of late.
@@ -182,6 +184,7 @@ func (p *Pages) stands(r *http.Request, who page.Session, st events.Stored) (sta
 		}
 	}
 	s.Message = p.Message(lang, e, phones)
+	s.Corrects, s.Mine = e.Corrects, e.By == who.Actor && !st.Place().IsZero()
 	for n, receipt := range events.Shown(receipts) {
 		s.Rows = append(s.Rows, p.row(lang, n, receipt))
 		s.Settled = s.Settled && receipt.State.Final()

@@ -70,6 +70,9 @@ type Options struct {
 	Log     func(ctx context.Context, by events.Actor, e Entry) (events.Stored, error)
 	// Undo takes back what somebody has logged, before anybody is told: Conflict once it has gone, NotFound for others' events.
 	Undo func(ctx context.Context, by events.Actor, id string) error
+	// Correct has everybody who was told of an event told that it was wrong, and returns the id of the correction: Invalid where it does
+	// not make sense, Conflict where it was corrected in another way before.
+	Correct func(ctx context.Context, by events.Actor, st events.Stored, what events.Correction, occurred time.Time) (id string, err error)
 	// Find is an event that somebody may see, an *events.Error of kind NotFound for any other. Own is also one that they logged
 	// themselves and may not see any more.
 	Find, Own func(ctx context.Context, by events.Actor, id string) (events.Stored, error)
@@ -128,6 +131,8 @@ func (p *Pages) Routes(handle func(pattern string, h func(http.ResponseWriter, *
 		"GET /e/{event}":              p.event,
 		"GET /e/{event}/rows":         p.rows,
 		"POST /e/{event}/undo":        p.undo,
+		"GET /e/{event}/mistake":      p.mistake,
+		"POST /e/{event}/mistake":     p.correct,
 		"GET /e/{event}/live":         p.live,
 	} {
 		handle(pattern, p.Required(do))
