@@ -76,7 +76,7 @@ func showCode(w io.Writer, link, picture string) error {
 func revokeCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Use: "revoke ID", Short: "Sign a carer out everywhere, at once, and take their invitations and tokens back", Args: cobra.ExactArgs(1),
+		Use: "revoke ID", Short: "Sign a carer out everywhere, at once, and take their invitations, passkeys and tokens back", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := loadForUse(dir)
 			if err != nil {
@@ -103,11 +103,11 @@ func revokeCommand() *cobra.Command {
 				func(ctx context.Context, store string) error {
 					return askAdmin(ctx, store, http.MethodDelete, "/tokens/"+args[0], nil, &held)
 				})
-			if err == nil && gone.Sessions+gone.Invitations+held == 0 {
-				err = fmt.Errorf("%s is not signed in anywhere, and holds no invitation and no token", args[0])
+			if err == nil && gone.Sessions+gone.Invitations+gone.Passkeys+held == 0 {
+				err = fmt.Errorf("%s is not signed in anywhere, and holds no invitation, no passkey and no token", args[0])
 			}
 			if err == nil {
-				fmt.Fprintf(cmd.OutOrStdout(), "revoked %d sessions, %d invitations, %d tokens\n", gone.Sessions, gone.Invitations, held)
+				fmt.Fprintf(cmd.OutOrStdout(), "revoked %d sessions, %d invitations, %d passkeys, %d tokens\n", gone.Sessions, gone.Invitations, gone.Passkeys, held)
 			}
 			return err
 		},

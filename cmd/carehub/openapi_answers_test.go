@@ -98,6 +98,12 @@ func TestOpenAPIAnswers(t *testing.T) {
 		{"GET", "/signin/none", "", "", nil, 404},
 		{"POST", "/signin/none", "", "once=1", form, 404},
 		{"POST", "/signin" + invitation, "", "once=1", form, 303},
+		{"GET", "/signin/passkey", "", "", nil, 303},
+		{"GET", "/signin/passkey.js", "", "", nil, 200},
+		{"POST", "/signin/passkey/options", "", "", nil, 401},
+		{"POST", "/signin/passkey/add", "", "", nil, 401},
+		{"POST", "/signin/passkey/challenge", "", "", nil, 403}, // at an address browsers allow none
+		{"POST", "/signin/passkey", "", "", nil, 403},
 		{"POST", "/signout", "", "", form, 303},
 		{"GET", "/", "", "", nil, 303},
 		{"GET", "/log/p-7f3k", "", "", nil, 303},

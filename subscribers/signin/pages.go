@@ -25,10 +25,11 @@ var (
 
 // body is what a page of this package says.
 type body struct {
-	Form string // invite: the button that signs in; empty: how to get in
+	Form string // invite: the button that signs in; offer: a passkey; empty: how to get in
 	Once string // makes one form out of two taps
 	Name string
 	Back string // where the reader wanted to go
+	Next string // where a passkey leads; empty where the hub can have none
 }
 
 const maxForm = 4 << 10 // bytes of a form
@@ -39,24 +40,44 @@ func (s *Service) Routes(handle func(pattern string, h func(http.ResponseWriter,
 	handle("GET /signin/{token}", s.invited)
 	handle("POST /signin/{token}", s.redeem)
 	handle("POST /signout", s.signOut)
+	s.passkeyRoutes(handle)
+}
+
+func (s *Service) say(r *http.Request, key string) string {
+	return words.Say(page.LangOf(r), key, "hub", s.Hub().Name)
 }
 
 func (s *Service) write(w http.ResponseWriter, r *http.Request, status int, title, problem string, b body) {
-	say := func(key string) string { return words.Say(page.LangOf(r), key, "hub", s.Hub().Name) }
-	c := page.Content{Title: say(title), Body: b}
+	c := page.Content{Title: s.say(r, title), Body: b}
 	if problem != "" {
-		c.Problem = say(problem)
+		c.Problem = s.say(r, problem)
 	}
+	if b.Next != "" || b.Form == "invite" {
+		c.Scripts = s.scripts()
+	}
+	s.show(w, r, status, c)
+}
+
+func (s *Service) show(w http.ResponseWriter, r *http.Request, status int, c page.Content) {
 	page.Writer{Hub: s.Hub, Log: s.Log}.Write(w, r, status, layoutTemplate, c)
 }
 
 // how tells somebody who is not signed in what to do.
 func (s *Service) how(w http.ResponseWriter, r *http.Request) {
+	next := page.Local(r.URL.Query().Get("next"))
 	if _, ok := s.Session(r); ok {
-		page.Redirect(w, page.Local(r.URL.Query().Get("next")))
+		page.Redirect(w, next)
 		return
 	}
-	s.write(w, r, http.StatusOK, "how.title", "", body{})
+	s.write(w, r, http.StatusOK, "how.title", "", s.ways(next))
+}
+
+// ways are the ways in without a link.
+func (s *Service) ways(next string) (b body) {
+	if s.party() != nil {
+		b.Next = next
+	}
+	return b
 }
 
 // invited shows an invitation. It changes nothing: mail programs and chats open links to look at them.
@@ -106,17 +127,19 @@ func (s *Service) redeem(w http.ResponseWriter, r *http.Request) {
 	var secret string
 	if err == nil {
 		now := s.now()
-		var hash string
-		secret, hash = fresh()
-		err = s.put(ctx, sessionKey+hash, session{V: recordVersion, ID: i.ID, Device: device(r.UserAgent()), Created: now, Seen: now}, 0)
+		secret, err = s.begin(ctx, session{ID: i.ID, Device: device(r.UserAgent()), Created: now, Seen: now})
 	}
 	if err != nil {
 		s.Log.Error("nobody can sign in just now", "error", err.Error())
 		s.write(w, r, http.StatusServiceUnavailable, "invite.title", "away", body{Form: "invite", Once: r.PostFormValue("once")})
 		return
 	}
-	s.Log.Info("signed in", "carer", i.ID)
+	s.Log.Info("signed in", "carer", i.ID, "by", "invitation")
 	s.keep(w, secret, SessionLife)
+	if r.PostFormValue("passkey") != "" && s.party() != nil { // the browser says that it can
+		page.Redirect(w, "/signin/passkey")
+		return
+	}
 	page.Redirect(w, "/")
 }
 
@@ -201,7 +224,7 @@ func (s *Service) Required(next func(http.ResponseWriter, *http.Request, page.Se
 			page.Redirect(w, "/signin?next="+url.QueryEscape(r.URL.Path))
 			return
 		case !ok:
-			s.write(w, r, http.StatusUnauthorized, "how.title", "ended", body{})
+			s.write(w, r, http.StatusUnauthorized, "how.title", "ended", s.ways("/"))
 			return
 		case r.Method != http.MethodGet && r.Method != http.MethodHead && !s.proven(w, r, who):
 			s.write(w, r, http.StatusForbidden, "forged.title", "forged.problem", body{Back: "/"})
