@@ -98,6 +98,8 @@ func TestOpenAPIAnswers(t *testing.T) {
 		{"GET", "/signin/none", "", "", nil, 404},
 		{"POST", "/signin/none", "", "once=1", form, 404},
 		{"POST", "/signin" + invitation, "", "once=1", form, 303},
+		{"GET", "/signin/oidc/none", "", "", nil, 404},
+		{"GET", "/signin/oidc/none/callback", "", "", nil, 404},
 		{"GET", "/signin/passkey", "", "", nil, 303},
 		{"GET", "/signin/passkey.js", "", "", nil, 200},
 		{"POST", "/signin/passkey/options", "", "", nil, 401},

@@ -30,6 +30,7 @@ type body struct {
 	Name string
 	Back string // where the reader wanted to go
 	Next string // where a passkey leads; empty where the hub can have none
+	Ways []way  // for staff
 }
 
 const maxForm = 4 << 10 // bytes of a form
@@ -41,6 +42,7 @@ func (s *Service) Routes(handle func(pattern string, h func(http.ResponseWriter,
 	handle("POST /signin/{token}", s.redeem)
 	handle("POST /signout", s.signOut)
 	s.passkeyRoutes(handle)
+	s.gateRoutes(handle)
 }
 
 func (s *Service) say(r *http.Request, key string) string {
@@ -77,6 +79,7 @@ func (s *Service) ways(next string) (b body) {
 	if s.party() != nil {
 		b.Next = next
 	}
+	b.Ways = s.providers(next)
 	return b
 }
 
@@ -191,27 +194,41 @@ func (s *Service) cookieName() string {
 }
 
 // found is the session of a request.
-func (s *Service) found(r *http.Request) (hash string, one session, p events.Person, ok bool) {
+func (s *Service) found(r *http.Request) (hash string, one session, who page.Session, ok bool) {
 	for _, c := range r.CookiesNamed(s.cookieName()) {
 		hash = hashOf(c.Value)
 		s.mu.RLock()
 		one, ok = s.sessions[hash]
 		s.mu.RUnlock()
 		if ok && one.good(s.now()) {
-			p, ok = s.Person(one.ID)
-			return hash, one, p, ok
+			who, ok = s.whoIs(one)
+			who.CSRF = s.mac("csrf", hash)
+			return hash, one, who, ok
 		}
 	}
-	return "", session{}, events.Person{}, false
+	return "", session{}, page.Session{}, false
+}
+
+// whoIs is whose session it is, as long as they may still have one.
+func (s *Service) whoIs(one session) (who page.Session, ok bool) {
+	switch one.Kind {
+	case events.System:
+		g, ok := s.gates[one.ID]
+		return page.Session{Actor: events.Actor{Kind: events.System, ID: one.ID}, Name: one.Name}, ok && same(one.Terms, g.terms)
+	case "":
+		p, ok := s.Person(one.ID)
+		return page.Session{Actor: events.Actor{Kind: events.Carer, ID: one.ID}, Name: p.Name}, ok
+	}
+	return page.Session{}, false
 }
 
 // Session is who sends a request, if they are signed in.
 func (s *Service) Session(r *http.Request) (page.Session, bool) {
-	hash, one, p, ok := s.found(r)
+	_, _, who, ok := s.found(r)
 	if !ok {
 		return page.Session{}, false
 	}
-	return page.Session{Actor: events.Actor{Kind: events.Carer, ID: one.ID}, Name: p.Name, CSRF: s.mac("csrf", hash)}, true
+	return who, true
 }
 
 // Required lets only those in who are signed in: others are led to where they can, and back. What would change something
@@ -250,7 +267,7 @@ func (s *Service) proven(w http.ResponseWriter, r *http.Request, who page.Sessio
 func (s *Service) renew(w http.ResponseWriter, r *http.Request) {
 	hash, one, _, ok := s.found(r)
 	now := s.now()
-	if !ok || now.Sub(one.Seen) < renewAfter {
+	if !ok || !one.Until.IsZero() || now.Sub(one.Seen) < renewAfter {
 		return
 	}
 	value, revision, there, err := s.Store.HubGet(r.Context(), sessionKey+hash)

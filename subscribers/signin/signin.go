@@ -1,6 +1,7 @@
 // Package signin lets people in: an admin's invitation, a one-time link, signs a carer's phone in, which then stays signed in
 // until it has not been used for ninety days, or until the carer is revoked. A passkey, if the carer has made one, gets them back
-// in without another link. There are no passwords.
+// in without another link. The staff of organisations sign in where their organisation has them do so, for a shift. There are no
+// passwords.
 //
 // The store holds hashes of what a phone or a link carries, never that itself. All hubs follow the records, so that whoever
 // is revoked is out everywhere at once, and so is who is no longer in carers.yaml.
@@ -17,6 +18,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -55,16 +57,19 @@ type Options struct {
 	Store Store
 	Key   []byte // of what proves that a form is the hub's own
 	// Person is a carer as registered now; ok is false for anybody else, who is out at once.
-	Person func(id string) (p events.Person, ok bool)
-	Hub    func() events.Sender
-	Clock  func() time.Time
-	Log    *slog.Logger
+	Person    func(id string) (p events.Person, ok bool)
+	Providers []Provider   // with which staff sign in; may be none
+	HTTP      *http.Client // that they are asked with
+	Hub       func() events.Sender
+	Clock     func() time.Time
+	Log       *slog.Logger
 }
 
 // Service knows who is invited and who is signed in. It is safe for concurrent use.
 type Service struct {
 	Options
 
+	gates    map[string]*gate // by subscriber
 	mu       sync.RWMutex
 	invites  map[string]invite  // by hash
 	sessions map[string]session // by hash
@@ -84,21 +89,32 @@ type invite struct {
 // session is the record of a phone that is signed in. The shape is a promise.
 type session struct {
 	V       int       `json:"v"`
-	ID      string    `json:"id"`     // of the carer
+	ID      string    `json:"id"`     // of the carer, or of the subscriber whose staff it is
 	Device  string    `json:"device"` // what it seems to be, for people to tell theirs apart
 	Created time.Time `json:"created"`
 	Seen    time.Time `json:"seen"` // to the day
+
+	// Of staff only.
+	Kind  events.ActorKind `json:"kind,omitempty"` // none: a carer
+	Name  string           `json:"name,omitempty"`
+	Terms string           `json:"terms,omitempty"` // that they were let in by
+	Until time.Time        `json:"until,omitzero"`
 }
 
 const recordVersion = 1
 
 func (i invite) good(now time.Time) bool { return now.Before(i.Created.Add(InviteLife)) }
 
-func (s session) good(now time.Time) bool { return now.Before(s.Seen.Add(SessionLife)) }
+func (s session) good(now time.Time) bool {
+	if !s.Until.IsZero() {
+		return now.Before(s.Until)
+	}
+	return now.Before(s.Seen.Add(SessionLife))
+}
 
 // New returns a Service that knows nobody until Follow runs.
 func New(o Options) *Service {
-	return &Service{Options: o, invites: map[string]invite{}, sessions: map[string]session{}, passkeys: map[string]passkey{}, spent: map[string]spent{}}
+	return &Service{Options: o, gates: gatesOf(o.Providers), invites: map[string]invite{}, sessions: map[string]session{}, passkeys: map[string]passkey{}, spent: map[string]spent{}}
 }
 
 // Follow keeps up with invitations and sessions until ctx ends; ready is called when everything stored is known.
@@ -113,7 +129,11 @@ func (s *Service) take(key string, value []byte) {
 	if hash, ok := strings.CutPrefix(key, inviteKey); ok {
 		takeInto(s.invites, hash, value)
 	} else if hash, ok := strings.CutPrefix(key, sessionKey); ok {
+		had := s.sessions[hash]
 		takeInto(s.sessions, hash, value)
+		if have, ok := s.sessions[hash]; ok && have.Seen.Before(had.Seen) { // what this hub wrote before it renewed it, come back late
+			s.sessions[hash] = had
+		}
 	} else if hash, ok := strings.CutPrefix(key, passkeyKey); ok {
 		takeInto(s.passkeys, hash, value)
 	} else if hash, ok := strings.CutPrefix(key, spentKey); ok {
@@ -231,7 +251,7 @@ func (s *Service) drop(ctx context.Context, keys []string) error {
 
 // Device is a phone or computer that somebody has signed in.
 type Device struct {
-	ID      string    `json:"id"` // of the carer
+	ID      string    `json:"id"` // of the carer, or of the subscriber whose staff it is
 	Device  string    `json:"device"`
 	Created time.Time `json:"created"`
 	Seen    time.Time `json:"seen"`
