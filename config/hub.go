@@ -33,6 +33,7 @@ type Hub struct {
 	Location *time.Location       // of Timezone
 	Egress   Egress               `yaml:"egress"`
 	Mail     *Mail                `yaml:"mail"` // nil when the hub sends none
+	Signin   Signin               `yaml:"signin"`
 
 	KindKeys strict.Map[strict.Node] `yaml:"kinds"` // as written; use Kinds
 
@@ -84,6 +85,7 @@ func LoadHub(folder *strict.Folder) *Hub {
 	if hub.Mail != nil {
 		hub.Mail.check(folder, top, hub.Egress)
 	}
+	hub.Signin.check(top, hub.Egress)
 	return hub
 }
 

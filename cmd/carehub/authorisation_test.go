@@ -55,10 +55,13 @@ func authorisation() map[string][]attempt {
 		"POST /events/{id}/correct":                 {{method: "POST", path: "/events/{event}/correct", body: `{"correction":"retracted"}`, media: "application/json", shut: true}},
 		"/m/{token}":                                {{method: "GET", path: "/m/{event}", shut: true}, {method: "POST", path: "/m/{event}", body: "code=123456", media: formMedia, shut: true}},
 		"GET /signin":                               open, "POST /signout": open,
-		"GET /signin/{token}":  {{method: "GET", path: "/signin/{event}", shut: true}},
-		"POST /signin/{token}": {{method: "POST", path: "/signin/{event}", body: "once=1", media: formMedia, shut: true}},
-		"/inbox/{token}":       {{method: "GET", path: "/inbox/{event}", shut: true}, {method: "POST", path: "/inbox/{event}", body: "code=123456", media: formMedia, shut: true}},
-		"/fhir/":               {{method: "GET", path: "/fhir/Observation?patient={patient}", shut: true}, {method: "GET", path: "/fhir/Patient/{patient}/$everything", shut: true}},
+		"GET /signin/{token}":           {{method: "GET", path: "/signin/{event}", shut: true}},
+		"POST /signin/{token}":          {{method: "POST", path: "/signin/{event}", body: "once=1", media: formMedia, shut: true}},
+		"GET /signin/oidc/{subscriber}": open, "GET /signin/oidc/{subscriber}/callback": open,
+		"GET /signin/passkey.js": open, "POST /signin/passkey/challenge": open, "POST /signin/passkey": open,
+		"GET /signin/passkey": open, "POST /signin/passkey/options": open, "POST /signin/passkey/add": open, // of who has signed in, and about no patient
+		"/inbox/{token}": {{method: "GET", path: "/inbox/{event}", shut: true}, {method: "POST", path: "/inbox/{event}", body: "code=123456", media: formMedia, shut: true}},
+		"/fhir/":         {{method: "GET", path: "/fhir/Observation?patient={patient}", shut: true}, {method: "GET", path: "/fhir/Patient/{patient}/$everything", shut: true}},
 	}
 	// A provider's own endpoints are about no patient, but for the events that it asks to be sent again.
 	table["GET /endpoints"], table["GET /endpoints/{channel}/log"] = open, open

@@ -76,7 +76,7 @@ func showCode(w io.Writer, link, picture string) error {
 func revokeCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Use: "revoke ID", Short: "Sign a carer out everywhere, at once, and take their invitations and tokens back", Args: cobra.ExactArgs(1),
+		Use: "revoke ID", Short: "Sign a carer out everywhere, at once, and take their invitations, passkeys and tokens back", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := loadForUse(dir)
 			if err != nil {
@@ -103,11 +103,11 @@ func revokeCommand() *cobra.Command {
 				func(ctx context.Context, store string) error {
 					return askAdmin(ctx, store, http.MethodDelete, "/tokens/"+args[0], nil, &held)
 				})
-			if err == nil && gone.Sessions+gone.Invitations+held == 0 {
-				err = fmt.Errorf("%s is not signed in anywhere, and holds no invitation and no token", args[0])
+			if err == nil && gone.Sessions+gone.Invitations+gone.Passkeys+held == 0 {
+				err = fmt.Errorf("%s is not signed in anywhere, and holds no invitation, no passkey and no token", args[0])
 			}
 			if err == nil {
-				fmt.Fprintf(cmd.OutOrStdout(), "revoked %d sessions, %d invitations, %d tokens\n", gone.Sessions, gone.Invitations, held)
+				fmt.Fprintf(cmd.OutOrStdout(), "revoked %d sessions, %d invitations, %d passkeys, %d tokens\n", gone.Sessions, gone.Invitations, gone.Passkeys, held)
 			}
 			return err
 		},
@@ -163,8 +163,31 @@ func (f *folder) carers() (ids []string) {
 
 // newSignin is who lets people in.
 func newSignin(f *folder, store hubStore, key []byte, log *slog.Logger) *signin.Service {
-	return signin.New(signin.Options{Store: store, Key: key, Person: f.carer, Hub: f.sender, Clock: time.Now, Log: log})
+	return signin.New(signin.Options{Store: store, Key: key, Person: f.carer, Providers: f.providers(), HTTP: f.askingProviders(), Hub: f.sender, Clock: time.Now, Log: log})
 }
+
+// providers are those that staff sign in with.
+func (f *folder) providers() (all []signin.Provider) {
+	for _, o := range f.hub.Signin.OIDC {
+		p := signin.Provider{Name: o.Name, Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: o.ClientSecret.Reveal(), Subscriber: o.Subscriber.V,
+			Emails: o.Emails, Domains: o.Domains, Claims: map[string][]string{}}
+		for _, c := range o.Claims {
+			p.Claims[c.Key] = c.V.Values()
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// askingProviders is the guarded way out, as a client of the standard library.
+func (f *folder) askingProviders() *http.Client {
+	return &http.Client{Transport: roundTrip(f.channels.http.Do), Timeout: 10 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (do roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return do(r) }
 
 // withSignin works on who is signed in in the store, or asks the hub to if it is running and holds the store.
 func withSignin(ctx context.Context, f *folder, direct func(context.Context, *signin.Service) error, ask func(ctx context.Context, store string) error) error {

@@ -44,6 +44,7 @@ func loadFolder(dir string, opt loadOptions) (*folder, strict.Problems) {
 	known := f.known(source)
 	f.rules = routing.Load(source, known, now)
 	checkAlarms(source, f.hub, known)
+	f.checkSignin(source)
 	return f, source.Problems()
 }
 
@@ -70,6 +71,21 @@ func checkAlarms(source *strict.Folder, hub *config.Hub, known routing.Known) {
 			source.Report(strict.UnknownRecipient, to.Pos, "unknown alarm recipient %q%s", to.V, strict.DidYouMean(to.V, slices.Sorted(maps.Keys(known.Reachable))))
 		case registered && !reachable:
 			source.Report(strict.AlarmUnreachable, to.Pos, "%s has no channel, so no alarm would reach them", to.V)
+		}
+	}
+}
+
+// checkSignin reports staff of nobody.
+func (f *folder) checkSignin(source *strict.Folder) {
+	var organisations []string
+	for _, s := range f.register.All() {
+		if !s.Carer {
+			organisations = append(organisations, s.ID)
+		}
+	}
+	for _, o := range f.hub.Signin.OIDC {
+		if o.Subscriber.V != "" && !slices.Contains(organisations, o.Subscriber.V) {
+			source.Report(strict.UnknownRecipient, o.Subscriber.Pos, "unknown subscriber %q%s", o.Subscriber.V, strict.DidYouMean(o.Subscriber.V, organisations))
 		}
 	}
 }

@@ -25,10 +25,12 @@ var (
 
 // body is what a page of this package says.
 type body struct {
-	Form string // invite: the button that signs in; empty: how to get in
+	Form string // invite: the button that signs in; offer: a passkey; empty: how to get in
 	Once string // makes one form out of two taps
 	Name string
 	Back string // where the reader wanted to go
+	Next string // where a passkey leads; empty where the hub can have none
+	Ways []way  // for staff
 }
 
 const maxForm = 4 << 10 // bytes of a form
@@ -39,24 +41,46 @@ func (s *Service) Routes(handle func(pattern string, h func(http.ResponseWriter,
 	handle("GET /signin/{token}", s.invited)
 	handle("POST /signin/{token}", s.redeem)
 	handle("POST /signout", s.signOut)
+	s.passkeyRoutes(handle)
+	s.gateRoutes(handle)
+}
+
+func (s *Service) say(r *http.Request, key string) string {
+	return words.Say(page.LangOf(r), key, "hub", s.Hub().Name)
 }
 
 func (s *Service) write(w http.ResponseWriter, r *http.Request, status int, title, problem string, b body) {
-	say := func(key string) string { return words.Say(page.LangOf(r), key, "hub", s.Hub().Name) }
-	c := page.Content{Title: say(title), Body: b}
+	c := page.Content{Title: s.say(r, title), Body: b}
 	if problem != "" {
-		c.Problem = say(problem)
+		c.Problem = s.say(r, problem)
 	}
+	if b.Next != "" || b.Form == "invite" {
+		c.Scripts = s.scripts()
+	}
+	s.show(w, r, status, c)
+}
+
+func (s *Service) show(w http.ResponseWriter, r *http.Request, status int, c page.Content) {
 	page.Writer{Hub: s.Hub, Log: s.Log}.Write(w, r, status, layoutTemplate, c)
 }
 
 // how tells somebody who is not signed in what to do.
 func (s *Service) how(w http.ResponseWriter, r *http.Request) {
+	next := page.Local(r.URL.Query().Get("next"))
 	if _, ok := s.Session(r); ok {
-		page.Redirect(w, page.Local(r.URL.Query().Get("next")))
+		page.Redirect(w, next)
 		return
 	}
-	s.write(w, r, http.StatusOK, "how.title", "", body{})
+	s.write(w, r, http.StatusOK, "how.title", "", s.ways(next))
+}
+
+// ways are the ways in without a link.
+func (s *Service) ways(next string) (b body) {
+	if s.party() != nil {
+		b.Next = next
+	}
+	b.Ways = s.providers(next)
+	return b
 }
 
 // invited shows an invitation. It changes nothing: mail programs and chats open links to look at them.
@@ -106,17 +130,19 @@ func (s *Service) redeem(w http.ResponseWriter, r *http.Request) {
 	var secret string
 	if err == nil {
 		now := s.now()
-		var hash string
-		secret, hash = fresh()
-		err = s.put(ctx, sessionKey+hash, session{V: recordVersion, ID: i.ID, Device: device(r.UserAgent()), Created: now, Seen: now}, 0)
+		secret, err = s.begin(ctx, session{ID: i.ID, Device: device(r.UserAgent()), Created: now, Seen: now})
 	}
 	if err != nil {
 		s.Log.Error("nobody can sign in just now", "error", err.Error())
 		s.write(w, r, http.StatusServiceUnavailable, "invite.title", "away", body{Form: "invite", Once: r.PostFormValue("once")})
 		return
 	}
-	s.Log.Info("signed in", "carer", i.ID)
+	s.Log.Info("signed in", "carer", i.ID, "by", "invitation")
 	s.keep(w, secret, SessionLife)
+	if r.PostFormValue("passkey") != "" && s.party() != nil { // the browser says that it can
+		page.Redirect(w, "/signin/passkey")
+		return
+	}
 	page.Redirect(w, "/")
 }
 
@@ -168,27 +194,41 @@ func (s *Service) cookieName() string {
 }
 
 // found is the session of a request.
-func (s *Service) found(r *http.Request) (hash string, one session, p events.Person, ok bool) {
+func (s *Service) found(r *http.Request) (hash string, one session, who page.Session, ok bool) {
 	for _, c := range r.CookiesNamed(s.cookieName()) {
 		hash = hashOf(c.Value)
 		s.mu.RLock()
 		one, ok = s.sessions[hash]
 		s.mu.RUnlock()
 		if ok && one.good(s.now()) {
-			p, ok = s.Person(one.ID)
-			return hash, one, p, ok
+			who, ok = s.whoIs(one)
+			who.CSRF = s.mac("csrf", hash)
+			return hash, one, who, ok
 		}
 	}
-	return "", session{}, events.Person{}, false
+	return "", session{}, page.Session{}, false
+}
+
+// whoIs is whose session it is, as long as they may still have one.
+func (s *Service) whoIs(one session) (who page.Session, ok bool) {
+	switch one.Kind {
+	case events.System:
+		g, ok := s.gates[one.ID]
+		return page.Session{Actor: events.Actor{Kind: events.System, ID: one.ID}, Name: one.Name}, ok && same(one.Terms, g.terms)
+	case "":
+		p, ok := s.Person(one.ID)
+		return page.Session{Actor: events.Actor{Kind: events.Carer, ID: one.ID}, Name: p.Name}, ok
+	}
+	return page.Session{}, false
 }
 
 // Session is who sends a request, if they are signed in.
 func (s *Service) Session(r *http.Request) (page.Session, bool) {
-	hash, one, p, ok := s.found(r)
+	_, _, who, ok := s.found(r)
 	if !ok {
 		return page.Session{}, false
 	}
-	return page.Session{Actor: events.Actor{Kind: events.Carer, ID: one.ID}, Name: p.Name, CSRF: s.mac("csrf", hash)}, true
+	return who, true
 }
 
 // Required lets only those in who are signed in: others are led to where they can, and back. What would change something
@@ -201,7 +241,7 @@ func (s *Service) Required(next func(http.ResponseWriter, *http.Request, page.Se
 			page.Redirect(w, "/signin?next="+url.QueryEscape(r.URL.Path))
 			return
 		case !ok:
-			s.write(w, r, http.StatusUnauthorized, "how.title", "ended", body{})
+			s.write(w, r, http.StatusUnauthorized, "how.title", "ended", s.ways("/"))
 			return
 		case r.Method != http.MethodGet && r.Method != http.MethodHead && !s.proven(w, r, who):
 			s.write(w, r, http.StatusForbidden, "forged.title", "forged.problem", body{Back: "/"})
@@ -227,7 +267,7 @@ func (s *Service) proven(w http.ResponseWriter, r *http.Request, who page.Sessio
 func (s *Service) renew(w http.ResponseWriter, r *http.Request) {
 	hash, one, _, ok := s.found(r)
 	now := s.now()
-	if !ok || now.Sub(one.Seen) < renewAfter {
+	if !ok || !one.Until.IsZero() || now.Sub(one.Seen) < renewAfter {
 		return
 	}
 	value, revision, there, err := s.Store.HubGet(r.Context(), sessionKey+hash)

@@ -1,5 +1,7 @@
 // Package signin lets people in: an admin's invitation, a one-time link, signs a carer's phone in, which then stays signed in
-// until it has not been used for ninety days, or until the carer is revoked. There are no passwords.
+// until it has not been used for ninety days, or until the carer is revoked. A passkey, if the carer has made one, gets them back
+// in without another link. The staff of organisations sign in where their organisation has them do so, for a shift. There are no
+// passwords.
 //
 // The store holds hashes of what a phone or a link carries, never that itself. All hubs follow the records, so that whoever
 // is revoked is out everywhere at once, and so is who is no longer in carers.yaml.
@@ -16,6 +18,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -37,6 +40,8 @@ const (
 	prefix     = "hub.signin."
 	inviteKey  = prefix + "invite."
 	sessionKey = prefix + "session."
+	passkeyKey = prefix + "passkey." // of the id of the credential, which is no secret
+	spentKey   = prefix + "spent."
 )
 
 // Store is the hub's own records, newest value per key, changed by compare-and-set.
@@ -52,19 +57,24 @@ type Options struct {
 	Store Store
 	Key   []byte // of what proves that a form is the hub's own
 	// Person is a carer as registered now; ok is false for anybody else, who is out at once.
-	Person func(id string) (p events.Person, ok bool)
-	Hub    func() events.Sender
-	Clock  func() time.Time
-	Log    *slog.Logger
+	Person    func(id string) (p events.Person, ok bool)
+	Providers []Provider   // with which staff sign in; may be none
+	HTTP      *http.Client // that they are asked with
+	Hub       func() events.Sender
+	Clock     func() time.Time
+	Log       *slog.Logger
 }
 
 // Service knows who is invited and who is signed in. It is safe for concurrent use.
 type Service struct {
 	Options
 
+	gates    map[string]*gate // by subscriber
 	mu       sync.RWMutex
 	invites  map[string]invite  // by hash
 	sessions map[string]session // by hash
+	passkeys map[string]passkey // by hash of the credential's id
+	spent    map[string]spent   // by hash
 }
 
 // invite is the record of an invitation. The shape is a promise.
@@ -79,21 +89,32 @@ type invite struct {
 // session is the record of a phone that is signed in. The shape is a promise.
 type session struct {
 	V       int       `json:"v"`
-	ID      string    `json:"id"`     // of the carer
+	ID      string    `json:"id"`     // of the carer, or of the subscriber whose staff it is
 	Device  string    `json:"device"` // what it seems to be, for people to tell theirs apart
 	Created time.Time `json:"created"`
 	Seen    time.Time `json:"seen"` // to the day
+
+	// Of staff only.
+	Kind  events.ActorKind `json:"kind,omitempty"` // none: a carer
+	Name  string           `json:"name,omitempty"`
+	Terms string           `json:"terms,omitempty"` // that they were let in by
+	Until time.Time        `json:"until,omitzero"`
 }
 
 const recordVersion = 1
 
 func (i invite) good(now time.Time) bool { return now.Before(i.Created.Add(InviteLife)) }
 
-func (s session) good(now time.Time) bool { return now.Before(s.Seen.Add(SessionLife)) }
+func (s session) good(now time.Time) bool {
+	if !s.Until.IsZero() {
+		return now.Before(s.Until)
+	}
+	return now.Before(s.Seen.Add(SessionLife))
+}
 
 // New returns a Service that knows nobody until Follow runs.
 func New(o Options) *Service {
-	return &Service{Options: o, invites: map[string]invite{}, sessions: map[string]session{}}
+	return &Service{Options: o, gates: gatesOf(o.Providers), invites: map[string]invite{}, sessions: map[string]session{}, passkeys: map[string]passkey{}, spent: map[string]spent{}}
 }
 
 // Follow keeps up with invitations and sessions until ctx ends; ready is called when everything stored is known.
@@ -108,7 +129,15 @@ func (s *Service) take(key string, value []byte) {
 	if hash, ok := strings.CutPrefix(key, inviteKey); ok {
 		takeInto(s.invites, hash, value)
 	} else if hash, ok := strings.CutPrefix(key, sessionKey); ok {
+		had := s.sessions[hash]
 		takeInto(s.sessions, hash, value)
+		if have, ok := s.sessions[hash]; ok && have.Seen.Before(had.Seen) { // what this hub wrote before it renewed it, come back late
+			s.sessions[hash] = had
+		}
+	} else if hash, ok := strings.CutPrefix(key, passkeyKey); ok {
+		takeInto(s.passkeys, hash, value)
+	} else if hash, ok := strings.CutPrefix(key, spentKey); ok {
+		takeInto(s.spent, hash, value)
 	}
 }
 
@@ -175,39 +204,36 @@ func (s *Service) Invite(ctx context.Context, id string) (link string, err error
 type Revoked struct {
 	Sessions    int `json:"sessions"`
 	Invitations int `json:"invitations"`
+	Passkeys    int `json:"passkeys"`
 }
 
-// Revoke signs a carer's phones out and takes their invitations back.
+// Revoke signs a carer's phones out and takes their invitations and passkeys back.
 func (s *Service) Revoke(ctx context.Context, id string) (gone Revoked, err error) {
 	now := s.now()
-	keys := s.keys(
-		func(i invite) bool {
-			if i.ID == id && i.Used.IsZero() && i.good(now) {
-				gone.Invitations++
-			}
-			return i.ID == id
-		},
-		func(one session) bool {
-			if one.ID == id && one.good(now) {
-				gone.Sessions++
-			}
-			return one.ID == id
-		})
-	return gone, s.drop(ctx, keys)
+	s.mu.RLock()
+	keys := keysOf(s.invites, inviteKey, func(i invite) bool {
+		if i.ID == id && i.Used.IsZero() && i.good(now) {
+			gone.Invitations++
+		}
+		return i.ID == id
+	})
+	keys = append(keys, keysOf(s.sessions, sessionKey, func(one session) bool {
+		if one.ID == id && one.good(now) {
+			gone.Sessions++
+		}
+		return one.ID == id
+	})...)
+	held := keysOf(s.passkeys, passkeyKey, func(key passkey) bool { return key.ID == id })
+	s.mu.RUnlock()
+	gone.Passkeys = len(held)
+	return gone, s.drop(ctx, slices.Concat(held, keys)) // a passkey would open a session again
 }
 
-// keys are those of the records that are meant.
-func (s *Service) keys(invites func(invite) bool, sessions func(session) bool) (keys []string) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for hash, i := range s.invites {
-		if invites(i) {
-			keys = append(keys, inviteKey+hash)
-		}
-	}
-	for hash, one := range s.sessions {
-		if sessions(one) {
-			keys = append(keys, sessionKey+hash)
+// keysOf are the keys of the records that are meant.
+func keysOf[T any](all map[string]T, prefix string, meant func(T) bool) (keys []string) {
+	for hash, one := range all {
+		if meant(one) {
+			keys = append(keys, prefix+hash)
 		}
 	}
 	return keys
@@ -225,7 +251,7 @@ func (s *Service) drop(ctx context.Context, keys []string) error {
 
 // Device is a phone or computer that somebody has signed in.
 type Device struct {
-	ID      string    `json:"id"` // of the carer
+	ID      string    `json:"id"` // of the carer, or of the subscriber whose staff it is
 	Device  string    `json:"device"`
 	Created time.Time `json:"created"`
 	Seen    time.Time `json:"seen"`
@@ -248,5 +274,17 @@ func (s *Service) Devices() (all []Device) {
 // Tidy drops what has ended, so that the store does not keep who was here years ago.
 func (s *Service) Tidy(ctx context.Context) error {
 	now := s.now()
-	return s.drop(ctx, s.keys(func(i invite) bool { return !i.good(now) }, func(one session) bool { return !one.good(now) }))
+	s.mu.RLock()
+	keys := slices.Concat(keysOf(s.invites, inviteKey, func(i invite) bool { return !i.good(now) }),
+		keysOf(s.sessions, sessionKey, func(one session) bool { return !one.good(now) }),
+		keysOf(s.spent, spentKey, func(t spent) bool { return !t.good(now) }))
+	s.mu.RUnlock()
+	return s.drop(ctx, keys)
+}
+
+// begin opens a session and returns its secret, for the cookie.
+func (s *Service) begin(ctx context.Context, one session) (secret string, err error) {
+	secret, hash := fresh()
+	one.V = recordVersion
+	return secret, s.put(ctx, sessionKey+hash, one, 0)
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,16 +20,18 @@ import (
 
 // desk is a hub on a store in memory, with a clock of its own.
 type desk struct {
-	t       *testing.T
+	t       testing.TB
 	store   *stream.Memory
 	now     time.Time
 	carers  map[string]string
 	service *signin.Service
 	mux     *http.ServeMux
 	did     []string // behind Required
+
+	providers []signin.Provider
 }
 
-func newDesk(t *testing.T) *desk {
+func newDesk(t testing.TB) *desk {
 	d := &desk{t: t, store: stream.NewMemory(1), now: time.Date(2026, 11, 25, 14, 0, 0, 0, time.UTC), carers: map[string]string{"ruth": "Ruth Example", "tom": "Tom"}}
 	d.service, d.mux = d.hub()
 	return d
@@ -36,7 +39,7 @@ func newDesk(t *testing.T) *desk {
 
 // hub is one more hub on the store, which follows it.
 func (d *desk) hub() (*signin.Service, *http.ServeMux) {
-	s := signin.New(signin.Options{Store: d.store, Key: make([]byte, 32), Log: slog.New(slog.DiscardHandler),
+	s := signin.New(signin.Options{Store: d.store, Key: make([]byte, 32), Providers: slices.Clone(d.providers), HTTP: http.DefaultClient, Log: slog.New(slog.DiscardHandler),
 		Clock: func() time.Time { return d.now },
 		Hub:   func() events.Sender { return events.Sender{Name: "Riverside", URL: "https://hub.example"} },
 		Person: func(id string) (events.Person, bool) {
