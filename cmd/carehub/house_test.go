@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	"subscribers/endpoints":      {},
 	"subscribers/inbox":          {"events/page", "subscribers", "subscribers/endpoints"},
 	"subscribers/signin":         {"events/page"},
+	"subscribers/push":           {},
 	"subscribers/sms":            {},
 	"subscribers/signup":         {"subscribers"},
 	"subscribers/fhirmsg":        {"subscribers"},
