@@ -33,6 +33,7 @@ type Hub struct {
 	Location *time.Location       // of Timezone
 	Egress   Egress               `yaml:"egress"`
 	Mail     *Mail                `yaml:"mail"` // nil when the hub sends none
+	SMS      *SMS                 `yaml:"sms"`  // nil when the hub sends no text messages
 
 	KindKeys strict.Map[strict.Node] `yaml:"kinds"` // as written; use Kinds
 
@@ -83,6 +84,9 @@ func LoadHub(folder *strict.Folder) *Hub {
 	hub.Egress.read(folder, top)
 	if hub.Mail != nil {
 		hub.Mail.check(folder, top, hub.Egress)
+	}
+	if hub.SMS != nil {
+		hub.SMS.check(top, hub)
 	}
 	return hub
 }

@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	"subscribers/inbox":          {"events/page", "subscribers", "subscribers/endpoints"},
 	"subscribers/signin":         {"events/page"},
 	"subscribers/push":           {},
-	"subscribers/sms":            {},
+	"subscribers/sms":            {"subscribers"},
 	"subscribers/signup":         {"subscribers"},
 	"subscribers/fhirmsg":        {"subscribers"},
 	"subscribers/channeltest":    {"subscribers"},

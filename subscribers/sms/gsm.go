@@ -1,4 +1,3 @@
-// Package sms is text messages. So far it knows how long a text is on the wire.
 package sms
 
 import "strings"
