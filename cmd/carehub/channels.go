@@ -11,6 +11,7 @@ import (
 	"carehub/subscribers/egress"
 	"carehub/subscribers/email"
 	"carehub/subscribers/fhirmsg"
+	"carehub/subscribers/push"
 	"carehub/subscribers/sms"
 	"carehub/subscribers/webhook"
 )
@@ -23,6 +24,7 @@ type channels struct {
 	types   map[string]subscribers.Type
 	http    *egress.Client
 	webhook *webhook.Channel
+	push    *push.Channel
 	mail    *email.Channel // nil when the hub sends no mail
 }
 
@@ -31,11 +33,13 @@ func newChannels(hub *config.Hub) (*channels, error) {
 	guard := egress.New(hub.Egress.Allow)
 	c := &channels{http: guard.Client(hub.Egress.Roots)}
 	c.webhook = webhook.New(c.http, webhook.Options{Version: version, AllowPlain: guard.AllowPlain, MayDial: guard.MayDial})
+	c.push = push.New(c.http, push.Options{Version: version, Contact: hub.Contact.Email, AllowPlain: guard.AllowPlain, MayDial: guard.MayDial})
 	c.types = map[string]subscribers.Type{
 		"webhook": c.webhook,
 		"fhir":    fhirmsg.New(c.http, fhirmsg.Options{Version: version, AllowPlain: guard.AllowPlain, MayDial: guard.MayDial}),
 		"email":   noMail{},
 		"sms":     noTexts{},
+		"push":    c.push,
 	}
 	err := c.openTexts(hub, guard)
 	if hub.Mail == nil {

@@ -46,7 +46,7 @@ var mayImport = map[string][]string{
 	"subscribers/endpoints":      {},
 	"subscribers/inbox":          {"events/page", "subscribers", "subscribers/endpoints"},
 	"subscribers/signin":         {"events/page"},
-	"subscribers/push":           {},
+	"subscribers/push":           {"events/page", "subscribers"},
 	"subscribers/sms":            {"subscribers"},
 	"subscribers/signup":         {"subscribers"},
 	"subscribers/fhirmsg":        {"subscribers"},

@@ -29,6 +29,7 @@ import (
 	"carehub/subscribers/endpoints"
 	"carehub/subscribers/inbox"
 	"carehub/subscribers/oauth"
+	"carehub/subscribers/push"
 	"carehub/subscribers/signin"
 	"carehub/subscribers/signup"
 )
@@ -99,6 +100,7 @@ type hub struct {
 	leases  *stream.Leases   // nil with the embedded store: all of it is this hub's
 	tokens  *tokens
 	signin  *signin.Service
+	devices *push.Devices // of carers' browsers
 	answers *answers.Answers
 	held    *hold.Keeper
 	// corrections take back what was logged by mistake.
@@ -185,6 +187,9 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 	}
 	h.signin = newSignin(h.folder, h.store, key, h.log)
 	h.held = hold.New(holdStore{h.store, h.archive}, time.Now, h.log, func(event string) { h.engine.Changed(event) })
+	if err := h.openPush(ctx); err != nil {
+		return err
+	}
 	h.openDoors()
 	if key, err = secretKey(ctx, h.store, "oauth"); err != nil {
 		return fmt.Errorf("key of the access tokens: %w", err)
@@ -279,7 +284,7 @@ func (h *hub) run(ctx context.Context) error {
 // stored is known.
 func (h *hub) follow(s *shift) (known []<-chan struct{}) {
 	for part, follow := range map[string]func(context.Context, func()) error{
-		"tokens": h.tokens.follow, "sessions": h.signin.Follow, "held events": h.held.Follow, "answers": h.answers.Follow,
+		"tokens": h.tokens.follow, "sessions": h.signin.Follow, "devices": h.devices.Follow, "held events": h.held.Follow, "answers": h.answers.Follow,
 		"corrections": h.corrections.Follow, "oauth clients": h.oauth.Clients.Follow, "endpoints": h.learned.Follow,
 		"subscriptions": h.subscriptions.Registry.Follow, "notices": h.subscriptions.Numbers.Follow,
 	} {

@@ -1,4 +1,3 @@
-// Package push is Web Push. So far it has the encryption of a message for one browser.
 package push
 
 import (
@@ -6,7 +5,6 @@ import (
 	"crypto/cipher"
 	"crypto/ecdh"
 	"crypto/hkdf"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -21,20 +19,8 @@ const (
 	maxText    = recordSize - headerSize - 1 - 16
 )
 
-// encrypt seals a text for one browser: browser is its public key p256dh as an uncompressed point, auth its secret of 16
-// octets (RFC 8291, with content coding aes128gcm of RFC 8188).
-func encrypt(text, browser, auth []byte) ([]byte, error) {
-	own, err := ecdh.P256().GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("making a key: %w", err)
-	}
-	var salt [16]byte
-	if _, err := rand.Read(salt[:]); err != nil {
-		return nil, fmt.Errorf("making a salt: %w", err)
-	}
-	return seal(text, browser, auth, own, salt)
-}
-
+// seal encrypts a text for one browser: browser is its public key p256dh as an uncompressed point, auth its secret of 16
+// octets (RFC 8291, with content coding aes128gcm of RFC 8188). own and salt are of this message alone.
 func seal(text, browser, auth []byte, own *ecdh.PrivateKey, salt [16]byte) ([]byte, error) {
 	if len(text) > maxText {
 		return nil, fmt.Errorf("the text has %d octets, more than %d", len(text), maxText)

@@ -37,8 +37,12 @@ func TestSealIsTheExampleOfTheRFC(t *testing.T) {
 	}
 }
 
-func TestEncryptRefuses(t *testing.T) {
+func TestSealRefuses(t *testing.T) {
 	browser, auth := octets(t, vectorBrowser), octets(t, vectorAuth)
+	own, err := ecdh.P256().NewPrivateKey(octets(t, vectorOwn))
+	if err != nil {
+		t.Fatal(err)
+	}
 	off := bytes.Clone(browser)
 	off[64] ^= 1
 	for name, c := range map[string]struct{ text, browser, auth []byte }{
@@ -47,15 +51,12 @@ func TestEncryptRefuses(t *testing.T) {
 		"a short secret":        {nil, browser, auth[1:]},
 		"a text too long":       {make([]byte, maxText+1), browser, auth},
 	} {
-		if _, err := encrypt(c.text, c.browser, c.auth); err == nil {
+		if _, err := seal(c.text, c.browser, c.auth, own, [16]byte{}); err == nil {
 			t.Errorf("%s was taken", name)
 		}
 	}
-	one, err := encrypt(make([]byte, maxText), browser, auth)
-	if err != nil || len(one) != recordSize {
-		t.Errorf("the longest text gave %d octets, %v; want %d", len(one), err, recordSize)
-	}
-	if two, _ := encrypt(make([]byte, maxText), browser, auth); bytes.Equal(one, two) {
-		t.Error("two messages have the same key and salt")
+	longest, err := seal(make([]byte, maxText), browser, auth, own, [16]byte{})
+	if err != nil || len(longest) != recordSize {
+		t.Errorf("the longest text gave %d octets, %v; want %d", len(longest), err, recordSize)
 	}
 }

@@ -245,6 +245,22 @@ func (s *Service) Devices() (all []Device) {
 	return all
 }
 
+// Since is when the oldest of the sessions began in which a carer is signed in; false if they are not.
+func (s *Service) Since(id string) (since time.Time, ok bool) {
+	if _, registered := s.Person(id); !registered {
+		return since, false
+	}
+	now := s.now()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, one := range s.sessions {
+		if one.ID == id && one.good(now) && (!ok || one.Created.Before(since)) {
+			since, ok = one.Created, true
+		}
+	}
+	return since, ok
+}
+
 // Tidy drops what has ended, so that the store does not keep who was here years ago.
 func (s *Service) Tidy(ctx context.Context) error {
 	now := s.now()
