@@ -303,6 +303,7 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 	for part, run := range map[string]func(context.Context) error{
 		"engine": h.engine.Run, "inboxes": h.watchInboxes, "pauses": h.followPauses, "answers": h.answers.Run, "held events": h.held.Run,
 		"corrections": h.corrections.Run, "subscriptions' keeper": h.subscriptions.Keep,
+		"ended sessions": h.tidySessions,
 	} {
 		s.run(part, func(ctx context.Context) error {
 			if !await(ctx, known...) { // nobody is taken for unsubscribed, or sent anything while paused
@@ -315,7 +316,6 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 	s.run("audit trail", h.trail.Run)
 	s.run("archive", h.archive.Run)
 	s.run("held messages", h.sweepHeld)
-	s.run("ended sessions", h.tidySessions)
 	s.run("bounces", h.returns.run)
 	s.run("pulse", h.pulse.run)
 	s.run("disk", h.watchDisk)

@@ -183,13 +183,14 @@ func (s *Devices) drop(ctx context.Context, key string) error {
 	return nil
 }
 
-// Tidy forgets the devices that are told nothing any more.
+// Tidy forgets the devices that are told nothing any more. What is new is left alone: of its session another hub may not know
+// yet.
 func (s *Devices) Tidy(ctx context.Context) error {
 	s.mu.RLock()
 	var ended []string
 	for key, d := range s.known {
 		carer, _, _ := strings.Cut(strings.TrimPrefix(key, prefix), ".")
-		if since, ok := s.Since(carer); !ok || d.Created.Before(since) {
+		if since, ok := s.Since(carer); (!ok || d.Created.Before(since)) && s.Clock().Sub(d.Created) > 24*time.Hour {
 			ended = append(ended, key)
 		}
 	}
