@@ -18,7 +18,7 @@ func (h *hub) openPush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.devices = push.NewDevices(push.DeviceOptions{Store: h.store, Since: h.signin.Since, Clock: time.Now})
+	h.devices = push.NewDevices(push.DeviceOptions{Store: h.store, Live: h.signin.Live, Clock: time.Now})
 	h.folder.channels.push.Remember(keys, h.devices)
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"carehub/events/receipts"
 	"carehub/subscribers/oauth"
 	"carehub/subscribers/push"
+	"carehub/subscribers/signin"
 )
 
 // routes is every URL of the hub. draining is closed when the doors close.
@@ -52,7 +53,7 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 	h.signin.Routes(mux.HandleFunc)
 	h.phonePages(d, src, draining).Routes(mux.HandleFunc)
 	h.timelinePages(d, src).Routes(mux.HandleFunc)
-	push.Handler{Channel: h.folder.channels.push, Required: h.signin.Required, Log: h.log}.Routes(mux.HandleFunc)
+	push.Handler{Channel: h.folder.channels.push, Required: h.signin.Required, Mark: signin.Mark, Log: h.log}.Routes(mux.HandleFunc)
 	h.endpointDesk().routes(mux, h.byToken, draining, h.log)
 	if door := h.returns.door(); door != nil {
 		mux.Handle("POST /mail/bounces", door)

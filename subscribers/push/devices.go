@@ -38,6 +38,7 @@ type Device struct {
 	P256DH   string    `json:"p256dh"` // public key, base64url
 	Auth     string    `json:"auth"`   // secret, base64url
 	Lang     page.Lang `json:"lang"`
+	Session  string    `json:"session"` // mark of the one in which it asked
 	Created  time.Time `json:"created"`
 }
 
@@ -61,9 +62,9 @@ func (d Device) hash() string { return events.Hash([]byte("push " + d.Endpoint))
 // DeviceOptions are what Devices need. All are required.
 type DeviceOptions struct {
 	Store Store
-	// Since is the oldest of the sessions in which a carer is signed in now; false if there is none. A device from before is
-	// told nothing: its session has ended, or was revoked.
-	Since func(carer string) (time.Time, bool)
+	// Live reports whether a carer is signed in, in the session of a mark. A device whose session has ended, or was revoked, is
+	// told nothing.
+	Live  func(carer, mark string) bool
 	Clock func() time.Time
 }
 
@@ -99,14 +100,10 @@ func (s *Devices) take(key string, value []byte) {
 
 // of are the devices of a carer that may be told, oldest first.
 func (s *Devices) of(carer string) (all []Device) {
-	since, ok := s.Since(carer)
-	if !ok {
-		return nil
-	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for key, d := range s.known {
-		if strings.HasPrefix(key, prefix+carer+".") && !d.Created.Before(since) {
+		if strings.HasPrefix(key, prefix+carer+".") && s.Live(carer, d.Session) {
 			all = append(all, d)
 		}
 	}
@@ -190,7 +187,7 @@ func (s *Devices) Tidy(ctx context.Context) error {
 	var ended []string
 	for key, d := range s.known {
 		carer, _, _ := strings.Cut(strings.TrimPrefix(key, prefix), ".")
-		if since, ok := s.Since(carer); (!ok || d.Created.Before(since)) && s.Clock().Sub(d.Created) > 24*time.Hour {
+		if !s.Live(carer, d.Session) && s.Clock().Sub(d.Created) > 24*time.Hour {
 			ended = append(ended, key)
 		}
 	}

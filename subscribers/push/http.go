@@ -19,7 +19,9 @@ type Handler struct {
 	Channel *Channel
 	// Required lets only those in who are signed in, with the proof that the hub's own page asks for what changes something.
 	Required func(func(http.ResponseWriter, *http.Request, page.Session)) http.HandlerFunc
-	Log      *slog.Logger
+	// Mark stands for the session of whoever asks.
+	Mark func(page.Session) string
+	Log  *slog.Logger
 }
 
 const (
@@ -56,6 +58,7 @@ func (h Handler) add(w http.ResponseWriter, r *http.Request, who page.Session) {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(r.Context(), storeFor)
 		defer cancel()
+		d.Session = h.Mark(who)
 		err = h.Channel.devices.add(ctx, who.Actor.ID, d)
 	}
 	h.done(w, err)

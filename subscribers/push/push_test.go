@@ -153,20 +153,20 @@ type desk struct {
 	channel *push.Channel
 	mux     *http.ServeMux
 	now     time.Time
-	since   map[string]time.Time
+	live    map[string]string // the mark of each carer's session
 	public  string
 }
 
 func newDesk(t *testing.T, client push.Client) *desk {
 	t.Helper()
 	d := &desk{t: t, shelf: &shelf{records: map[string][]byte{}}, channel: push.New(client, options), mux: http.NewServeMux(), now: start,
-		since: map[string]time.Time{"ruth": start, "tom": start, channeltest.Sample().Recipient: start}}
+		live: map[string]string{"ruth": "ruths", "tom": "toms", channeltest.Sample().Recipient: "theirs"}}
 	keys, err := push.NewKeys([]byte(strings.Repeat("secret..", 4)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.restart(keys)
-	push.Handler{Channel: d.channel, Log: slog.New(slog.DiscardHandler), Required: func(next func(http.ResponseWriter, *http.Request, page.Session)) http.HandlerFunc {
+	push.Handler{Channel: d.channel, Log: slog.New(slog.DiscardHandler), Mark: func(s page.Session) string { return d.live[s.Actor.ID] }, Required: func(next func(http.ResponseWriter, *http.Request, page.Session)) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			next(w, r, page.Session{Actor: events.Actor{Kind: events.Carer, ID: r.Header.Get("Carer")}})
 		}
@@ -182,7 +182,7 @@ func newDesk(t *testing.T, client push.Client) *desk {
 // restart has the devices read from the shelf.
 func (d *desk) restart(keys *push.Keys) {
 	d.devices = push.NewDevices(push.DeviceOptions{Store: d.shelf, Clock: func() time.Time { return d.now },
-		Since: func(carer string) (time.Time, bool) { since, ok := d.since[carer]; return since, ok }})
+		Live: func(carer, mark string) bool { return mark != "" && d.live[carer] == mark }})
 	if err := d.devices.Follow(d.t.Context(), func() {}); err != nil {
 		d.t.Fatal(err)
 	}
@@ -342,8 +342,8 @@ func TestDevices(t *testing.T) {
 	fails(events.ReasonNoDevice, true)
 }
 
-// TestOldSession: a browser is told only as long as its carer is signed in somewhere since before it asked: whoever was revoked
-// is told nothing on a phone of before.
+// TestOldSession: a browser is told only as long as its carer is signed in there: whoever was revoked is told nothing on a phone
+// of before, until it signs in again.
 func TestOldSession(t *testing.T) {
 	s := newServices(t, map[string]int{"/phone": 201})
 	client := loopback.Client(nil)
@@ -352,16 +352,18 @@ func TestOldSession(t *testing.T) {
 	ruths := channeltest.Sample()
 	ruths.Recipient = "ruth"
 	d.ask("ruth", "POST", "/push/devices", newBrowser(t).subscription(s.URL+"/phone"), 204)
-	for _, since := range []time.Time{{}, start.Add(time.Minute)} {
-		d.since["ruth"] = since
-		if since.IsZero() {
-			delete(d.since, "ruth")
-		}
+	for _, now := range []string{"", "another"} {
+		d.live["ruth"] = now
 		f, ok := errors.AsType[*events.Failure](d.endpoint().Send(t.Context(), ruths))
 		if !ok || f.Reason != events.ReasonNoDevice || len(s.asked) != 0 {
-			t.Errorf("%v: %+v", since, f)
+			t.Errorf("%q: %+v", now, f)
 		}
 	}
+	d.ask("ruth", "POST", "/push/devices", newBrowser(t).subscription(s.URL+"/phone"), 204)
+	if err := d.endpoint().Send(t.Context(), ruths); err != nil || len(s.asked) != 1 {
+		t.Error(err)
+	}
+	d.live["ruth"] = ""
 	d.now = start.Add(23 * time.Hour)
 	if err := d.devices.Tidy(t.Context()); err != nil || len(d.shelf.keys()) != 1 {
 		t.Errorf("%v: %v", err, d.shelf.keys())

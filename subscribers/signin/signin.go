@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"carehub/events"
+	"carehub/events/page"
 )
 
 // How long what lets somebody in is good for.
@@ -245,20 +246,23 @@ func (s *Service) Devices() (all []Device) {
 	return all
 }
 
-// Since is when the oldest of the sessions began in which a carer is signed in; false if they are not.
-func (s *Service) Since(id string) (since time.Time, ok bool) {
+// Mark stands for a session in records of others, which end with it.
+func Mark(of page.Session) string { return events.Hash([]byte("session " + of.CSRF)) }
+
+// Live reports whether a carer is signed in, in the session of a mark.
+func (s *Service) Live(id, mark string) bool {
 	if _, registered := s.Person(id); !registered {
-		return since, false
+		return false
 	}
 	now := s.now()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, one := range s.sessions {
-		if one.ID == id && one.good(now) && (!ok || one.Created.Before(since)) {
-			since, ok = one.Created, true
+	for hash, one := range s.sessions {
+		if one.ID == id && one.good(now) && same(Mark(page.Session{CSRF: s.mac("csrf", hash)}), mark) {
+			return true
 		}
 	}
-	return since, ok
+	return false
 }
 
 // Tidy drops what has ended, so that the store does not keep who was here years ago.
