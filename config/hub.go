@@ -34,6 +34,7 @@ type Hub struct {
 	Egress   Egress               `yaml:"egress"`
 	Mail     *Mail                `yaml:"mail"` // nil when the hub sends none
 	Signin   Signin               `yaml:"signin"`
+	SMS      *SMS                 `yaml:"sms"` // nil when the hub sends no text messages
 
 	KindKeys strict.Map[strict.Node] `yaml:"kinds"` // as written; use Kinds
 
@@ -86,6 +87,9 @@ func LoadHub(folder *strict.Folder) *Hub {
 		hub.Mail.check(folder, top, hub.Egress)
 	}
 	hub.Signin.check(top, hub.Egress)
+	if hub.SMS != nil {
+		hub.SMS.check(top, hub)
+	}
 	return hub
 }
 

@@ -129,6 +129,7 @@ const (
 	ReasonUnverified  Reason = "unverified"   // nobody has shown yet that the address is theirs
 	ReasonPaused      Reason = "paused"       // nothing is sent there for now; of an alarm: that it is so
 	ReasonNoChannel   Reason = "no-channel"   // known by phone only
+	ReasonNoDevice    Reason = "no-device"    // no phone of theirs has asked to be told
 	ReasonNoRecipient Reason = "no-recipient" // no rule names anyone
 	ReasonGaveUp      Reason = "gave-up"      // tried for days
 	ReasonOverdue     Reason = "overdue"      // not told in time; still trying

@@ -214,6 +214,7 @@ func reasonWords(r events.Reason) string {
 		events.ReasonRevoked:    "they are no longer registered here",
 		events.ReasonSuspended:  "their subscription is not active, and only their system can start it again",
 		events.ReasonNoChannel:  "they can only be reached by phone",
+		events.ReasonNoDevice:   "no phone of theirs is set up for notes",
 		events.ReasonLost:       "it can no longer be read, and nobody here knows what it said",
 		events.ReasonUnverified: "nobody there has confirmed yet that the address is theirs (carehub subscriber verify for an inbox, carehub endpoint test for a system)",
 		events.ReasonPaused:     "they are away and have paused their inbox",

@@ -66,6 +66,11 @@ func authorisation() map[string][]attempt {
 	// A provider's own endpoints are about no patient, but for the events that it asks to be sent again.
 	table["GET /endpoints"], table["GET /endpoints/{channel}/log"] = open, open
 	table["POST /endpoints/{channel}/{action}"] = []attempt{{method: "POST", path: "/endpoints/webhook/redeliver", body: `{"event":"{event}"}`, media: "application/json", shut: true}}
+	// A carer's own browsers are about no patient: that nobody changes another's is tested in subscribers/push.
+	table["GET /push/key"] = []attempt{{method: "GET", path: "/push/key", carers: true}}
+	for _, method := range []string{"POST", "DELETE"} {
+		table[method+" /push/devices"] = []attempt{{method: method, path: "/push/devices", body: `{"endpoint":"https://push.example/1"}`, media: "application/json", carers: true}}
+	}
 	subscriptions(table)
 	for pattern, attempts := range carersPages() {
 		for i := range attempts {

@@ -11,6 +11,8 @@ import (
 	"carehub/subscribers/egress"
 	"carehub/subscribers/email"
 	"carehub/subscribers/fhirmsg"
+	"carehub/subscribers/push"
+	"carehub/subscribers/sms"
 	"carehub/subscribers/webhook"
 )
 
@@ -22,6 +24,7 @@ type channels struct {
 	types   map[string]subscribers.Type
 	http    *egress.Client
 	webhook *webhook.Channel
+	push    *push.Channel
 	mail    *email.Channel // nil when the hub sends no mail
 }
 
@@ -30,21 +33,45 @@ func newChannels(hub *config.Hub) (*channels, error) {
 	guard := egress.New(hub.Egress.Allow)
 	c := &channels{http: guard.Client(hub.Egress.Roots)}
 	c.webhook = webhook.New(c.http, webhook.Options{Version: version, AllowPlain: guard.AllowPlain, MayDial: guard.MayDial})
+	c.push = push.New(c.http, push.Options{Version: version, Contact: hub.Contact.Email, AllowPlain: guard.AllowPlain, MayDial: guard.MayDial})
 	c.types = map[string]subscribers.Type{
 		"webhook": c.webhook,
 		"fhir":    fhirmsg.New(c.http, fhirmsg.Options{Version: version, AllowPlain: guard.AllowPlain, MayDial: guard.MayDial}),
 		"email":   noMail{},
+		"sms":     noTexts{},
+		"push":    c.push,
 	}
+	err := c.openTexts(hub, guard)
 	if hub.Mail == nil {
-		return c, nil
+		return c, err
 	}
-	mail, err := email.New(mailConfig(hub, guard))
-	if err != nil {
+	mail, failed := email.New(mailConfig(hub, guard))
+	if failed != nil {
 		c.types["email"] = brokenMail{}
-		return c, fmt.Errorf("hub.yaml: mail: %w", err)
+		return c, fmt.Errorf("hub.yaml: mail: %w", failed)
 	}
 	c.mail, c.types["email"] = mail, mail
-	return c, nil
+	return c, err
+}
+
+// openTexts makes the channel of text messages, if the hub has a gateway.
+func (c *channels) openTexts(hub *config.Hub, guard *egress.Guard) error {
+	s := hub.SMS
+	if s == nil {
+		return nil
+	}
+	settings := sms.Config{URL: s.URL, Form: s.Format == config.SMSForm, From: s.From, To: s.Fields.To, Text: s.Fields.Text,
+		Sender: s.Fields.From, ID: s.Fields.ID, PerMinute: s.Rate, Version: version, AllowPlain: guard.AllowPlain, MayDial: guard.MayDial}
+	if s.Auth != nil {
+		settings.Bearer, settings.User, settings.Password = s.Auth.Bearer.Reveal(), s.Auth.User, s.Auth.Password.Reveal()
+	}
+	texts, err := sms.New(c.http, settings)
+	if err != nil {
+		c.types["sms"] = brokenTexts{}
+		return fmt.Errorf("hub.yaml: sms: %w", err)
+	}
+	c.types["sms"] = texts
+	return nil
 }
 
 func (c *channels) close(ctx context.Context) {
@@ -99,4 +126,22 @@ func (brokenMail) Open(decode func(any) error) (subscribers.Endpoint, error) {
 		Content events.Content `yaml:"content"`
 	}
 	return nil, decode(&s)
+}
+
+// noTexts refuses text messages in a hub without a gateway.
+type noTexts struct{}
+
+func (noTexts) Open(func(any) error) (subscribers.Endpoint, error) {
+	return nil, &subscribers.FieldError{Field: "to", Message: "cannot be reached: hub.yaml has no sms"}
+}
+
+// brokenTexts stands in while hub.yaml's sms is wrong, which is a problem of its own and not one of each phone.
+type brokenTexts struct{}
+
+func (brokenTexts) Open(decode func(any) error) (subscribers.Endpoint, error) {
+	var s sms.Settings
+	if err := decode(&s); err != nil {
+		return nil, err
+	}
+	return nil, s.Check()
 }

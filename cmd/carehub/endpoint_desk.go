@@ -85,7 +85,7 @@ func (d endpointDesk) list(subscriber string) []endpointView {
 	all := []endpointView{}
 	for _, s := range d.folder.register.All() {
 		for _, c := range s.Channels {
-			if c.Type != "email" && (subscriber == "" || s.ID == subscriber) {
+			if ofSystem(c.Type) && (subscriber == "" || s.ID == subscriber) {
 				all = append(all, d.view(s.ID, c))
 			}
 		}

@@ -46,6 +46,8 @@ var mayImport = map[string][]string{
 	"subscribers/endpoints":      {},
 	"subscribers/inbox":          {"events/page", "subscribers", "subscribers/endpoints"},
 	"subscribers/signin":         {"events/page"},
+	"subscribers/push":           {"events/page", "subscribers"},
+	"subscribers/sms":            {"subscribers"},
 	"subscribers/signup":         {"subscribers"},
 	"subscribers/fhirmsg":        {"subscribers"},
 	"subscribers/channeltest":    {"subscribers"},

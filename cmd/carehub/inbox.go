@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"carehub/events"
+	"carehub/events/page"
 	"carehub/events/receipts"
 	"carehub/subscribers"
 	"carehub/subscribers/endpoints"
@@ -95,4 +97,16 @@ func (f *folder) named() map[string]bool {
 		}
 	}
 	return named
+}
+
+// porter lets a carer who is signed in read what is for them, beside whoever has given the code of an inbox: a text message
+// leads there too, and it has no code.
+type porter struct {
+	*inbox.Keeper
+	session func(*http.Request) (page.Session, bool)
+}
+
+func (p porter) Knows(r *http.Request, recipient string) bool {
+	who, ok := p.session(r)
+	return ok && who.Actor == events.Actor{Kind: events.Carer, ID: recipient} || p.Keeper.Knows(r, recipient)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -219,7 +220,7 @@ func signinRoutes(mux *http.ServeMux, s *signin.Service) {
 // tidySessions drops what has ended, once a day.
 func (h *hub) tidySessions(ctx context.Context) error {
 	for {
-		if err := h.signin.Tidy(ctx); err != nil && ctx.Err() == nil {
+		if err := cmp.Or(h.signin.Tidy(ctx), h.devices.Tidy(ctx)); err != nil && ctx.Err() == nil {
 			h.log.Warn("ended sessions are not dropped yet", "error", err.Error())
 		}
 		select {

@@ -34,7 +34,7 @@ type meter struct {
 }
 
 // channelLabels are the types of channels that this build has.
-var channelLabels = []string{"email", "fhir", "subscription", "webhook"}
+var channelLabels = []string{"email", "fhir", "push", "sms", "subscription", "webhook"}
 
 func newMeter() *meter {
 	m := &meter{registry: prometheus.NewRegistry()}
@@ -88,6 +88,8 @@ func (m *meter) zero() {
 		m.reports.WithLabelValues(string(result))
 	}
 	m.deliveries.WithLabelValues("email", string(events.Sent))
+	m.deliveries.WithLabelValues("push", string(events.Sent))
+	m.deliveries.WithLabelValues("sms", string(events.Sent))
 	m.deliveries.WithLabelValues("fhir", string(events.Received))
 	m.deliveries.WithLabelValues("subscription", string(events.Received))
 	m.deliveries.WithLabelValues("webhook", string(events.Received))

@@ -15,9 +15,15 @@ import (
 // An endpoint is paused when it answers that it is gone, or by a person. Nothing is sent to it until somebody resumes it;
 // what comes waits, takes the next channel, and alarms like anything else that nobody has been told of.
 
+// ofSystem reports whether a channel of this type leads to a system of the subscriber's own, and not to a person by way of
+// somebody else's.
+func ofSystem(channelType string) bool {
+	return channelType != "email" && channelType != "sms" && channelType != "push"
+}
+
 // logAttempt keeps the attempts at HTTP endpoints for their owners. A mail server's are in the hub's own log.
 func (h *hub) logAttempt(a events.Attempt) {
-	if a.Type != "email" {
+	if ofSystem(a.Type) {
 		h.tried.Add(a)
 	}
 }
@@ -115,7 +121,7 @@ func (f *folder) endpointOf(name string) (subscribers.Subscriber, subscribers.Ch
 	var all []subscribers.Channel
 	var keys []string
 	for _, c := range s.Channels {
-		if c.Type != "email" && (!chosen || c.Key == key) {
+		if ofSystem(c.Type) && (!chosen || c.Key == key) {
 			all, keys = append(all, c), append(keys, id+"/"+c.Key)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"carehub/events/phone"
 	"carehub/events/receipts"
 	"carehub/routing"
+	"carehub/subscribers"
 )
 
 // phonePages are the carer's pages.
@@ -32,7 +33,7 @@ func (h *hub) phonePages(d desk, src source, draining <-chan struct{}) *phone.Pa
 		Recent: func(ctx context.Context, by events.Actor, patient string, most int) ([]events.Stored, error) {
 			return recentFor(ctx, d, src, by, patient, most)
 		},
-		Receipts: src.Receipts, Watch: src.Watch, Words: receipts.Words, Message: receipts.Message, Contacts: d.contacts, Name: d.nameOf,
+		Receipts: src.Receipts, Watch: src.Watch, Words: receipts.Words, Message: receipts.Message, Contacts: d.contacts, Name: d.nameOf, Push: d.pushes,
 		Zone: d.Zone, Clock: time.Now, Draining: draining, Logger: h.log,
 	})
 }
@@ -165,6 +166,12 @@ func (d desk) contacts(patient string) (all []phone.Contact) {
 		}
 	}
 	return append(all, phone.Contact{Name: d.hub.Name, Phone: d.hub.Contact.Phone})
+}
+
+// pushes reports whether notes are a way in which the hub may tell a carer.
+func (d desk) pushes(by events.Actor) bool {
+	s, ok := d.register.Lookup(by.ID)
+	return ok && slices.ContainsFunc(s.Channels, func(c subscribers.Channel) bool { return c.Type == "push" })
 }
 
 // nameOf is what somebody who logs is called.

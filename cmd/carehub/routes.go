@@ -16,6 +16,8 @@ import (
 	"carehub/events/page"
 	"carehub/events/receipts"
 	"carehub/subscribers/oauth"
+	"carehub/subscribers/push"
+	"carehub/subscribers/signin"
 )
 
 // routes is every URL of the hub. draining is closed when the doors close.
@@ -33,7 +35,7 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 			}
 			return view, err
 		}}
-	letters := &receipts.Page{Links: h.links, Open: h.letter, Porter: h.inboxes, Answer: h.answerOf(src), Answered: answeredBy(src), Writer: page.Writer{Hub: h.folder.sender, Log: h.log},
+	letters := &receipts.Page{Links: h.links, Open: h.letter, Porter: porter{h.inboxes, h.signin.Session}, Answer: h.answerOf(src), Answered: answeredBy(src), Writer: page.Writer{Hub: h.folder.sender, Log: h.log},
 		Zone: d.Zone, Clock: time.Now, Log: h.log}
 
 	api := h.fhirAPI(d)
@@ -51,6 +53,7 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 	h.signin.Routes(mux.HandleFunc)
 	h.phonePages(d, src, draining).Routes(mux.HandleFunc)
 	h.timelinePages(d, src).Routes(mux.HandleFunc)
+	push.Handler{Channel: h.folder.channels.push, Required: h.signin.Required, Mark: signin.Mark, Log: h.log}.Routes(mux.HandleFunc)
 	h.endpointDesk().routes(mux, h.byToken, draining, h.log)
 	if door := h.returns.door(); door != nil {
 		mux.Handle("POST /mail/bounces", door)

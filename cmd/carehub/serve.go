@@ -29,6 +29,7 @@ import (
 	"carehub/subscribers/endpoints"
 	"carehub/subscribers/inbox"
 	"carehub/subscribers/oauth"
+	"carehub/subscribers/push"
 	"carehub/subscribers/signin"
 	"carehub/subscribers/signup"
 )
@@ -99,6 +100,7 @@ type hub struct {
 	leases  *stream.Leases   // nil with the embedded store: all of it is this hub's
 	tokens  *tokens
 	signin  *signin.Service
+	devices *push.Devices // of carers' browsers
 	answers *answers.Answers
 	held    *hold.Keeper
 	// corrections take back what was logged by mistake.
@@ -185,6 +187,9 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 	}
 	h.signin = newSignin(h.folder, h.store, key, h.log)
 	h.held = hold.New(holdStore{h.store, h.archive}, time.Now, h.log, func(event string) { h.engine.Changed(event) })
+	if err := h.openPush(ctx); err != nil {
+		return err
+	}
 	h.openDoors()
 	if key, err = secretKey(ctx, h.store, "oauth"); err != nil {
 		return fmt.Errorf("key of the access tokens: %w", err)
@@ -279,7 +284,7 @@ func (h *hub) run(ctx context.Context) error {
 // stored is known.
 func (h *hub) follow(s *shift) (known []<-chan struct{}) {
 	for part, follow := range map[string]func(context.Context, func()) error{
-		"tokens": h.tokens.follow, "sessions": h.signin.Follow, "held events": h.held.Follow, "answers": h.answers.Follow,
+		"tokens": h.tokens.follow, "sessions": h.signin.Follow, "devices": h.devices.Follow, "held events": h.held.Follow, "answers": h.answers.Follow,
 		"corrections": h.corrections.Follow, "oauth clients": h.oauth.Clients.Follow, "endpoints": h.learned.Follow,
 		"subscriptions": h.subscriptions.Registry.Follow, "notices": h.subscriptions.Numbers.Follow,
 	} {
@@ -298,6 +303,7 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 	for part, run := range map[string]func(context.Context) error{
 		"engine": h.engine.Run, "inboxes": h.watchInboxes, "pauses": h.followPauses, "answers": h.answers.Run, "held events": h.held.Run,
 		"corrections": h.corrections.Run, "subscriptions' keeper": h.subscriptions.Keep,
+		"ended sessions": h.tidySessions,
 	} {
 		s.run(part, func(ctx context.Context) error {
 			if !await(ctx, known...) { // nobody is taken for unsubscribed, or sent anything while paused
@@ -310,7 +316,6 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 	s.run("audit trail", h.trail.Run)
 	s.run("archive", h.archive.Run)
 	s.run("held messages", h.sweepHeld)
-	s.run("ended sessions", h.tidySessions)
 	s.run("bounces", h.returns.run)
 	s.run("pulse", h.pulse.run)
 	s.run("disk", h.watchDisk)

@@ -88,7 +88,9 @@ type Options struct {
 	// Missing tells the people who look after the hub that somebody is missing among those who are told of a patient.
 	Missing func(ctx context.Context, by events.Actor, patient string) error
 	// Name is what a carer or system is called.
-	Name     func(by events.Actor) string
+	Name func(by events.Actor) string
+	// Push reports whether somebody can be told by a note on their phone, if it is set up for that.
+	Push     func(by events.Actor) bool
 	Zone     func() *time.Location
 	Clock    func() time.Time
 	Draining <-chan struct{} // closed when the server stops: live pages then end
@@ -181,7 +183,8 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, who page.Session, s
 		Who     string
 		At      any
 		Choices []choice
-	}{form, who.Actor.ID, body, choices}
+		Push    bool
+	}{form, who.Actor.ID, body, choices, p.Push(who.Actor)}
 	p.Writer.Write(w, r, status, layoutTemplate, c)
 }
 

@@ -348,7 +348,8 @@ func sooner(a, b time.Time) time.Time {
 
 // stateOf turns the type of the channel that took a message into what the carer reads.
 func stateOf(channelType string) events.State {
-	if channelType == "email" {
+	switch channelType {
+	case "email", "sms", "push": // handed over, and nothing known beyond
 		return events.Sent
 	}
 	return events.Received

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"carehub/events"
+	"carehub/events/page"
 )
 
 // How long what lets somebody in is good for.
@@ -269,6 +270,25 @@ func (s *Service) Devices() (all []Device) {
 	}
 	slices.SortFunc(all, func(a, b Device) int { return cmp.Or(cmp.Compare(a.ID, b.ID), a.Created.Compare(b.Created)) })
 	return all
+}
+
+// Mark stands for a session in records of others, which end with it.
+func Mark(of page.Session) string { return events.Hash([]byte("session " + of.CSRF)) }
+
+// Live reports whether a carer is signed in, in the session of a mark.
+func (s *Service) Live(id, mark string) bool {
+	if _, registered := s.Person(id); !registered {
+		return false
+	}
+	now := s.now()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for hash, one := range s.sessions {
+		if one.ID == id && one.good(now) && same(Mark(page.Session{CSRF: s.mac("csrf", hash)}), mark) {
+			return true
+		}
+	}
+	return false
 }
 
 // Tidy drops what has ended, so that the store does not keep who was here years ago.

@@ -200,6 +200,7 @@ for (const form of document.querySelectorAll('form[action="/signout"]')) {
     const unsent = await waiting().catch(() => []);
     if (unsent.length > 0 && !confirm(banner.dataset.out)) return;
     indexedDB.deleteDatabase("carehub");
+    await quiet();
     if ("caches" in window) for (const name of await caches.keys()) await caches.delete(name);
     form.submit();
   });
@@ -262,6 +263,59 @@ if ("serviceWorker" in navigator) {
     if (paths.length > 0) worker.active.postMessage({keep: ["/", ...paths]}); // also where this page came before the worker
   }).catch(() => {});
 }
+
+// Notes on this phone. What was turned on is told the hub again each time: it forgets who has signed out.
+const bell = document.getElementById("push");
+
+function devices(method, subscription) {
+  const field = document.querySelector("input[name=csrf]");
+  return request("/push/devices", {method, body: JSON.stringify(subscription), headers: {"Content-Type": "application/json", "X-CSRF-Token": field ? field.value : ""}})
+    .then(answer => answer.ok ? answer : Promise.reject(new Error("refused")));
+}
+
+// quiet ends the notes on this phone, whoever they are for.
+async function quiet() {
+  const worker = "serviceWorker" in navigator && await navigator.serviceWorker.getRegistration().catch(() => null);
+  const subscription = worker && worker.pushManager && await worker.pushManager.getSubscription().catch(() => null);
+  if (!subscription) return;
+  await devices("DELETE", subscription).catch(() => {});
+  await subscription.unsubscribe().catch(() => {}); // its push service then says that it is gone
+}
+
+async function turnOn(worker) {
+  const {key} = await (await request("/push/key")).json();
+  const subscription = await worker.pushManager.subscribe({userVisibleOnly: true, applicationServerKey: key});
+  try {
+    await devices("POST", subscription);
+  } catch (problem) {
+    await subscription.unsubscribe();
+    throw problem;
+  }
+}
+
+async function ring() {
+  const worker = await navigator.serviceWorker.ready, [words] = bell.getElementsByTagName("p"), toggle = bell.querySelector("button");
+  const draw = (on, said) => {
+    words.textContent = said || bell.dataset[on ? "told" : "ask"];
+    toggle.textContent = bell.dataset[on ? "off" : "on"];
+    toggle.onclick = async () => {
+      toggle.disabled = true;
+      try {
+        if (on) await quiet(); else await turnOn(worker);
+        draw(!on);
+      } catch {
+        draw(on, bell.dataset[Notification.permission === "denied" ? "denied" : "failed"]);
+      } finally {
+        toggle.disabled = false;
+      }
+    };
+  };
+  const subscription = await worker.pushManager.getSubscription();
+  draw(!!subscription && await devices("POST", subscription).then(() => true, () => false));
+  bell.hidden = false;
+}
+
+if (bell && "serviceWorker" in navigator && "PushManager" in window) ring().catch(() => {});
 
 const install = document.getElementById("install");
 addEventListener("beforeinstallprompt", event => {

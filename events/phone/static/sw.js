@@ -75,3 +75,22 @@ async function home() {
 function late() {
   return new Promise((_, reject) => setTimeout(() => reject(new Error("no answer in time")), patience));
 }
+
+// A note says that there is a message, and no more: what it is about is behind its link, which leads nowhere but to this hub.
+self.addEventListener("push", event => {
+  let note = {};
+  try {
+    note = event.data.json();
+  } catch {} // something must be shown, or the browser says that the site runs in the background
+  event.waitUntil(self.registration.showNotification(note.title || "Care message", {body: note.text || "", tag: note.link || "", data: note.link || "/", icon: "/static/icon-192.png"}));
+});
+
+self.addEventListener("notificationclick", event => {
+  event.notification.close();
+  let to = new URL("/", location.origin);
+  try {
+    const link = new URL(event.notification.data, location.origin);
+    if (link.origin === location.origin) to = link;
+  } catch {} // home
+  event.waitUntil(self.clients.openWindow(to));
+});
