@@ -153,12 +153,12 @@ func (l *loader) channels(items []strict.Map[strict.Node]) []Channel {
 	for _, item := range items {
 		for i, entry := range item {
 			if i > 0 {
-				l.folder.Report(strict.ChannelSettings, entry.Pos, "each channel needs a dash (-) of its own")
+				l.folder.Report(strict.Conflict, entry.Pos, "each channel needs a dash (-) of its own")
 			}
 			channelType, known := l.types[entry.Key]
 			if !known {
 				names := slices.Sorted(maps.Keys(l.types))
-				l.folder.Report(strict.UnknownChannel, entry.Pos, "unknown channel %q%s", entry.Key, strict.DidYouMean(entry.Key, names))
+				l.folder.Report(strict.UnknownChannel, entry.Pos, "unknown channel%s%s", l.folder.Quote(entry.File, entry.Key), strict.DidYouMean(entry.Key, names))
 				continue
 			}
 			count[entry.Key]++
