@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,6 +37,52 @@ func TestFindings(t *testing.T) {
 	if err := printFindings(&out, dir, formatGitHub, problems); err != nil || !strings.HasPrefix(out.String(),
 		"::warning file=hub.yaml,line=1,col=7,title=CH116::is odd%0A::set\n") {
 		t.Errorf("got %q, %v", out.String(), err)
+	}
+}
+
+// TestFindingsAsSARIF: the document has what SARIF 2.1.0 demands (3.13.2, 3.14.6, 3.19.8, 3.27.11, 3.30.5) and no other
+// shape; a file's name is a URI, and a result's index is that of its rule.
+func TestFindingsAsSARIF(t *testing.T) {
+	var out strings.Builder
+	problems := strict.Problems{
+		{Code: strict.BadValue, Pos: strict.Pos{File: "routing/a b.yaml", Line: 3, Column: 7}, Message: "is <odd>", Warning: true},
+		{Code: strict.NoRules, Pos: strict.Pos{File: "patients.yaml", Line: 1, Column: 1}, Message: "has none", Gap: true},
+	}
+	if err := printFindings(&out, "", formatSARIF, problems); err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal([]byte(out.String()), &got); err != nil {
+		t.Fatal(err)
+	}
+	run := got["runs"].([]any)[0].(map[string]any)
+	driver := run["tool"].(map[string]any)["driver"].(map[string]any)
+	rules := driver["rules"].([]any)
+	if got["version"] != "2.1.0" || driver["name"] != "carehub check" || run["columnKind"] != "unicodeCodePoints" || len(rules) != len(strict.Codes) {
+		t.Errorf("got %s", out.String())
+	}
+	results := run["results"].([]any)
+	for i, want := range []string{
+		`{"level":"warning","locations":[{"physicalLocation":{"artifactLocation":{"uri":"routing/a%20b.yaml"},"region":{"startColumn":7,"startLine":3}}}],"message":{"text":"is \u003codd\u003e"},"ruleId":"CH116"}`,
+		`{"level":"error","locations":[{"physicalLocation":{"artifactLocation":{"uri":"patients.yaml"},"region":{"startColumn":1,"startLine":1}}}],"message":{"text":"has none"},"ruleId":"CH301"}`,
+	} {
+		result := results[i].(map[string]any)
+		if rule := rules[int(result["ruleIndex"].(float64))].(map[string]any); rule["id"] != result["ruleId"] {
+			t.Errorf("the rule of %v is %v", result["ruleId"], rule)
+		}
+		delete(result, "ruleIndex")
+		if text, _ := json.Marshal(result); string(text) != want {
+			t.Errorf("got  %s\nwant %s", text, want)
+		}
+	}
+}
+
+// TestFindingsInNoSuchFormat: that is status 2, for nothing was said of the folder.
+func TestFindingsInNoSuchFormat(t *testing.T) {
+	var out strings.Builder
+	err := printFindings(&out, "", "xml", nil)
+	if exit, ok := errors.AsType[exitError](err); !ok || exit.code != 2 || out.Len() > 0 {
+		t.Errorf("got %v, %q", err, out.String())
 	}
 }
 
