@@ -18,7 +18,11 @@ type Register struct {
 	sorted  []Subscriber
 	byID    map[string]Subscriber
 	persons map[string]events.Person
+	places  map[string]strict.Pos
 }
+
+// Place returns where somebody is registered.
+func (r *Register) Place(id string) strict.Pos { return r.places[id] }
 
 // Lookup returns the subscriber or carer with this id.
 func (r *Register) Lookup(id string) (Subscriber, bool) {
@@ -73,6 +77,7 @@ func Load(folder *strict.Folder, types map[string]Type) *Register {
 		l.provider(file)
 	}
 	r := l.register
+	r.places = l.places
 	r.sorted = slices.SortedFunc(maps.Values(r.byID), func(a, b Subscriber) int { return cmp.Compare(a.ID, b.ID) })
 	return r
 }
