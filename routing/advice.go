@@ -50,7 +50,8 @@ func (c *checker) inboxes() {
 	for _, kind := range events.Kinds {
 		told := c.told(kind)
 		otherwise := slices.ContainsFunc(told, func(id string) bool { return !c.known.Inboxes[id] })
-		if c.known.Urgent[kind] && len(told) > 0 && !otherwise && !c.asked(kind) {
+		nobodyElse := len(told) == 0 || len(told) == 1 && slices.Contains(c.mayLog(), told[0]) // reported by reach
+		if c.known.Urgent[kind] && !nobodyElse && !otherwise && !c.asked(kind) {
 			unread = append(unread, kind)
 		}
 	}

@@ -5,10 +5,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/txtar"
+
 	"carehub/config/strict"
+	"carehub/config/strict/stricttest"
 )
 
 // TestFindings: the caret stands under the column, and of a private file nothing is quoted.
@@ -86,19 +90,72 @@ func TestFindingsInNoSuchFormat(t *testing.T) {
 	}
 }
 
-// TestFindingsAreDocumented: docs/check.md has every code with its title, and no other.
+// TestFindingsOfAFolder: what only the whole of a folder shows, each in its archive.
+func TestFindingsOfAFolder(t *testing.T) {
+	stricttest.Broken(t, "testdata/broken/*.txtar", func(source *strict.Folder) {
+		source.NoSecrets = !source.Has("carers.yaml")
+		readFolder(source, channelTypes)
+	})
+}
+
+// corpus is every line that the broken configurations expect, by its code.
+func corpus(t *testing.T) (archives int, lines map[string][]string) {
+	t.Helper()
+	lines = map[string][]string{}
+	for _, at := range []string{"../../config", "../../config/strict", "../../routing", "../../subscribers", "."} {
+		names, _ := filepath.Glob(filepath.Join(at, "testdata", "broken", "*.txtar"))
+		for _, name := range names {
+			archive, err := txtar.ParseFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			archives++
+			for _, file := range archive.Files {
+				if file.Name != stricttest.Said {
+					continue
+				}
+				for line := range strings.Lines(string(file.Data)) {
+					said, code, found := strings.Cut(strings.TrimSuffix(line, "]\n"), " [CH")
+					if !found {
+						t.Errorf("%s: no code in %q", name, line)
+					}
+					lines["CH"+code] = append(lines["CH"+code], said)
+				}
+			}
+		}
+	}
+	return archives, lines
+}
+
+// TestFindingsAreDocumented: docs/check.md has every code with its title and no other, each with an example that the
+// corpus of broken configurations holds to be what is said.
 func TestFindingsAreDocumented(t *testing.T) {
+	archives, said := corpus(t)
+	if archives < 60 {
+		t.Errorf("there are %d broken configurations", archives)
+	}
 	data, err := os.ReadFile("../../docs/check.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	docs := string(data)
 	for code, title := range strict.Codes {
-		if !strings.Contains(docs, "| `"+string(code)+"` | "+title+" |") {
+		_, section, found := strings.Cut(docs, "\n## "+string(code)+": "+title+"\n")
+		if !found {
 			t.Errorf("docs/check.md lacks %s: %s", code, title)
+			continue
+		}
+		section, _, _ = strings.Cut(section, "\n## ")
+		if !slices.ContainsFunc(said[string(code)], func(line string) bool { return strings.Contains(section, "\n    "+line+"\n") }) {
+			t.Errorf("docs/check.md has no example of %s that a broken configuration has, such as %q", code, said[string(code)])
 		}
 	}
-	if n := strings.Count(docs, "\n| `CH"); n != len(strict.Codes) {
+	if n := strings.Count(docs, "\n## CH"); n != len(strict.Codes) {
 		t.Errorf("docs/check.md has %d codes, the table %d", n, len(strict.Codes))
+	}
+	for code := range said {
+		if _, known := strict.Codes[strict.Code(code)]; !known {
+			t.Errorf("a broken configuration expects %s, which is no code", code)
+		}
 	}
 }
