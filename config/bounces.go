@@ -37,7 +37,7 @@ const (
 func (b *Bounces) check(folder *strict.Folder, top strict.Node, egress Egress, mail *Auth) {
 	b.checkAddress(top)
 	if b.IMAP == nil && b.Post == nil && b.Address != "" {
-		top.Report(strict.Conflict, "mail.bounces.imap", "or post is needed: how the reports reach the hub")
+		top.Report(strict.Missing, "mail.bounces.imap", "or post is needed: how the reports reach the hub")
 	}
 	if b.Post != nil {
 		if token := b.Post.Token.Reveal(); token != "" && len(token) < minPostToken {
@@ -81,6 +81,6 @@ func (i *IMAP) check(folder *strict.Folder, top strict.Node, egress Egress, mail
 		i.Auth.check(folder, top, egress, "mail.bounces.imap.auth")
 	}
 	if i.Auth == nil || !slices.Contains(byPassword, i.Auth.Mechanism) && !slices.Contains(byToken, i.Auth.Mechanism) {
-		top.Report(strict.Conflict, "mail.bounces.imap.auth", "is needed, with a password or a token: mail.auth has none that an IMAP server takes")
+		top.Report(strict.Missing, "mail.bounces.imap.auth", "is needed, with a password or a token: mail.auth has none that an IMAP server takes")
 	}
 }

@@ -96,7 +96,7 @@ func LoadHub(folder *strict.Folder) *Hub {
 func (h *Hub) checkContact(top strict.Node) {
 	address(top, "contact.email", h.Contact.Email)
 	if _, given := top.Get("alarms"); given && len(h.Alarms.Notify) == 0 {
-		top.Report(strict.BadValue, "alarms.notify", "must name at least one subscriber or carer")
+		top.Report(strict.NoValue, "alarms.notify", "must name at least one subscriber or carer")
 	}
 }
 
@@ -172,7 +172,7 @@ func (n *NATS) checkURL(top strict.Node, address string) {
 	case err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme):
 		top.Report(strict.BadValue, "nats.url", "must be the address of a NATS server, such as nats://nats.example:4222, or several with commas between them")
 	case u.User != nil:
-		top.Report(strict.Conflict, "nats.url", "must not hold a user or password: use creds")
+		top.Report(strict.SecretValue, "nats.url", "must not hold a user or password: use creds")
 	}
 }
 

@@ -111,7 +111,7 @@ func (m *Mail) checkTLS(top strict.Node, egress Egress) {
 func (a *Auth) check(folder *strict.Folder, top strict.Node, egress Egress, at string) {
 	require := func(missing bool, key string) {
 		if missing {
-			top.Report(strict.Conflict, at+".mechanism", "%s needs %s", a.Mechanism, key)
+			top.Report(strict.Missing, at+".mechanism", "%s needs %s", a.Mechanism, key)
 		}
 	}
 	switch {

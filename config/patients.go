@@ -88,26 +88,31 @@ func (p Patient) check(node strict.Node, now time.Time) {
 	if p.Gender != "" && !slices.Contains(genders, p.Gender) {
 		node.Report(strict.BadValue, "gender", "must be one of %s", strings.Join(genders, ", "))
 	}
-	if p.NHSNumber != "" && !validNHSNumber(p.NHSNumber) {
+	if p.NHSNumber != "" && !ValidNHSNumber(p.NHSNumber) {
 		node.Report(strict.BadValue, "nhs_number", "is not an NHS number: ten digits of which the last checks the others")
 	}
 	if p.Born != "" && string(p.Born) > now.Format(time.DateOnly) {
 		node.Report(strict.BadValue, "born", "is in the future")
 	}
 	if p.Basis != nil {
-		p.Basis.check(node)
+		p.Basis.check(node, now)
 	}
 	if p.Summary != nil {
 		p.Summary.check(node, now)
 	}
 }
 
-func (b *Basis) check(node strict.Node) {
+func (b *Basis) check(node strict.Node, now time.Time) {
 	if b.Kind != "" && !slices.Contains(bases, b.Kind) {
 		node.Report(strict.BadValue, "basis.kind", "must be one of %s", strings.Join(bases, ", "))
 	}
-	if b.Until != "" && b.Until < b.On {
+	switch {
+	case b.Until != "" && b.Until < b.On:
 		node.Report(strict.BadValue, "basis.until", "is before the day it was given on")
+	case b.Until.Past(now):
+		node.Warn(strict.BasisEnded, "basis.until", "is over, and the hub goes on all the same: ask anew, or take the patient out")
+	case b.Until.Soon(now):
+		node.Warn(strict.BasisEnding, "basis.until", "is within 30 days: ask anew in time")
 	}
 }
 
@@ -149,9 +154,9 @@ func (s *Summary) events() *events.Summary {
 	return out
 }
 
-// validNHSNumber checks the length and the Modulus 11 check digit of the NHS Data Dictionary: the first nine digits
+// ValidNHSNumber checks the length and the Modulus 11 check digit of the NHS Data Dictionary: the first nine digits
 // weighted 10 to 2; eleven less the remainder is the check digit, 11 counts as 0, and 10 is never issued.
-func validNHSNumber(s string) bool {
+func ValidNHSNumber(s string) bool {
 	if len(s) != 10 {
 		return false
 	}

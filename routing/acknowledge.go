@@ -84,6 +84,7 @@ func (c *checker) acknowledge(rule strict.At[ruleEntry]) {
 	if w := ask.Within; w.V != 0 && (w.V < minWithin || w.V > maxWithin) {
 		c.folder.Report(strict.BadValue, w.Pos, "within must be at least 1m and at most 72h")
 	}
+	c.hasty(rule)
 	for _, id := range ask.Else {
 		switch reachable, known := c.known.Reachable[id.V]; {
 		case !c.registered(id.V):

@@ -22,13 +22,16 @@ func (l *loader) check(top strict.Node, f file) {
 	}
 	c.loggers()
 	c.reach()
+	c.covered()
+	c.inboxes()
 }
 
 type checker struct {
 	*loader
 	file    file
 	top     strict.Node
-	unknown bool // a kind of some rule is misspelt, so it cannot be said what reaches nobody
+	sound   []strict.At[ruleEntry] // rules that tell somebody something
+	unknown bool                   // a kind of some rule is misspelt, so it cannot be said what reaches nobody
 }
 
 func (c *checker) kinds(rule strict.At[ruleEntry]) {
@@ -81,6 +84,7 @@ func (c *checker) effect(rule strict.At[ruleEntry], earlier map[string]strict.Po
 		return
 	}
 	earlier[key] = rule.Pos
+	c.sound = append(c.sound, rule)
 }
 
 // signature is the same for rules that name the same kinds and recipients in whatever order.

@@ -22,6 +22,14 @@ type Known struct {
 	Reachable map[string]bool
 	// Patients holds where patients.yaml names each patient; nil if there is no such file to check against.
 	Patients map[string]strict.Pos
+	// Inboxes holds those who are reached by nothing but inboxes, in which a message can lie unread.
+	Inboxes map[string]bool
+	// Several holds those with more than one channel.
+	Several map[string]bool
+	// Urgent holds the kinds that are.
+	Urgent map[events.Kind]bool
+	// FallbackAfter is how long each kind waits until the next channel is tried as well; a kind that is missing is not judged.
+	FallbackAfter map[events.Kind]time.Duration
 	// NoCarers says that there was no carers.yaml to check against: somebody unknown in logged_by may be a carer.
 	NoCarers bool
 }
@@ -130,8 +138,11 @@ func (l *loader) grant(patient string, entry strict.Entry[grantEntry]) grant {
 		}
 		g.may = append(g.may, Right(l.word(right.V)))
 	}
-	if g.until.Past(l.now) {
+	switch {
+	case g.until.Past(l.now):
 		l.folder.Warn(strict.AuthorityEnded, entry.V.Until.Pos, "the authority of %s has ended; what they log is still passed on, marked so", entry.Key)
+	case g.until.Soon(l.now):
+		l.folder.Warn(strict.AuthorityEnding, entry.V.Until.Pos, "the authority of %s ends within 30 days", entry.Key)
 	}
 	for _, written := range entry.V.As {
 		l.alias(g.actor, l.word(patient), written)

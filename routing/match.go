@@ -82,6 +82,28 @@ func (r *Rules) Hash() string { return r.hash }
 // Patients returns the ids of all patients that have rules, sorted.
 func (r *Rules) Patients() []string { return sortedKeys(r.patients) }
 
+// Named returns everybody whom any routing file names: to be told, to be told if others do not answer, or to log or see.
+func (r *Rules) Named() map[string]bool {
+	named := map[string]bool{}
+	for _, p := range r.patients {
+		for _, g := range p.grants {
+			named[g.actor] = true
+		}
+		for _, rule := range p.rules {
+			for _, id := range rule.notify {
+				named[id] = true
+			}
+			if rule.ask == nil {
+				continue
+			}
+			for _, id := range rule.ask.Else {
+				named[id] = true
+			}
+		}
+	}
+	return named
+}
+
 // Right is something that a carer or system may do for a patient.
 type Right string
 

@@ -18,11 +18,16 @@ import (
 
 var now = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 
-// known is a hub with two providers to be told by message, one by phone only, two carers and one patient.
+// known is a hub with three providers to be told by message, one of them with a second channel and one by mail only, one by phone only, two carers and one patient.
 func known() routing.Known {
 	return routing.Known{
 		Reachable: map[string]bool{"surgery": true, "nurses": true, "hospice": true, "duty-line": false, "ruth": true, "tom": true},
+		Inboxes:   map[string]bool{"nurses": true, "ruth": true, "tom": true},
+		Several:   map[string]bool{"surgery": true},
+		Urgent:    map[events.Kind]bool{events.Fall: true, events.Admission: true},
 		Patients:  map[string]strict.Pos{"p-7f3k": {File: "patients.yaml", Line: 1, Column: 1}},
+
+		FallbackAfter: map[events.Kind]time.Duration{events.Fall: 5 * time.Minute, events.Discharge: 90 * time.Minute},
 	}
 }
 

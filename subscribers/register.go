@@ -18,7 +18,11 @@ type Register struct {
 	sorted  []Subscriber
 	byID    map[string]Subscriber
 	persons map[string]events.Person
+	places  map[string]strict.Pos
 }
+
+// Place returns where somebody is registered.
+func (r *Register) Place(id string) strict.Pos { return r.places[id] }
 
 // Lookup returns the subscriber or carer with this id.
 func (r *Register) Lookup(id string) (Subscriber, bool) {
@@ -73,6 +77,7 @@ func Load(folder *strict.Folder, types map[string]Type) *Register {
 		l.provider(file)
 	}
 	r := l.register
+	r.places = l.places
 	r.sorted = slices.SortedFunc(maps.Values(r.byID), func(a, b Subscriber) int { return cmp.Compare(a.ID, b.ID) })
 	return r
 }
@@ -153,12 +158,12 @@ func (l *loader) channels(items []strict.Map[strict.Node]) []Channel {
 	for _, item := range items {
 		for i, entry := range item {
 			if i > 0 {
-				l.folder.Report(strict.ChannelSettings, entry.Pos, "each channel needs a dash (-) of its own")
+				l.folder.Report(strict.Conflict, entry.Pos, "each channel needs a dash (-) of its own")
 			}
 			channelType, known := l.types[entry.Key]
 			if !known {
 				names := slices.Sorted(maps.Keys(l.types))
-				l.folder.Report(strict.UnknownChannel, entry.Pos, "unknown channel %q%s", entry.Key, strict.DidYouMean(entry.Key, names))
+				l.folder.Report(strict.UnknownChannel, entry.Pos, "unknown channel%s%s", l.folder.Quote(entry.File, entry.Key), strict.DidYouMean(entry.Key, names))
 				continue
 			}
 			count[entry.Key]++

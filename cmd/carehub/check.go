@@ -42,7 +42,7 @@ func checkCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&noSecrets, "no-secrets", false,
 		"check where secrets, patients.yaml and carers.yaml are not, as in CI")
-	cmd.Flags().StringVar(&format, "format", formatText, "how to print: text, json or github")
+	cmd.Flags().StringVar(&format, "format", formatText, "how to print: text, json, github or sarif")
 	return cmd
 }
 

@@ -18,6 +18,7 @@ const (
 	formatText   = "text"
 	formatJSON   = "json"
 	formatGitHub = "github"
+	formatSARIF  = "sarif"
 )
 
 func severity(p strict.Problem) string {
@@ -46,12 +47,30 @@ func printFindings(w io.Writer, dir, format string, problems strict.Problems) er
 		return printJSON(w, problems)
 	case formatGitHub:
 		for _, p := range problems {
-			fmt.Fprintf(w, "::%s file=%s,line=%d,col=%d,title=%s::%s\n", severity(p), property.Replace(p.File), p.Line, p.Column, p.Code, annotation.Replace(p.Message))
+			fmt.Fprintf(w, "::%s file=%s,line=%d,col=%d,title=%s::%s\n", severity(p), property.Replace(fromHere(dir, p.File)), p.Line, p.Column, p.Code, annotation.Replace(p.Message))
 		}
+	case formatSARIF:
+		return printSARIF(w, dir, problems)
 	default:
-		return exitError{code: 2, msg: "--format takes text, json and github"}
+		return exitError{code: 2, msg: "--format takes text, json, github and sarif"}
 	}
 	return nil
+}
+
+// fromHere is a file of the folder as a path from where the program runs, for that is what code hosts go by.
+func fromHere(dir, file string) string {
+	if file == filepath.ToSlash(dir) {
+		return file
+	}
+	if filepath.IsAbs(dir) {
+		here, _ := os.Getwd()
+		relative, err := filepath.Rel(here, dir)
+		if err != nil || strings.HasPrefix(relative, "..") {
+			return file
+		}
+		dir = relative
+	}
+	return filepath.ToSlash(filepath.Join(dir, filepath.FromSlash(file)))
 }
 
 // GitHub's escapes of workflow commands: of a message, and of a property.
@@ -74,10 +93,14 @@ func printJSON(w io.Writer, problems strict.Problems) error {
 	for _, p := range problems {
 		all = append(all, finding{p.Code, severity(p), p.Gap, p.File, p.Line, p.Column, p.Message})
 	}
+	return indented(w, all)
+}
+
+func indented(w io.Writer, v any) error {
 	out := json.NewEncoder(w)
 	out.SetEscapeHTML(false)
 	out.SetIndent("", "  ")
-	return out.Encode(all)
+	return out.Encode(v)
 }
 
 // printText writes a line for each problem; with excerpts also its code and the line it is on, with a caret under the column.

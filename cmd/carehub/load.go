@@ -9,6 +9,7 @@ import (
 
 	"carehub/config"
 	"carehub/config/strict"
+	"carehub/events"
 	"carehub/routing"
 	"carehub/subscribers"
 )
@@ -36,23 +37,40 @@ func loadFolder(dir string, opt loadOptions) (*folder, strict.Problems) {
 		return nil, strict.Problems{{Code: strict.Unreadable, Pos: at, Message: "there is no such folder"}}
 	}
 	source := &strict.Folder{Dir: dir, NoSecrets: opt.noSecrets}
+	return readFolder(source, opt.types), source.Problems()
+}
+
+func readFolder(source *strict.Folder, types func(*config.Hub) map[string]subscribers.Type) *folder {
 	checkNames(source)
 	f := &folder{hub: config.LoadHub(source)}
 	now := time.Now().In(f.hub.Location)
 	f.patients = config.LoadPatients(source, now)
-	f.register = subscribers.Load(source, opt.types(f.hub))
+	f.register = subscribers.Load(source, types(f.hub))
 	known := f.known(source)
 	f.rules = routing.Load(source, known, now)
 	checkAlarms(source, f.hub, known)
 	f.checkSignin(source)
-	return f, source.Problems()
+	f.checkUnused(source)
+	f.checkPrivacy(source)
+	return f
 }
+
+// inboxTypes are the channels by which a message can lie unread.
+var inboxTypes = []string{"email", "sms", "push"}
 
 // known gathers what the routing rules are checked against.
 func (f *folder) known(source *strict.Folder) routing.Known {
-	known := routing.Known{Reachable: map[string]bool{}, NoCarers: !source.Has(subscribers.CarersFile)}
+	known := routing.Known{Reachable: map[string]bool{}, NoCarers: !source.Has(subscribers.CarersFile),
+		Inboxes: map[string]bool{}, Several: map[string]bool{},
+		Urgent: map[events.Kind]bool{}, FallbackAfter: map[events.Kind]time.Duration{}}
 	for _, s := range f.register.All() {
 		known.Reachable[s.ID] = len(s.Channels) > 0
+		known.Several[s.ID] = len(s.Channels) > 1
+		known.Inboxes[s.ID] = !slices.ContainsFunc(s.Channels, func(c subscribers.Channel) bool { return !slices.Contains(inboxTypes, c.Type) })
+	}
+	for kind, k := range f.hub.Kinds {
+		known.Urgent[kind] = k.Urgency == events.Urgent
+		known.FallbackAfter[kind] = k.FallbackAfter
 	}
 	if f.patients != nil {
 		known.Patients = make(map[string]strict.Pos, len(f.patients))
@@ -86,6 +104,27 @@ func (f *folder) checkSignin(source *strict.Folder) {
 	for _, o := range f.hub.Signin.OIDC {
 		if o.Subscriber.V != "" && !slices.Contains(organisations, o.Subscriber.V) {
 			source.Report(strict.UnknownRecipient, o.Subscriber.Pos, "unknown subscriber %q%s", o.Subscriber.V, strict.DidYouMean(o.Subscriber.V, organisations))
+		}
+	}
+}
+
+// checkUnused warns of everybody who is told of nothing and may not log either. One whom the hub knows by phone only is
+// there for people to read. Where something cannot be used yet, it is likely the reason.
+func (f *folder) checkUnused(source *strict.Folder) {
+	if source.Problems().Unfit() {
+		return
+	}
+	named := f.rules.Named()
+	for _, id := range f.hub.Alarms.Notify.Values() {
+		named[id] = true
+	}
+	for _, s := range f.register.All() {
+		if !named[s.ID] && (s.Carer || len(s.Channels) > 0) {
+			who := s.ID
+			if s.Carer {
+				who = "this carer"
+			}
+			source.Warn(strict.Unused, f.register.Place(s.ID), "nothing names %s: no rule, no logged_by and no alarm", who)
 		}
 	}
 }

@@ -4,7 +4,7 @@ package strict
 // does not change and it is never used again for another.
 type Code string
 
-// The codes: CH1 is about files and their form, CH2 about names, CH3 about who is told.
+// The codes: CH1 is about files and their form, CH2 about names, CH3 about who is told, CH4 about privacy.
 const (
 	Unreadable     Code = "CH101"
 	PrivateMissing Code = "CH102"
@@ -34,15 +34,25 @@ const (
 	UnknownKind      Code = "CH210"
 	UnknownPatient   Code = "CH211"
 
-	NoRules        Code = "CH301"
-	ReachesNobody  Code = "CH302"
-	ReachesLogger  Code = "CH303"
-	DeadRule       Code = "CH311"
-	AddsNothing    Code = "CH312"
-	NobodyLogs     Code = "CH313"
-	Alias          Code = "CH314"
-	Escalation     Code = "CH315"
-	AuthorityEnded Code = "CH321"
+	NoRules         Code = "CH301"
+	ReachesNobody   Code = "CH302"
+	ReachesLogger   Code = "CH303"
+	OnlyInboxes     Code = "CH304"
+	DeadRule        Code = "CH311"
+	AddsNothing     Code = "CH312"
+	NobodyLogs      Code = "CH313"
+	Alias           Code = "CH314"
+	Escalation      Code = "CH315"
+	Covered         Code = "CH316"
+	Hasty           Code = "CH317"
+	Unused          Code = "CH318"
+	AuthorityEnded  Code = "CH321"
+	AuthorityEnding Code = "CH322"
+	BasisEnded      Code = "CH323"
+	BasisEnding     Code = "CH324"
+
+	Identifies   Code = "CH401"
+	LooksLikeNHS Code = "CH402"
 )
 
 // Codes is every code with its title.
@@ -81,5 +91,14 @@ var Codes = map[Code]string{
 	NobodyLogs:       "nobody may log",
 	Alias:            "an alias that carers could not use",
 	Escalation:       "an escalation that adds nobody",
+	OnlyInboxes:      "an urgent kind that reaches only inboxes",
+	Covered:          "a rule that others cover",
+	Hasty:            "an escalation before the next channel is tried",
+	Unused:           "somebody whom nothing names",
 	AuthorityEnded:   "an authority has ended",
+	AuthorityEnding:  "an authority ends within 30 days",
+	BasisEnded:       "a consent or other basis has ended",
+	BasisEnding:      "a consent or other basis ends within 30 days",
+	Identifies:       "something that identifies a patient or carer where it does not belong",
+	LooksLikeNHS:     "what looks like an NHS number where it does not belong",
 }

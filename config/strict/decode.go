@@ -122,7 +122,7 @@ func (n Node) text(name string) (string, bool) {
 	case n.yaml.Tag != "!!str" && n.yaml.Tag != "!!timestamp":
 		n.report(WrongType, "%s must be text: put it in quotes", name)
 	case isReference(n.yaml.Value):
-		n.report(SecretValue, "%s is not a secret: write it out", name)
+		n.report(BadValue, "%s is not a secret: write it out", name)
 	default:
 		return n.yaml.Value, true
 	}
@@ -198,7 +198,8 @@ func (d decoder) structure(n Node, v reflect.Value, name string) {
 		case known:
 			decoder{}.value(value, v.Field(f.index), key.yaml.Value)
 		case !slices.Contains(d.allowed, key.yaml.Value):
-			key.report(UnknownKey, "unknown key %q%s", key.yaml.Value, DidYouMean(key.yaml.Value, slices.Concat(names, d.allowed)))
+			near := DidYouMean(key.yaml.Value, slices.Concat(names, d.allowed))
+			key.report(UnknownKey, "unknown key%s%s", n.folder.Quote(key.file, key.yaml.Value), near)
 		}
 	}
 	for _, required := range names {

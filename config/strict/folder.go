@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -18,6 +19,7 @@ type Folder struct {
 	// followed, and a Secret that is given reveals "".
 	NoSecrets bool
 
+	private  []string // files of which nothing may be quoted
 	problems Problems
 }
 
@@ -72,13 +74,22 @@ func (f *Folder) Read(name string) (top Node, ok bool) {
 }
 
 // ReadPrivate is Read for a file that is kept out of version control: where the folder is checked without secrets it may
-// be missing, which is then only a warning.
+// be missing, which is then only a warning. No problem quotes what is in it.
 func (f *Folder) ReadPrivate(name string) (top Node, ok bool) {
+	f.private = append(f.private, name)
 	if f.NoSecrets && !f.Has(name) {
 		f.Warn(PrivateMissing, Pos{name, 1, 1}, "this file is not here, so nothing was checked against it")
 		return Node{}, false
 	}
 	return f.Read(name)
+}
+
+// Quote is text of a file in quotes, with a space before it, for a message; "" where the file is private.
+func (f *Folder) Quote(file, text string) string {
+	if slices.Contains(f.private, file) {
+		return ""
+	}
+	return " " + strconv.Quote(text)
 }
 
 // List returns the YAML files in a folder of the folder, sorted. Files that are not YAML are none of ours; one named .yml

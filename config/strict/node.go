@@ -50,6 +50,15 @@ func (n Node) Get(key string) (value Node, ok bool) {
 // alarms.notify.0. It points at the key, or at the innermost part of the path that is in the file, and begins with the
 // key. A value that could not be decoded has been reported already and is not judged again.
 func (n Node) Report(code Code, path string, format string, args ...any) {
+	n.judge(n.folder.Report, code, path, format, args...)
+}
+
+// Warn is Report for what does not stop the folder from being used.
+func (n Node) Warn(code Code, path string, format string, args ...any) {
+	n.judge(n.folder.Warn, code, path, format, args...)
+}
+
+func (n Node) judge(record func(Code, Pos, string, ...any), code Code, path string, format string, args ...any) {
 	at, value, found := n.follow(path)
 	if found && n.folder.reported(value.Pos()) {
 		return
@@ -59,7 +68,7 @@ func (n Node) Report(code Code, path string, format string, args ...any) {
 	if _, err := strconv.Atoi(name); err == nil && len(parts) > 1 {
 		name = parts[len(parts)-2]
 	}
-	n.folder.Report(code, at, name+" "+format, args...)
+	record(code, at, name+" "+format, args...)
 }
 
 // Locate returns the place that Report would point at.

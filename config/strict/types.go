@@ -64,5 +64,13 @@ func (d *Date) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// soon is how many days before its end a date is worth a warning.
+const soon = 30
+
+// Soon reports whether the day is not over at now but will be in 30 days, in now's own time zone.
+func (d Date) Soon(now time.Time) bool {
+	return d != "" && !d.Past(now) && string(d) <= now.AddDate(0, 0, soon).Format(time.DateOnly)
+}
+
 // Past reports whether the day is over at now, in now's own time zone. No date is never past.
 func (d Date) Past(now time.Time) bool { return d != "" && string(d) < now.Format(time.DateOnly) }

@@ -4,6 +4,7 @@ package stricttest
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,8 +17,8 @@ import (
 
 var update = flag.Bool("update", false, "write what the loader says into the archives, to be read before it is kept")
 
-// said is the archive's file that holds the expected problems, one a line.
-const said = "problems"
+// Said is the archive's file that holds the expected problems, one a line, each with its code in brackets at the end.
+const Said = "problems"
 
 // Broken runs load on every archive that matches pattern and compares the problems that it reports.
 func Broken(t *testing.T, pattern string, load func(*strict.Folder)) {
@@ -38,12 +39,16 @@ func broken(t *testing.T, name string, load func(*strict.Folder)) {
 	}
 	folder := &strict.Folder{Dir: Write(t, archive)}
 	load(folder)
-	got := folder.Problems().Error() + "\n"
-	if got == "\n" {
+	var lines strings.Builder
+	for _, p := range folder.Problems() {
+		fmt.Fprintf(&lines, "%s [%s]\n", p, p.Code)
+	}
+	got := lines.String()
+	if got == "" {
 		t.Fatal("nothing was found wrong")
 	}
 	for i, file := range archive.Files {
-		if file.Name != said {
+		if file.Name != Said {
 			continue
 		}
 		if *update {

@@ -1,0 +1,92 @@
+package routing
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"carehub/config/strict"
+	"carehub/events"
+)
+
+// pair is a kind of event and somebody who is told of it.
+type pair struct{ kind, recipient string }
+
+func pairs(r ruleEntry) (all []pair) {
+	for _, kind := range r.On.Values() {
+		for _, id := range r.Notify.Values() {
+			all = append(all, pair{kind, id})
+		}
+	}
+	return all
+}
+
+// covered warns of rules that could be left out, all of them at once: everybody whom they name is named for the same kinds
+// by rules that stay. One that asks for an answer adds that.
+func (c *checker) covered() {
+	named := map[pair]int{}
+	for _, rule := range c.sound {
+		for _, p := range pairs(rule.V) {
+			named[p]++
+		}
+	}
+	for _, rule := range slices.Backward(c.sound) {
+		if rule.V.Acknowledge != nil || slices.ContainsFunc(pairs(rule.V), func(p pair) bool { return named[p] == 1 }) {
+			continue
+		}
+		c.folder.Warn(strict.Covered, rule.Pos, "this rule adds nothing: others name everybody here for the same kinds, so it can be left out")
+		for _, p := range pairs(rule.V) {
+			named[p]--
+		}
+	}
+}
+
+// inboxes warns of urgent kinds of which only people with an inbox hear, none of whom has to answer.
+func (c *checker) inboxes() {
+	if c.unknown {
+		return
+	}
+	var unread []events.Kind
+	for _, kind := range events.Kinds {
+		told := c.told(kind)
+		otherwise := slices.ContainsFunc(told, func(id string) bool { return !c.known.Inboxes[id] })
+		nobodyElse := len(told) == 0 || len(told) == 1 && slices.Contains(c.mayLog(), told[0]) // reported by reach
+		if c.known.Urgent[kind] && !nobodyElse && !otherwise && !c.asked(kind) {
+			unread = append(unread, kind)
+		}
+	}
+	if len(unread) > 0 {
+		c.folder.Warn(strict.OnlyInboxes, c.top.Locate("rules"),
+			"of %s, which cannot wait, only inboxes hear, and nobody would notice one that is not read: let a rule ask for an answer (acknowledge)", join(unread))
+	}
+}
+
+func (c *checker) asked(kind events.Kind) bool {
+	return slices.ContainsFunc(c.file.Rules, func(rule strict.At[ruleEntry]) bool {
+		return rule.V.Acknowledge != nil && slices.Contains(rule.V.On.Values(), string(kind))
+	})
+}
+
+// hasty warns of a within that is over before the next channel of a recipient is tried.
+func (c *checker) hasty(rule strict.At[ruleEntry]) {
+	within := rule.V.Acknowledge.Within
+	for _, id := range rule.V.Notify.Values() {
+		for _, kind := range rule.V.On.Values() {
+			wait := c.known.FallbackAfter[events.Kind(kind)]
+			if !c.known.Several[id] || within.V < minWithin || within.V >= wait {
+				continue
+			}
+			c.folder.Warn(strict.Hasty, within.Pos, "within is over before another channel of %s is tried: fallback_after of %s is %s", id, kind, short(wait))
+			return
+		}
+	}
+}
+
+// short writes a time as it is written in YAML: 5m and not 5m0s.
+func short(d time.Duration) string {
+	text := strings.TrimSuffix(d.String(), "0s")
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
