@@ -12,7 +12,11 @@ import (
 
 // openDoors makes what takes events in.
 func (h *hub) openDoors() {
-	h.intake = intake.New(heldToo{h.archive, h.held}, func() intake.Desk { return h.desk() }, time.Now)
+	var store intake.Store = h.archive
+	if h.held != nil { // else it is a command, beside which no page is open
+		store = heldToo{h.archive, h.held}
+	}
+	h.intake = intake.New(store, func() intake.Desk { return h.desk() }, time.Now)
 	h.intake.Shared = h.folder.hub.NATS != nil
 	h.receiver = intake.NewReceiver(h.intake, roomy{h.store}, newRegistrar(h.folder), h.alarmHeld)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"strings"
 	"testing"
 	"time"
@@ -88,14 +89,21 @@ func pausing(events.Delivery) error {
 
 // pauses are what an engine is told of pauses and what it tells.
 type pauses struct {
+	mu     sync.Mutex
 	paused map[string]bool
 	met    []string
 	fails  int
 }
 
 func (p *pauses) options(o *deliver.Options) {
-	o.Paused = func(recipient, channel string) bool { return p.paused[recipient+"/"+channel] }
+	o.Paused = func(recipient, channel string) bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.paused[recipient+"/"+channel]
+	}
 	o.Gone = func(_ context.Context, recipient, channel string) error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		if p.fails--; p.fails >= 0 {
 			return errors.New("store away")
 		}
