@@ -238,6 +238,7 @@ func (d *demo) next(url, mailboxPage, event string) {
 	d.print("", "Try next, in another terminal:", "",
 		"  the frailty team's mail           "+mailboxPage,
 		"  what its link opens               "+strings.Join(d.mail.links(), "")+" with the code "+demoCode,
+		"  Ruth's own page                   "+carehub+" invite ruth --dir "+d.dir+"    and open the link that it prints",
 		"  which inboxes are verified        "+carehub+" subscriber list --dir "+d.dir, "",
 		"  who has been told by now          "+carehub+" status "+event+asRuth,
 		"  dad comes home                    "+carehub+" log dad came home --yes"+asRuth,
