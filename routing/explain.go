@@ -33,6 +33,8 @@ func (r *Rules) Explain(patient string, kind, because events.Kind, loggedBy stri
 		switch {
 		case id == loggedBy:
 			e.NotTold = append(e.NotTold, NotTold{id, "logged it"})
+		case r.IsStep(id, patient, kind, because):
+			e.NotTold = append(e.NotTold, NotTold{id, "only if others do not answer"})
 		case len(elsewhere) > 0:
 			why := fmt.Sprintf("no rule for %s names them; named for %s", kinds(kind, because), strings.Join(elsewhere, "; "))
 			e.NotTold = append(e.NotTold, NotTold{id, why})

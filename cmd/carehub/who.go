@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -93,6 +94,11 @@ func (f *folder) answer(out io.Writer, q question) error {
 	}
 	if len(e.Told) == 0 {
 		fmt.Fprintln(w, "  nobody; the event is stored and the alarm recipients are told")
+	}
+	for _, m := range e.Told {
+		if m.Ask != nil {
+			fmt.Fprintf(w, "\nIf nobody at %s answers within %s: %s (%s)\n", m.Recipient, short(m.Ask.Within), strings.Join(append(slices.Clone(m.Ask.Else), "then the alarm recipients"), ", "), m.Rule)
+		}
 	}
 	fmt.Fprintln(w, "\nNot told:")
 	for _, n := range e.NotTold {
