@@ -96,7 +96,7 @@ func TestJudge(t *testing.T) {
 	f := &findings{}
 	f.arrivals(r, "r0", "p-1", []ack{{Event: "ev-1"}, {Event: "ev-2"}, {Event: "ev-3"}, {Event: "ev-4"}, {Event: "ev-5"}})
 	killed := time.Unix(1001, 0)
-	f.repeated(r, []kill{{killed, killed.Add(time.Millisecond)}}, 100*time.Millisecond, true)
+	f.repeated(r, []kill{{killed, killed.Add(time.Millisecond)}}, []time.Duration{100 * time.Millisecond}, true)
 	if f.Lost != 2 || f.OutOfOrder != 1 || f.Excess != 1 || f.Worst != (repeats{2, 1}) || f.broken() == nil {
 		t.Errorf("found %+v", f)
 	}
@@ -122,5 +122,20 @@ func TestTrace(t *testing.T) {
 		if err := tr.read(strings.NewReader(strings.Join(c.lines, "\n"))); (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestIntervals: a disk that hung lets what is older be repeated.
+func TestIntervals(t *testing.T) {
+	at := time.Unix(1000, 0)
+	l := &loggers{acked: [][]ack{nil, nil}}
+	for n := range 300 { // until the kill, every 10 ms but for half a second
+		if n < 150 || n >= 200 {
+			l.acked[n%2] = append(l.acked[n%2], ack{At: at.Add(time.Duration(n-300) * 10 * time.Millisecond).UnixNano()})
+		}
+	}
+	got := l.intervals([]kill{{at: at}, {at: at.Add(time.Hour)}}, 500*time.Millisecond)
+	if got[0] < time.Second || got[0] > 1200*time.Millisecond || got[1] != 500*time.Millisecond {
+		t.Errorf("%v", got)
 	}
 }

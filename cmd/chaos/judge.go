@@ -207,7 +207,7 @@ func (w *world) judge(ctx context.Context, l *loggers, s *storm, logged time.Dur
 	}
 	// Only kills of hubs have a bound. Who cuts a connection after taking asks for a repeat, and while the servers of the
 	// store are away no outcome is written.
-	f.repeated(r, s.kills, w.interval, w.faults == "kill" && len(w.nats) == 0)
+	f.repeated(r, s.kills, l.intervals(s.kills, w.interval), w.faults == "kill" && len(w.nats) == 0)
 	f.Pause = r.pause()
 	return f, f.outcomes(ctx, w, r, l)
 }
@@ -232,14 +232,14 @@ func (f *findings) arrivals(r *record, to, patient string, acks []ack) {
 }
 
 // repeated counts repeats, and for each kill those that it caused beside those it may cause.
-func (f *findings) repeated(r *record, kills []kill, interval time.Duration, bounded bool) {
+func (f *findings) repeated(r *record, kills []kill, intervals []time.Duration, bounded bool) {
 	caused, exposed := make([]int, len(kills)), make([]int, len(kills))
 	for _, took := range r.took {
 		f.Deliveries++
 		f.Repeats += len(took) - 1
 		first := time.Unix(0, took[0].At)
 		for i, k := range kills {
-			if first.After(k.at.Add(-interval)) && first.Before(k.again) {
+			if first.After(k.at.Add(-intervals[i])) && first.Before(k.again) {
 				exposed[i]++
 			}
 		}
@@ -256,9 +256,42 @@ func (f *findings) repeated(r *record, kills []kill, interval time.Duration, bou
 			f.Worst = repeats{caused[i], exposed[i]}
 		}
 		if bounded && caused[i] > exposed[i] {
-			f.note(&f.Excess, "kill %d: %d repeats, %d deliveries in flight or younger than %s", i+1, caused[i], exposed[i], interval)
+			f.note(&f.Excess, "kill %d: %d repeats, %d deliveries in flight or younger than %s", i+1, caused[i], exposed[i], intervals[i])
 		}
 	}
+}
+
+// intervals are how old a delivery may be at each kill and still be repeated: least, or what it takes on a disk that hangs. How
+// long that hung shows in the longest time without any event acknowledged, of the two seconds before the kill; the ledger gathers for
+// a tenth of a second between a write that was under way and its own.
+func (l *loggers) intervals(kills []kill, least time.Duration) []time.Duration {
+	var at []int64
+	for _, acks := range l.acked {
+		for _, a := range acks {
+			at = append(at, a.At)
+		}
+	}
+	slices.Sort(at)
+	all := make([]time.Duration, len(kills))
+	for i, k := range kills {
+		until, hung := k.at.UnixNano(), int64(0)
+		from := k.at.Add(-2 * time.Second).UnixNano()
+		last := int64(0)
+		for _, t := range at {
+			if t > until {
+				break
+			}
+			if last > from {
+				hung = max(hung, t-last)
+			}
+			last = t
+		}
+		if last > from {
+			hung = max(hung, until-last)
+		}
+		all[i] = max(least, 100*time.Millisecond+2*time.Duration(hung))
+	}
+	return all
 }
 
 // outcomes asks the hub what became of every event, and compares that with what the receivers did.
