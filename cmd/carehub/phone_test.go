@@ -187,6 +187,7 @@ func TestPhoneSeesAnAnswer(t *testing.T) {
 	s.judge("mistake")
 	s.tap("#mistake-wrong-person")
 	s.tap("main form button")
+	s.says("Correction of “Had a fall”: It was about another person")
 	s.says("This corrects what was logged before")
 	s.says("Sent to Frailty team by email")
 	s.judge("corrected")

@@ -42,6 +42,15 @@ type standing struct {
 	Corrects                string // the event that it corrects
 }
 
+// titled is what an event is called: one that corrects another is never taken for news of its own.
+func titled(lang page.Lang, e events.Event) string {
+	what := words.Say(lang, "what."+named(e))
+	if e.Corrects == "" {
+		return what
+	}
+	return words.Say(lang, "correction", "what", what, "why", words.Say(lang, "mistake."+string(e.Correction)))
+}
+
 // home shows whom a carer logs for, and what was logged of late.
 func (p *Pages) home(w http.ResponseWriter, r *http.Request, who page.Session) {
 	lang := page.LangOf(r)
@@ -66,7 +75,7 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request, who page.Session) {
 			if err != nil {
 				p.Logger.Warn("who has been told cannot be shown", "error", err.Error())
 			}
-			b.Recent = append(b.Recent, recent{words.Say(lang, "what."+named(e)), lang.At(e.Occurred.In(p.Zone()), p.now()), inShort(lang, receipts, err), e.ID})
+			b.Recent = append(b.Recent, recent{titled(lang, e), lang.At(e.Occurred.In(p.Zone()), p.now()), inShort(lang, receipts, err), e.ID})
 		}
 		all = append(all, b)
 	}
@@ -170,7 +179,7 @@ func (p *Pages) stands(r *http.Request, who page.Session, st events.Stored) (sta
 	if err != nil {
 		return standing{}, err
 	}
-	s := standing{What: words.Say(lang, "what."+named(e)), Event: e.ID, When: lang.Moment(e.Occurred.In(p.Zone())),
+	s := standing{What: titled(lang, e), Event: e.ID, When: lang.Moment(e.Occurred.In(p.Zone())),
 		Recorded: lang.Moment(e.Recorded.In(p.Zone())), Place: e.Place, Written: e.Words, Settled: true}
 	for _, one := range p.Patients(who.Actor) {
 		if one.ID == e.Patient {
