@@ -194,9 +194,9 @@ func (p *Page) about(r *http.Request, m fhir.Message, recipient string, draft ev
 	if e.Because == events.Fall {
 		title = say("letter.after-fall", "title", title)
 	}
-	if words := e.Correction.Words(); words != "" {
-		title = "Correction: " + title
-		l.Cautions = append(l.Cautions, words)
+	if e.Correction.Known() {
+		title = say("letter.correction", "title", title)
+		l.Cautions = append(l.Cautions, say("correction-"+string(e.Correction)))
 	}
 	if e.Test {
 		title = say("letter.test", "title", title)

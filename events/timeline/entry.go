@@ -125,6 +125,12 @@ func what(lang page.Lang, ev events.Event) string {
 		key = "kind-other"
 	}
 	said := words.Say(lang, key)
+	switch {
+	case ev.Correction.Retracts():
+		said = words.Say(lang, "taken-back", "what", said)
+	case ev.Corrects != "":
+		said = words.Say(lang, "other-time", "what", said)
+	}
 	if ev.Test {
 		said = words.Say(lang, "test", "what", said)
 	}

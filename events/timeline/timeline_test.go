@@ -249,3 +249,13 @@ func TestLongPDF(t *testing.T) {
 		}
 	}
 }
+
+// TestCorrectionIsCalledOne: on the card and the letter, what takes something back never looks like news.
+func TestCorrectionIsCalledOne(t *testing.T) {
+	for correction, want := range map[events.Correction]string{events.WrongPerson: "CORRECTION, taken back: ", events.WrongTime: "CORRECTION of the time: "} {
+		got := what(page.English, events.Event{Kind: events.Fall, Corrects: "ev", Correction: correction})
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q", correction, got)
+		}
+	}
+}
