@@ -38,22 +38,9 @@ func (l lazyEngine) Watch(event string) (<-chan struct{}, func()) { return l.h.e
 // delivers reports whether this hub delivers a partition.
 func (h *hub) delivers(partition int) bool { return h.leases == nil || h.leases.MayStart(partition) }
 
-// announce tells all who are to know of an event before it is delivered. What it returns is closed when all of them do.
-func (h *hub) announce(rec *events.Record) <-chan struct{} {
-	numbered, waits := h.subscriptions.Announce(rec), h.answers.Announce(rec)
-	switch {
-	case numbered == nil:
-		return waits
-	case waits == nil:
-		return numbered
-	}
-	both := make(chan struct{})
-	go func() { // it ends with the hub at the latest: both are closed, or nobody waits any more
-		<-numbered
-		<-waits
-		close(both)
-	}()
-	return both
+// announce tells all who are to know of an event before it is delivered, and returns what is closed when each of them does.
+func (h *hub) announce(rec *events.Record) []<-chan struct{} {
+	return []<-chan struct{}{h.subscriptions.Announce(rec), h.answers.Announce(rec)}
 }
 
 // asked adds to a plan what its rules ask of the recipients: who has to answer, and the rows of those who are told if nobody

@@ -27,6 +27,7 @@ func (s holdStore) Publish(ctx context.Context, rec events.Record, message []byt
 type heldToo struct {
 	*archive.Archive
 	held *hold.Keeper
+	full func() error // whether the store takes no more events
 }
 
 // Publish holds an event whose plan says so. Before any other, what is held of its patient is released, so that the order is kept.
@@ -45,6 +46,9 @@ func (s heldToo) Publish(ctx context.Context, rec events.Record, message []byte)
 	case err == nil:
 		return known, false, nil
 	case events.KindOf(err) != events.NotFound:
+		return events.Stored{}, false, err
+	}
+	if err := s.full(); err != nil { // what could not be accepted later is not taken now
 		return events.Stored{}, false, err
 	}
 	return s.held.Hold(ctx, rec, message)

@@ -14,7 +14,7 @@ import (
 func (h *hub) openDoors() {
 	var store intake.Store = h.archive
 	if h.held != nil { // else it is a command, beside which no page is open
-		store = heldToo{h.archive, h.held}
+		store = heldToo{h.archive, h.held, h.store.Full}
 	}
 	h.intake = intake.New(store, func() intake.Desk { return h.desk() }, time.Now)
 	h.intake.Shared = h.folder.hub.NATS != nil

@@ -23,7 +23,7 @@ import (
 // routes is every URL of the hub. draining is closed when the doors close.
 func (h *hub) routes(draining <-chan struct{}) *doors {
 	d := h.desk()
-	src := source{heldToo{h.archive, h.held}, h.engine, h.returns, h.answers, h.held}
+	src := source{heldToo{h.archive, h.held, h.store.Full}, h.engine, h.returns, h.answers, h.held}
 	viewer := receipts.Viewer{Source: src, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
 	read := &receipts.Handler{Viewer: viewer, Authenticate: h.byToken, MaySee: d.maySee, Resolve: d.Resolve, Draining: draining, Log: h.log}
 	write := &intake.Handler{Intake: h.intake, Receiver: h.receiver, Authenticate: h.byToken, Log: h.log, Answered: h.meter.answered,

@@ -5,10 +5,15 @@ import "time"
 // announce tells of an event that has just been taken in. Until that is done the cursor does not pass the event. Called
 // with the lock held.
 func (s *shard) announce(ev *event) {
-	done := s.e.opt.Announce(&ev.stored.Record)
-	if done == nil {
-		return
+	for _, done := range s.e.opt.Announce(&ev.stored.Record) {
+		if done != nil {
+			s.waitFor(ev, done)
+		}
 	}
+}
+
+// waitFor keeps an event unsettled until done is closed. Called with the lock held.
+func (s *shard) waitFor(ev *event, done <-chan struct{}) {
 	select {
 	case <-done:
 		return

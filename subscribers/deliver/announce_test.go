@@ -27,7 +27,9 @@ func TestAnnouncedInOrderUntilDone(t *testing.T) {
 		w.behaves("nurses/webhook", dead)
 		a := &announcer{done: make(chan struct{})}
 		with := func(a *announcer) func(*deliver.Options) {
-			return func(o *deliver.Options) { o.Announce = a.hear }
+			return func(o *deliver.Options) {
+				o.Announce = func(rec *events.Record) []<-chan struct{} { return []<-chan struct{}{nil, a.hear(rec)} }
+			}
 		}
 		e := w.run(with(a))
 		first := w.log(events.Admission, "p-7f3k", "gp", "nurses")

@@ -70,9 +70,9 @@ type Options struct {
 	// the event was planned by may not have come to this process yet. It returns nil when all that is stored of the
 	// recipient is known here, and Lookup and Allowed are asked once more; with an error the attempt is made again later.
 	Renew func(ctx context.Context, recipient string) error
-	// Announce, if set, hears of each event as it is taken in, in the order of acceptance, before any attempt. If it returns a
-	// channel, the event stays what a restart reads again until that is closed. It must not block.
-	Announce func(rec *events.Record) (done <-chan struct{})
+	// Announce, if set, hears of each event as it is taken in, in the order of acceptance, before any attempt. The event
+	// stays what a restart reads again until each channel that it returns is closed; nil ones count for nothing. It must not block.
+	Announce func(rec *events.Record) (done []<-chan struct{})
 	// Alarm tells the people named for alarms, durably, once for each About. It is called again until it returns nil.
 	Alarm func(ctx context.Context, about events.About, of events.Stored) error
 	// Link makes the page address that a message to this recipient carries.
@@ -126,7 +126,7 @@ func (o *Options) defaults() {
 		o.Renew = func(context.Context, string) error { return nil }
 	}
 	if o.Announce == nil {
-		o.Announce = func(*events.Record) <-chan struct{} { return nil }
+		o.Announce = func(*events.Record) []<-chan struct{} { return nil }
 	}
 	if o.Attempted == nil {
 		o.Attempted = func(string, string, time.Duration) {}
