@@ -62,9 +62,11 @@ var inboxTypes = []string{"email", "sms", "push"}
 func (f *folder) known(source *strict.Folder) routing.Known {
 	known := routing.Known{Reachable: map[string]bool{}, NoCarers: !source.Has(subscribers.CarersFile),
 		Inboxes: map[string]bool{}, Several: map[string]bool{},
+		Carers: map[string]bool{}, Restricted: map[string]bool{}, Deceased: map[string]bool{},
 		Urgent: map[events.Kind]bool{}, FallbackAfter: map[events.Kind]time.Duration{}}
 	for _, s := range f.register.All() {
 		known.Reachable[s.ID] = len(s.Channels) > 0
+		known.Carers[s.ID] = s.Carer
 		known.Several[s.ID] = len(s.Channels) > 1
 		known.Inboxes[s.ID] = !slices.ContainsFunc(s.Channels, func(c subscribers.Channel) bool { return !slices.Contains(inboxTypes, c.Type) })
 	}
@@ -77,6 +79,7 @@ func (f *folder) known(source *strict.Folder) routing.Known {
 	}
 	for id, p := range f.patients {
 		known.Patients[id] = p.Pos
+		known.Restricted[id], known.Deceased[id] = p.Restricted, p.Deceased != ""
 	}
 	return known
 }

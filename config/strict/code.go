@@ -50,6 +50,7 @@ const (
 	AuthorityEnding Code = "CH322"
 	BasisEnded      Code = "CH323"
 	BasisEnding     Code = "CH324"
+	Restricted      Code = "CH331"
 
 	Identifies   Code = "CH401"
 	LooksLikeNHS Code = "CH402"
@@ -99,6 +100,7 @@ var Codes = map[Code]string{
 	AuthorityEnding:  "an authority ends within 30 days",
 	BasisEnded:       "a consent or other basis has ended",
 	BasisEnding:      "a consent or other basis ends within 30 days",
+	Restricted:       "carers of a restricted patient",
 	Identifies:       "something that identifies a patient or carer where it does not belong",
 	LooksLikeNHS:     "what looks like an NHS number where it does not belong",
 }
