@@ -94,4 +94,3 @@ func (k Known) exceptional() string {
 	slices.Sort(lines)
 	return strings.Join(lines, "")
 }
-

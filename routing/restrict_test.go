@@ -43,7 +43,7 @@ func TestRestricted(t *testing.T) {
 	if problems.Failed() || !strings.Contains(problems.Error(), "p-7f3k is restricted, so ruth and tom are left out") {
 		t.Errorf("the check says: %v", problems)
 	}
-	matches, known := rules.Match("p-7f3k", events.Fall, "", "surgery")
+	matches, known := rules.Match(routing.Asked{Patient: "p-7f3k", Kind: events.Fall, LoggedBy: "surgery"})
 	if !known || len(matches) != 1 || matches[0].Recipient != "nurses" || !slices.Equal(matches[0].Ask.Else, []string{"hospice"}) {
 		t.Errorf("told: %+v", matches)
 	}
@@ -51,7 +51,7 @@ func TestRestricted(t *testing.T) {
 		if rules.May(carer, "p-7f3k", routing.See, now) != routing.No || rules.May(carer, "p-7f3k", routing.Log, now) != routing.No {
 			t.Errorf("%s may still do something", carer)
 		}
-		if len(rules.Aliases(carer)) != 0 || rules.IsStep(carer, "p-7f3k", events.Fall, "") {
+		if len(rules.Aliases(carer)) != 0 || rules.IsStep(carer, routing.Asked{Patient: "p-7f3k", Kind: events.Fall}, now) {
 			t.Errorf("%s still has a name for the patient, or their turn", carer)
 		}
 	}
@@ -75,8 +75,9 @@ func TestRestrictedToNobody(t *testing.T) {
 // TestDeceased: everybody is told as before, and nobody has to answer.
 func TestDeceased(t *testing.T) {
 	rules, problems := loadWith(t, family, func(k *routing.Known) { k.Deceased = map[string]bool{"p-7f3k": true} })
-	matches, _ := rules.Match("p-7f3k", events.Discharge, "", "surgery")
-	if problems.Failed() || len(matches) != 2 || matches[0].Ask != nil || rules.IsStep("tom", "p-7f3k", events.Discharge, "") {
+	asked := routing.Asked{Patient: "p-7f3k", Kind: events.Discharge, LoggedBy: "surgery"}
+	matches, _ := rules.Match(asked)
+	if problems.Failed() || len(matches) != 2 || matches[0].Ask != nil || rules.IsStep("tom", asked, now) {
 		t.Errorf("told: %+v, and the check says %v", matches, problems)
 	}
 }

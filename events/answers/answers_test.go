@@ -27,7 +27,7 @@ type ward struct {
 	out     []events.Outcome
 	log     []string // what happened, with the minutes since acceptance
 	start   time.Time
-	away    bool         // the engine cannot do anything just now
+	away    bool // the engine cannot do anything just now
 	died    atomic.Bool
 	skew    atomic.Int64 // of the clock on the wall, in nanoseconds
 	answers *answers.Answers
