@@ -50,7 +50,8 @@ func (f *folder) namesFor(who string, e *events.Event) bool {
 
 // askedOf is an event as the rules see it, whether it comes in now or came in long ago.
 func askedOf(e *events.Event) routing.Asked {
-	return routing.Asked{Patient: e.Patient, Kind: e.Kind, Because: e.Because, LoggedBy: e.By.ID, At: e.Recorded, Place: e.Place}
+	return routing.Asked{Patient: e.Patient, Kind: e.Kind, Because: e.Because, LoggedBy: e.By.ID, At: e.Recorded,
+		Place: e.Place, Class: e.EncounterClass()}
 }
 
 // today is now where the hub is.
