@@ -66,6 +66,7 @@ const (
 
 	Identifies   Code = "CH401"
 	LooksLikeNHS Code = "CH402"
+	OpenToOthers Code = "CH403"
 )
 
 // Codes is every code with its title.
@@ -127,4 +128,5 @@ var Codes = map[Code]string{
 	WholeMessage:     "a ceiling that a channel does not keep",
 	Identifies:       "something that identifies a patient or carer where it does not belong",
 	LooksLikeNHS:     "what looks like an NHS number where it does not belong",
+	OpenToOthers:     "a private file that others may read",
 }
