@@ -58,8 +58,8 @@ func (a *Ask) stricter(b *Ask) *Ask {
 
 // steps are those who are told if others do not answer, and the rules that say so.
 func (r *Rules) steps(a *Asked, now time.Time) (steps []Match) {
-	for rule := range r.holding(a, now) {
-		if rule.ask == nil {
+	for rule := range r.covering(a) {
+		if rule.ask == nil || rule.only.ended(now.In(r.zone)) {
 			continue
 		}
 		for _, id := range rule.ask.Else {
@@ -69,8 +69,7 @@ func (r *Rules) steps(a *Asked, now time.Time) (steps []Match) {
 	return steps
 }
 
-// IsStep reports whether somebody is told of an event that was taken in at a.At if others do not answer, by the rules as
-// they are at now.
+// IsStep reports whether somebody is still told of such events if others do not answer, by the rules as they are at now.
 func (r *Rules) IsStep(who string, a Asked, now time.Time) bool {
 	return slices.ContainsFunc(r.steps(&a, now), func(m Match) bool { return m.Recipient == who })
 }

@@ -82,7 +82,8 @@ func TestHours(t *testing.T) {
 	}
 }
 
-// TestNamesAsOfNow: an event keeps the hour at which it came in, and a rule that has ended since tells nobody any more.
+// TestNamesAsOfNow: whoever was told of what came in by night may know of it by day, and of its correction; a rule that has ended since
+// tells nobody any more.
 func TestNamesAsOfNow(t *testing.T) {
 	rules := load(t, txtar.Parse([]byte(`
 -- routing/p-7f3k.yaml --

@@ -103,7 +103,7 @@ type loader struct {
 	defaults []*inherited
 	misspelt bool // a kind of some default
 	whole    bool // the file being read has the right form, so that nothing is missing for want of it
-	rules   *Rules
+	rules    *Rules
 }
 
 func (l *loader) file(name string, top strict.Node) {

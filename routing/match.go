@@ -75,7 +75,11 @@ type Match struct {
 func (r *Rules) Match(a Asked) (matches []Match, known bool) {
 	_, known = r.patients[a.Patient]
 	at := map[string]int{}
-	for rule := range r.holding(&a, a.At) {
+	today := a.At.In(r.zone)
+	for rule := range r.covering(&a) {
+		if rule.only.withheld(&a, today) != "" {
+			continue
+		}
 		for _, recipient := range rule.notify {
 			i, seen := at[recipient]
 			switch {
@@ -92,12 +96,11 @@ func (r *Rules) Match(a Asked) (matches []Match, known bool) {
 	return matches, known
 }
 
-// holding yields the rules that hold for an event, as of a day.
-func (r *Rules) holding(a *Asked, day time.Time) iter.Seq[*rule] {
+// covering yields the rules of a patient for the kind of an event, and for what led to it.
+func (r *Rules) covering(a *Asked) iter.Seq[*rule] {
 	return func(yield func(*rule) bool) {
-		day = day.In(r.zone)
 		for _, rule := range r.patients[a.Patient].rules {
-			if rule.covers(a.Kind, a.Because) && rule.only.withheld(a, day) == "" && !yield(rule) {
+			if rule.covers(a.Kind, a.Because) && !yield(rule) {
 				return
 			}
 		}
@@ -127,10 +130,11 @@ func wider(a, b events.Content) events.Content {
 	return a
 }
 
-// Names reports whether the rules as they are at now tell somebody of an event that was taken in at a.At.
+// Names reports whether the rules as they are at now still tell somebody of such events. Whether they did of this one, at
+// its hour and place, is frozen in its plan.
 func (r *Rules) Names(who string, a Asked, now time.Time) bool {
-	for rule := range r.holding(&a, now) {
-		if who != a.LoggedBy && slices.Contains(rule.notify, who) {
+	for rule := range r.covering(&a) {
+		if who != a.LoggedBy && !rule.only.ended(now.In(r.zone)) && rule.tells(who) {
 			return true
 		}
 	}

@@ -11,10 +11,8 @@ type Reason struct {
 
 // Reasons goes through the rules of a patient for the kind of an event, and for what led to it, in their order.
 func (r *Rules) Reasons(a Asked) (all []Reason) {
-	for _, rule := range r.patients[a.Patient].rules {
-		if rule.covers(a.Kind, a.Because) {
-			all = append(all, Reason{rule.place, rule.notify, rule.only.withheld(&a, a.At.In(r.zone))})
-		}
+	for rule := range r.covering(&a) {
+		all = append(all, Reason{rule.place, rule.notify, rule.only.withheld(&a, a.At.In(r.zone))})
 	}
 	return all
 }
@@ -23,8 +21,8 @@ func (r *Rules) Reasons(a Asked) (all []Reason) {
 // does.
 func (r *Rules) withheld(id string, a *Asked) string {
 	var why []string
-	for _, rule := range r.patients[a.Patient].rules {
-		if reason := rule.only.withheld(a, a.At.In(r.zone)); reason != "" && rule.covers(a.Kind, a.Because) && rule.tells(id) {
+	for rule := range r.covering(a) {
+		if reason := rule.only.withheld(a, a.At.In(r.zone)); reason != "" && rule.tells(id) {
 			why = append(why, reason+" by "+rule.place)
 		}
 	}

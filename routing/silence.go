@@ -81,4 +81,3 @@ func (c *checker) lastDays(kind events.Kind) (days []strict.Date) {
 	slices.Sort(days)
 	return days
 }
-

@@ -43,7 +43,7 @@ func (f *folder) names(who, patient string) bool {
 	return slices.Contains(f.rules.Recipients(patient, f.today()), who)
 }
 
-// namesFor reports whether the rules in force name somebody for an event that was taken in.
+// namesFor reports whether the rules in force still name somebody for such an event as one that was taken in.
 func (f *folder) namesFor(who string, e *events.Event) bool {
 	return f.rules.Names(who, askedOf(e), f.today())
 }
