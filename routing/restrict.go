@@ -24,8 +24,10 @@ func (l *loader) exceptions() {
 			continue
 		}
 		p.rules = slices.Clone(p.rules)
-		for i := range p.rules {
-			p.rules[i].ask = nil
+		for i, shared := range p.rules {
+			r := *shared
+			r.ask = nil
+			p.rules[i] = &r
 		}
 		l.rules.patients[id] = p
 	}
@@ -42,14 +44,15 @@ func (l *loader) restrict(id string, p patient) {
 	}
 	p.grants = slices.DeleteFunc(slices.Clone(p.grants), func(g grant) bool { return carer(g.actor) })
 	p.rules = slices.Clone(p.rules)
-	for i := range p.rules {
-		r := &p.rules[i]
+	for i, shared := range p.rules {
+		r := *shared
 		r.notify = slices.DeleteFunc(slices.Clone(r.notify), carer)
 		if r.ask != nil {
 			ask := *r.ask
 			ask.Else = slices.DeleteFunc(slices.Clone(ask.Else), carer)
 			r.ask = &ask
 		}
+		p.rules[i] = &r
 	}
 	l.rules.patients[id] = p
 	for _, who := range out {
@@ -61,7 +64,7 @@ func (l *loader) restrict(id string, p patient) {
 	slices.Sort(out)
 	l.folder.Warn(strict.Restricted, l.places[id], "%s is restricted, so %s: carers are told nothing, and may neither log nor see", id, lose(out))
 	for _, kind := range events.Kinds {
-		if !slices.ContainsFunc(p.rules, func(r rule) bool { return r.covers(kind, "") && slices.ContainsFunc(r.notify, l.reachable) }) {
+		if !slices.ContainsFunc(p.rules, func(r *rule) bool { return r.covers(kind, "") && slices.ContainsFunc(r.notify, l.reachable) }) {
 			l.folder.Gap(strict.ReachesNobody, l.places[id], "%s would reach nobody: %s is restricted, and no rule names anyone else with a channel for it", article(kind), id)
 		}
 	}

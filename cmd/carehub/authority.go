@@ -61,10 +61,11 @@ func (h *hub) watchAuthority(ctx context.Context) error {
 func (h *hub) warnEndings(ctx context.Context, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	today := now.In(h.folder.hub.Location)
-	for _, due := range dueEndings(h.folder.endings(), today) {
+	f := h.current()
+	today := now.In(f.hub.Location)
+	for _, due := range dueEndings(f.endings(), today) {
 		about := events.About{Event: "authority-" + string(due.last) + "-" + due.stage, Reason: events.ReasonEnding}
-		if err := storeAlarm(ctx, h.folder, h.archive, about, due.words()); err != nil {
+		if err := storeAlarm(ctx, f, h.archive, about, due.words()); err != nil {
 			return err
 		}
 	}
