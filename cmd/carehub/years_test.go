@@ -17,7 +17,6 @@ import (
 // TestYears: a hub whose store grows twice under load, is killed, moves its past to the archive, is backed up while it
 // runs and restored elsewhere, tells everybody everything in order and still knows of each who was told.
 func TestYears(t *testing.T) {
-	t.Parallel()
 	const patients, each = 3, 40
 	gp := newProvider(t, "gp")
 	hub := newProcess(t, patients, gp)
