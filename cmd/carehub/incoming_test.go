@@ -296,7 +296,6 @@ func TestSystemsWithoutRights(t *testing.T) {
 // TestMessagesOverKills: a hospital repeats each message until it is answered, while the hub is killed again and again.
 // Everything is one event, at the receiver, and every answer is the same to the byte.
 func TestMessagesOverKills(t *testing.T) {
-	t.Parallel()
 	const senders, kills = 4, 4
 	gp := newProvider(t, "gp")
 	hub := newProcess(t, 1, gp)
