@@ -44,11 +44,16 @@ func (f *folder) checkPrivacy(source *strict.Folder) {
 		if !source.Has(sub) {
 			continue // reported
 		}
-		for _, name := range source.List(sub) {
-			data, err := os.ReadFile(source.Path(name)) // #nosec G304 -- it was listed in the folder
-			if err == nil && utf8.Valid(data) {
-				p.search(source, name, string(data))
-			}
+		p.searchAll(source, sub)
+	}
+}
+
+// searchAll reports what of p is in the YAML files of a folder of the folder.
+func (p private) searchAll(source *strict.Folder, sub string) {
+	for _, name := range source.List(sub) {
+		data, err := os.ReadFile(source.Path(name)) // #nosec G304 -- it was listed in the folder
+		if err == nil && utf8.Valid(data) {
+			p.search(source, name, string(data))
 		}
 	}
 }

@@ -33,6 +33,7 @@ const (
 	ChannelSettings  Code = "CH209"
 	UnknownKind      Code = "CH210"
 	UnknownPatient   Code = "CH211"
+	Unruled          Code = "CH212"
 
 	NoRules         Code = "CH301"
 	ReachesNobody   Code = "CH302"
@@ -83,6 +84,7 @@ var Codes = map[Code]string{
 	ChannelSettings:  "a channel that cannot be opened",
 	UnknownKind:      "unknown kind of event",
 	UnknownPatient:   "rules for a patient whom patients.yaml does not name",
+	Unruled:          "a test case for a patient without rules",
 	NoRules:          "a patient without rules",
 	ReachesNobody:    "a kind that reaches nobody",
 	ReachesLogger:    "a kind that reaches only whoever logged it",
