@@ -107,13 +107,11 @@ func sidesOf(args []string, dash int) ([]side, error) {
 	case dash < 0 && len(args) == 2:
 		var sides []side
 		for _, arg := range args {
-			if info, err := os.Stat(arg); err == nil && info.IsDir() {
-				sides = append(sides, side{name: arg, dir: arg})
-			} else if strings.Contains(arg, ":") {
-				sides = append(sides, side{name: arg, revision: arg, dir: "."})
-			} else {
-				return nil, misused(arg + " is no folder; one in a git revision is REVISION:FOLDER, or REVISION -- FOLDER")
+			s, err := sideOf(arg)
+			if err != nil {
+				return nil, err
 			}
+			sides = append(sides, s)
 		}
 		return sides, nil
 	case (dash == 1 || dash == 2) && len(args) == dash+1:
@@ -128,6 +126,17 @@ func sidesOf(args []string, dash int) ([]side, error) {
 		return sides, nil
 	}
 	return nil, misused("diff takes two folders, or one or two git revisions, -- and a folder")
+}
+
+// sideOf reads one argument: a folder, or one in a git revision.
+func sideOf(arg string) (side, error) {
+	if info, err := os.Stat(arg); err == nil && info.IsDir() {
+		return side{name: arg, dir: arg}, nil
+	}
+	if strings.Contains(arg, ":") {
+		return side{name: arg, revision: arg, dir: "."}, nil
+	}
+	return side{}, misused(arg + " is no folder; one in a git revision is REVISION:FOLDER")
 }
 
 // load reads the rules of a side, without secrets and private files.

@@ -31,7 +31,7 @@ func (r rulings) Occasions(patient string) []routing.Occasion {
 
 // WhyNot says why somebody is not told of an event.
 func (r rulings) WhyNot(e events.Event, id string) string {
-	x, known := r.rules.Explain(e.Patient, e.Kind, e.Because, e.By.ID, []string{id})
+	x, known := r.rules.Explain(askedOf(&e), []string{id})
 	switch {
 	case !known:
 		return "this patient has no rules"
