@@ -13,8 +13,11 @@ type Occasion struct {
 	Place, Class string
 }
 
-// Occasions returns circumstances that between them stand for all in which the rules of a patient differ, at now or later.
-func (r *Rules) Occasions(_ string, now time.Time) []Occasion { return []Occasion{{At: now}} }
+// Occasions returns circumstances that between them stand for all in which the rules of a patient differ, in any of the
+// others as well.
+func (r *Rules) Occasions(_ string, now time.Time, _ ...*Rules) []Occasion {
+	return []Occasion{{At: now}}
+}
 
 // Same reports whether two sets of rules are the same for a patient, down to the lines that they stand on.
 func (r *Rules) Same(other *Rules, patient string) bool {

@@ -32,7 +32,7 @@ func routesDiffCommand() *cobra.Command {
 			"nobody is named but by id and, of organisations, by name.\n\n" +
 			"Exit status: 1 when events reach nobody any more, or a mandatory recipient is lost, and it is not accepted by name; 2 when the\n" +
 			"sides cannot be compared.",
-		Example: "  carehub routes diff HEAD~1:care care\n  carehub routes diff origin/main -- care --format markdown --accept p-7f3k/admission",
+		Example: "  carehub routes diff HEAD~1:care care\n  carehub routes diff --format markdown --accept p-7f3k/admission origin/main -- care",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			report, err := diffOf(cmd.Context(), args, cmd.ArgsLenAtDash(), accepted)
@@ -93,7 +93,7 @@ func difference(old, now rulings, accepted []string) compare.Report {
 	return compare.Pair{Old: old, New: now, Accepted: accepted,
 		Same: func(patient string) bool { return around && old.rules.Same(now.rules, patient) },
 		Occasions: func(patient string) []routing.Occasion {
-			return now.rules.Occasions(patient, now.now)
+			return now.rules.Occasions(patient, now.now, old.rules)
 		},
 	}.Diff()
 }

@@ -46,7 +46,9 @@ func (r rulings) Rows(patient string, kind events.Kind, on routing.Occasion) (ro
 	plan := r.Plan(events.Event{Patient: patient, Kind: kind, Place: on.Place, Occurred: on.At, Recorded: on.At})
 	for _, to := range plan.Recipients {
 		if !to.Step {
-			rows = append(rows, r.row(plan, to))
+			row := r.row(plan, to)
+			row.Logs = r.rules.May(to.ID, patient, routing.Log, on.At) == routing.Allowed
+			rows = append(rows, row)
 		}
 	}
 	return rows

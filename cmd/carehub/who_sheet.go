@@ -53,7 +53,7 @@ func (s sheet) escalation() {
 		}
 		who := "at " + r.ID
 		if ask.Any {
-			who = "of all these"
+			who += " or elsewhere"
 		}
 		line := fmt.Sprintf("\nIf nobody %s answers within %s: ", who, short(ask.Within))
 		var at time.Time

@@ -114,7 +114,7 @@ func (c Case) judge(hub Hub, e events.Event) (d []Deviation) {
 		}
 	}
 	missing := func(id string) {
-		if !slices.Contains(told, id) {
+		if !slices.Contains(told, id) && !slices.ContainsFunc(d, func(d Deviation) bool { return d.What == Missing && d.ID == id }) {
 			d = append(d, Deviation{What: Missing, ID: id, Why: hub.WhyNot(e, id), Rule: rows[id].Rule})
 		}
 	}

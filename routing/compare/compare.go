@@ -21,6 +21,7 @@ type Row struct {
 	Name      string // of an organisation; for a carer, and where it is not known, the id
 	Rule      string // file:line
 	Reachable bool   // by more than a phone
+	Logs      bool   // may log for the patient, and is not told of what they log
 	Mandatory bool   // may not be lost
 	How       string // by which channels, in order, and how much they tell
 	Ask       string // for an answer, and who is told if there is none; empty where nobody has to answer
@@ -45,7 +46,7 @@ type Pair struct {
 
 // What a change is.
 const (
-	Nobody     = "nobody"     // is told any more
+	Nobody     = "nobody"     // is told any more, or nobody but whoever logged it
 	Must       = "mandatory"  // a mandatory recipient is lost
 	Accepted   = "accepted"   // one of the two, accepted by name
 	Lost       = "lost"       // a recipient
@@ -121,7 +122,7 @@ func (f *findings) compare(old, now []Row, accepted func() bool) {
 		case !still:
 			f.add(Lost, was, Effect{}, was.Rule)
 			if was.Mandatory {
-				f.refuse(Must, was, accepted())
+				f.refuse(Must, was, Effect{Was: "mandatory", Now: "lost"}, accepted())
 			}
 			continue
 		case was.Ask != is.Ask:
@@ -140,12 +141,11 @@ func (f *findings) compare(old, now []Row, accepted func() bool) {
 		}
 	}
 	if reaches(old) && !reaches(now) {
-		f.refuse(Nobody, Row{}, accepted())
+		f.refuse(Nobody, Row{}, Effect{Was: "reached somebody", Now: Nobody}, accepted())
 	}
 }
 
-func (f *findings) refuse(what string, was Row, accepted bool) {
-	effect := Effect{Was: what}
+func (f *findings) refuse(what string, was Row, effect Effect, accepted bool) {
 	if accepted {
 		what = Accepted
 	}
@@ -167,8 +167,18 @@ func find(rows []Row, id string) (Row, bool) {
 	return rows[i], true
 }
 
+// reaches reports whether somebody hears of the event, whoever logs it.
 func reaches(rows []Row) bool {
-	return slices.ContainsFunc(rows, func(r Row) bool { return r.Reachable })
+	reached := 0
+	for _, r := range rows {
+		if r.Reachable && !r.Logs {
+			return true
+		}
+		if r.Reachable {
+			reached++
+		}
+	}
+	return reached > 1 // of two who may log, one has not
 }
 
 // Ways says by which channels somebody is told, as Row.How has it.

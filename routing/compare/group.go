@@ -26,13 +26,11 @@ type finding struct {
 // extent is where a finding holds.
 type extent struct {
 	rule string                    // of the first
-	on   map[events.Kind]occasions // as bits
+	on   map[events.Kind]occasions // in order
 }
 
-type occasions uint64
-
-// most is how many occasions can be told apart; more are as the last.
-const most = 64
+// occasions are some of those of a patient: a rune for each, which is its index.
+type occasions string
 
 func (f *findings) add(what string, row Row, effect Effect, rule string) {
 	effect.ID, effect.Name = row.ID, row.Name
@@ -41,8 +39,11 @@ func (f *findings) add(what string, row Row, effect Effect, rule string) {
 		at = &extent{rule: rule, on: map[events.Kind]occasions{}}
 		f.found[finding{what, effect}] = at
 	}
-	at.on[f.kind] |= 1 << min(f.on, most-1)
+	at.on[f.kind] += occasions(rune(f.on))
 }
+
+// everything stands for all kinds.
+const everything = "every event"
 
 // when says for which events a finding holds: one line for all kinds with the same occasions.
 func (f *findings) when(at *extent) (lines []string) {
@@ -50,7 +51,7 @@ func (f *findings) when(at *extent) (lines []string) {
 	var order []occasions
 	for _, kind := range events.Kinds {
 		on := at.on[kind]
-		if on == 0 {
+		if on == "" {
 			continue
 		}
 		if by[on] == nil {
@@ -61,7 +62,7 @@ func (f *findings) when(at *extent) (lines []string) {
 	for _, on := range order {
 		line := strings.Join(by[on], ", ")
 		if len(by[on]) == len(events.Kinds) {
-			line = "every event"
+			line = everything
 		}
 		lines = append(lines, line+f.named(on))
 	}
@@ -71,10 +72,8 @@ func (f *findings) when(at *extent) (lines []string) {
 // named names some of the occasions: nothing where it is all of them.
 func (f *findings) named(on occasions) string {
 	var names []string
-	for i, o := range f.occasions {
-		if on&(1<<min(i, most-1)) != 0 {
-			names = append(names, o.Name)
-		}
+	for _, i := range on {
+		names = append(names, f.occasions[i].Name)
 	}
 	if len(names) == len(f.occasions) {
 		return ""
@@ -114,7 +113,7 @@ func (c *collector) groups(patient string, f *findings) {
 	}
 	for l, all := range effects {
 		slices.SortFunc(all, func(a, b Effect) int {
-			return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Was, b.Was), cmp.Compare(a.Now, b.Now))
+			return cmp.Or(cmp.Compare(a.Was, b.Was), cmp.Compare(a.Now, b.Now), cmp.Compare(a.ID, b.ID))
 		})
 		key := fmt.Sprint(l, all)
 		if c.changes[key] == nil {

@@ -52,7 +52,7 @@ func (r Report) table(w io.Writer, what string) {
 		if n++; n > rows {
 			continue
 		}
-		fmt.Fprintf(w, "| %s | %s | %s | %s |\n", c.who(shown), literal.Replace(c.When), literal.Replace(strings.Join(c.effects(), ", ")), literal.Replace(c.Rules[0]))
+		fmt.Fprintf(w, "| %s | %s | %s | %s |\n", c.who(shown), literal.Replace(c.When), literal.Replace(strings.Join(c.effects(), "; ")), literal.Replace(c.Rules[0]))
 	}
 	if n > rows {
 		fmt.Fprintf(w, "\nand %d more\n", n-rows)
@@ -60,15 +60,4 @@ func (r Report) table(w io.Writer, what string) {
 	if !matters {
 		fmt.Fprint(w, "\n</details>\n")
 	}
-}
-
-// acceptance is the flag that accepts the first refusal.
-func (r Report) acceptance() string {
-	c := r.Changes[0]
-	kind, _, _ := strings.Cut(c.When, " (")
-	kind, _, _ = strings.Cut(kind, ",")
-	if kind == "every event" {
-		return "--accept " + c.Patients[0]
-	}
-	return "--accept " + c.Patients[0] + "/" + kind
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -43,7 +44,7 @@ func (r Report) Summary() string {
 
 // Text writes the report for people.
 func (r Report) Text(w io.Writer) {
-	fmt.Fprintln(w, r.Summary())
+	fmt.Fprintln(w, capital(r.Summary()))
 	was := ""
 	for _, c := range r.Changes {
 		if c.What != was {
@@ -54,11 +55,14 @@ func (r Report) Text(w io.Writer) {
 			if i == 0 {
 				fmt.Fprintf(w, "  %s %s: ", c.who(shown), c.When)
 			} else {
-				fmt.Fprint(w, ", ")
+				fmt.Fprint(w, "; ")
 			}
 			fmt.Fprint(w, e)
 		}
 		fmt.Fprintln(w, c.decided())
+	}
+	if r.Refused {
+		fmt.Fprintf(w, "\nIf it is meant: %s\n", r.acceptance())
 	}
 	for _, name := range r.Unused {
 		fmt.Fprintf(w, "\n%s was accepted, and loses nothing.\n", name)
@@ -85,21 +89,51 @@ func (c Change) decided() string {
 
 // effects are a change in words.
 func (c Change) effects() []string {
-	all := make([]string, len(c.Effects))
+	var all []string
 	for i, e := range c.Effects {
 		name := cmp.Or(e.Name, e.ID)
 		switch {
-		case e.Was == Nobody:
-			all[i] = "reaches nobody"
-		case e.Was == Must:
-			all[i] = "− " + name + ", which is mandatory"
+		case e.Now == Nobody:
+			all = append(all, "reaches nobody any more")
+		case c.What == Must || c.What == Accepted:
+			all = append(all, "− "+name+", which is mandatory")
 		case c.What == Lost:
-			all[i] = "− " + name
+			all = append(all, "− "+name)
 		case c.What == Gained:
-			all[i] = "+ " + name
+			all = append(all, "+ "+name)
+		case i > 0 && c.Effects[i-1].Was == e.Was && c.Effects[i-1].Now == e.Now:
+			last := len(all) - 1
+			names, words, _ := strings.Cut(all[last], ": ")
+			all[last] = names + ", " + name + ": " + words
 		default:
-			all[i] = fmt.Sprintf("%s: %s → %s", name, e.Was, e.Now)
+			all = append(all, fmt.Sprintf("%s: %s → %s", name, e.Was, e.Now))
 		}
 	}
 	return all
+}
+
+// acceptance is the flags that accept what is refused, or the first of them.
+func (r Report) acceptance() string {
+	var flags []string
+	for _, c := range r.Changes {
+		if c.What != Nobody && c.What != Must {
+			continue
+		}
+		kinds, _, _ := strings.Cut(c.When, " (")
+		for _, patient := range c.Patients {
+			for kind := range strings.SplitSeq(kinds, ", ") {
+				flag := "--accept " + patient
+				if kind != everything {
+					flag += "/" + kind
+				}
+				if !slices.Contains(flags, flag) {
+					flags = append(flags, flag)
+				}
+			}
+		}
+	}
+	if len(flags) > shown {
+		flags = append(flags[:shown], "…")
+	}
+	return strings.Join(flags, " ")
 }
