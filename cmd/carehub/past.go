@@ -40,7 +40,8 @@ type past struct {
 func withPast(ctx context.Context, f *folder, do func(context.Context, past) error) error {
 	return withStore(ctx, f,
 		func(ctx context.Context, s *stream.Store) error {
-			h := &hub{folder: f, log: slog.New(slog.DiscardHandler), store: s, meter: newMeter()}
+			h := newHub(f, slog.New(slog.DiscardHandler))
+			h.store = s
 			if err := h.openArchive(ctx); err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestPast: what became of past events, and what other rules would have made of them, is the same whether or not the hub is
@@ -33,10 +34,11 @@ func TestPast(t *testing.T) {
 	w.settled(ruth, admission)
 	w.settled(ruth, fall)
 
+	yesterday := time.Now().AddDate(0, 0, -1).Format(time.DateOnly)
 	ask := func() (said []string) {
 		return []string{
 			w.carehub("who", "--event", admission, "--dir", w.dir),
-			w.carehub("simulate", "--config", other, "--dir", w.dir),
+			w.carehub("simulate", "--since", yesterday, "--config", other, "--dir", w.dir),
 		}
 	}
 	running := ask()
