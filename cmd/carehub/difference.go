@@ -91,11 +91,29 @@ func diffOf(ctx context.Context, args []string, dash int, accepted []string) (no
 func difference(old, now rulings, accepted []string) compare.Report {
 	around := old.around(now)
 	return compare.Pair{Old: old, New: now, Accepted: accepted,
-		Same: func(patient string) bool { return around && old.rules.Same(now.rules, patient) },
-		Occasions: func(patient string) []routing.Occasion {
-			return now.rules.Occasions(patient, now.now, old.rules)
-		},
+		Same:      func(patient string) bool { return around && old.rules.Same(now.rules, patient) },
+		Occasions: func(patient string) []routing.Occasion { return occasions(patient, old, now) },
 	}.Diff()
+}
+
+// occasions stand for all circumstances in which the rules of either folder differ for a patient: now, and after the end of each
+// rule that has one.
+func occasions(patient string, old, now rulings) []routing.Occasion {
+	all := now.rules.Occasions(patient, now.now, old.rules)
+	for _, day := range now.rules.Ends(patient, now.now, old.rules) {
+		last, err := time.ParseInLocation(time.DateOnly, day, now.hub.Location)
+		if err != nil {
+			continue // it was read as a date
+		}
+		for _, o := range now.rules.Occasions(patient, last.AddDate(0, 0, 1), old.rules) {
+			o.Name = strings.TrimSuffix("after "+day+", "+o.Name, ", ")
+			all = append(all, o)
+		}
+	}
+	if len(all) > 1 && all[0].Name == "" {
+		all[0].Name = "now"
+	}
+	return all
 }
 
 // side is one side of a comparison: a folder on disk or, with a revision, one in a git repository.

@@ -68,7 +68,7 @@ func (f *folder) cases(dir string, noSecrets bool) ([]cases.Case, strict.Problem
 	}
 	all := cases.Load(source, cases.Known{Patients: f.rules.Patients(), IDs: slices.Sorted(maps.Keys(ids)), Zone: f.hub.Location})
 	if source.Has(cases.Folder) {
-		f.private().searchAll(source, cases.Folder)
+		f.private().searchAll(source, source.List(cases.Folder))
 	}
 	return all, source.Problems()
 }

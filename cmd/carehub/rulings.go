@@ -43,13 +43,21 @@ func (r rulings) WhyNot(e events.Event, id string) string {
 
 // Rows are who is told of a kind of event, as far as two folders can differ in it.
 func (r rulings) Rows(patient string, kind events.Kind, on routing.Occasion) (rows []compare.Row) {
-	plan := r.Plan(events.Event{Patient: patient, Kind: kind, Place: on.Place, Occurred: on.At, Recorded: on.At})
+	e := events.Event{Patient: patient, Kind: kind, Place: on.Place, Class: on.Class, Occurred: on.At, Recorded: on.At}
+	plan := r.Plan(e)
+	matches, _ := r.rules.Match(askedOf(&e))
 	for _, to := range plan.Recipients {
-		if !to.Step {
-			row := r.row(plan, to)
-			row.Logs = r.rules.May(to.ID, patient, routing.Log, on.At) == routing.Allowed
-			rows = append(rows, row)
+		i := slices.IndexFunc(matches, func(m routing.Match) bool { return m.Recipient == to.ID })
+		if to.Step || i < 0 {
+			continue
 		}
+		row := r.row(plan, to)
+		row.Mandatory = matches[i].Mandatory
+		row.Logs = r.rules.May(to.ID, patient, routing.Log, on.At) == routing.Allowed
+		if attach := slices.Sorted(slices.Values(matches[i].Attach)); len(attach) > 0 {
+			row.How = strings.TrimPrefix(row.How+", with "+strings.Join(attach, " and "), ", ")
+		}
+		rows = append(rows, row)
 	}
 	return rows
 }
@@ -62,6 +70,9 @@ func (r rulings) row(plan events.Plan, to events.Recipient) compare.Row {
 		if q := to.Quiet; q != nil {
 			row.How += ", not from " + q.From + " to " + q.To + " (" + q.Zone + ")"
 		}
+	}
+	if to.Content != "" {
+		row.How = strings.TrimPrefix(row.How+", at most "+string(to.Content), ", ")
 	}
 	if ask := to.Acknowledge; ask != nil {
 		row.Ask = "an answer within " + short(ask.Within)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -31,7 +32,7 @@ func (q question) event(now time.Time) events.Event {
 	if at.IsZero() {
 		at = now
 	}
-	return events.Event{Patient: q.patient, Kind: q.kind, Because: q.because, By: events.Actor{ID: q.by}, Place: q.place,
+	return events.Event{Patient: q.patient, Kind: q.kind, Because: q.because, By: events.Actor{ID: q.by}, Place: q.place, Class: q.class,
 		Occurred: at, Recorded: at}
 }
 
@@ -104,6 +105,9 @@ func (f *folder) understand(q question) error {
 	if _, known := f.rules.Match(routing.Asked{Patient: q.patient}); !known {
 		return exitError{1, fmt.Sprintf("unknown patient %q%s", q.patient, strict.DidYouMean(q.patient, f.rules.Patients()))}
 	}
+	if q.class != "" && !slices.Contains(events.Classes, q.class) {
+		return exitError{1, fmt.Sprintf("unknown class %q%s", q.class, strict.DidYouMean(q.class, events.Classes))}
+	}
 	if _, known := f.register.Lookup(q.by); q.by != "" && !known {
 		return exitError{1, fmt.Sprintf("%q is neither a carer nor a subscriber%s", q.by, strict.DidYouMean(q.by, f.everyone()))}
 	}
@@ -131,6 +135,9 @@ func (f *folder) answer(out io.Writer, q question) error {
 		fmt.Fprintf(w, "%s, at %s\n", f.headline(q, isTerminal(out)), s.times.whole())
 	}
 	s.told()
+	if q.at.IsZero() && len(asked.Occasions(q.patient)) > 1 {
+		fmt.Fprintln(w, "\nThat is so now. At other hours, places or classes it may not be: ask with --at, --place and --class.")
+	}
 	s.escalation()
 	x, _ := f.rules.Explain(askedOf(&e), f.everyone())
 	s.notTold(x.NotTold)

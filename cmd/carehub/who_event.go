@@ -41,7 +41,7 @@ func (f *folder) account(out io.Writer, past pastEvent) error {
 	if s.outcomes == nil {
 		s.outcomes = []events.Outcome{}
 	}
-	q := question{patient: e.Patient, kind: e.Kind, because: e.Because, by: e.By.ID}
+	q := question{patient: e.Patient, kind: e.Kind, because: e.Because, by: e.By.ID, class: e.Class}
 	fmt.Fprintf(w, "%s\n%s, at %s\n", e.ID, f.headline(q, isTerminal(out)), s.times.whole())
 	for _, flag := range e.Flags {
 		fmt.Fprintf(w, "marked %s\n", flag)

@@ -59,7 +59,7 @@ type entry struct {
 	By       strict.At[string]               `yaml:"by"`
 	At       strict.At[string]               `yaml:"at"`
 	Place    string                          `yaml:"place"`
-	Class    string                          `yaml:"class"`
+	Class    strict.At[string]               `yaml:"class"`
 	Told     *strict.List[string]            `yaml:"told"`
 	AtLeast  strict.List[string]             `yaml:"told_at_least"`
 	NotTold  strict.List[string]             `yaml:"not_told"`
@@ -95,7 +95,7 @@ type loader struct {
 }
 
 func (l loader) read(e strict.At[entry]) Case {
-	c := Case{Pos: e.Pos, Name: e.V.Name, because: events.Kind(e.V.Because.V), by: e.V.By.V, place: e.V.Place, class: e.V.Class,
+	c := Case{Pos: e.Pos, Name: e.V.Name, because: events.Kind(e.V.Because.V), by: e.V.By.V, place: e.V.Place, class: e.V.Class.V,
 		atLeast: e.V.AtLeast.Values(), none: e.V.NotTold.Values()}
 	c.patients = l.patients(e.V.Patient)
 	for _, kind := range append(slices.Clone(e.V.On), e.V.Because) {
@@ -105,6 +105,9 @@ func (l loader) read(e strict.At[entry]) Case {
 		c.kinds = append(c.kinds, events.Kind(kind.V))
 	}
 	c.at = l.moment(e.V.At)
+	if class := e.V.Class; class.V != "" && !slices.Contains(events.Classes, class.V) {
+		l.folder.Report(strict.BadValue, class.Pos, "class takes %s%s", strings.Join(events.Classes, ", "), strict.DidYouMean(class.V, events.Classes))
+	}
 	c.told, c.steps = l.exactly(e.V.Told), l.exactly(e.V.Steps)
 	l.somebody(slices.Concat(e.V.AtLeast, e.V.NotTold))
 	if e.V.By.V != "" {

@@ -77,7 +77,7 @@ func (c Case) events(hub Hub) iter.Seq2[events.Event, string] {
 		for _, patient := range patients {
 			for _, o := range c.occasions(hub, patient) {
 				for _, kind := range c.kinds {
-					e := events.Event{Patient: patient, Kind: kind, Because: c.because, By: events.Actor{ID: c.by}, Place: o.Place, Occurred: o.At, Recorded: o.At}
+					e := events.Event{Patient: patient, Kind: kind, Because: c.because, By: events.Actor{ID: c.by}, Place: o.Place, Class: o.Class, Occurred: o.At, Recorded: o.At}
 					if !yield(e, o.Name) {
 						return
 					}
@@ -92,10 +92,11 @@ func (c Case) occasions(hub Hub, patient string) []routing.Occasion {
 	if !c.at.IsZero() {
 		return []routing.Occasion{{Name: c.at.Format("Mon 2 Jan 2006 15:04"), At: c.at, Place: c.place, Class: c.class}}
 	}
-	all := hub.Occasions(patient)
-	for i := range all {
-		if c.place != "" || c.class != "" {
-			all[i].Place, all[i].Class = c.place, c.class
+	var all []routing.Occasion
+	for _, o := range hub.Occasions(patient) {
+		if o.Place == "" && o.Class == "" { // it stands for some hours
+			o.Place, o.Class = c.place, c.class
+			all = append(all, o)
 		}
 	}
 	return all
@@ -177,6 +178,12 @@ func words(e events.Event, occasion string) string {
 	}
 	if e.By.ID != "" {
 		line += ", logged by " + e.By.ID
+	}
+	if e.Place != "" {
+		line += ", at " + e.Place
+	}
+	if e.Class != "" {
+		line += ", class " + e.Class
 	}
 	if occasion != "" {
 		line += " (" + occasion + ")"

@@ -23,7 +23,7 @@ type Row struct {
 	Reachable bool   // by more than a phone
 	Logs      bool   // may log for the patient, and is not told of what they log
 	Mandatory bool   // may not be lost
-	How       string // by which channels, in order, and how much they tell
+	How       string // by which channels, in order, how much they tell, and with which documents
 	Ask       string // for an answer, and who is told if there is none; empty where nobody has to answer
 }
 

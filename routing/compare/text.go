@@ -106,7 +106,7 @@ func (c Change) effects() []string {
 			names, words, _ := strings.Cut(all[last], ": ")
 			all[last] = names + ", " + name + ": " + words
 		default:
-			all = append(all, fmt.Sprintf("%s: %s → %s", name, e.Was, e.Now))
+			all = append(all, fmt.Sprintf("%s: %s → %s", name, cmp.Or(e.Was, "no limit"), cmp.Or(e.Now, "no limit")))
 		}
 	}
 	return all
