@@ -37,6 +37,7 @@ const (
 	GroupInGroup     Code = "CH213"
 	UnknownDefault   Code = "CH214"
 	CarersChannel    Code = "CH215"
+	Unruled          Code = "CH216"
 
 	NoRules         Code = "CH301"
 	ReachesNobody   Code = "CH302"
@@ -102,6 +103,7 @@ var Codes = map[Code]string{
 	GroupInGroup:     "a group in a group",
 	UnknownDefault:   "no default has this name",
 	CarersChannel:    "a channel that only a carer can use",
+	Unruled:          "a test case for a patient without rules",
 	NoRules:          "a patient without rules",
 	ReachesNobody:    "a kind that reaches nobody",
 	ReachesLogger:    "a kind that reaches only whoever logged it",
