@@ -64,6 +64,7 @@ func (h *hub) adminRoutes(draining <-chan struct{}) http.Handler {
 	h.endpointDesk().adminRoutes(mux, draining)
 	inboxRoutes(mux, h.inboxes)
 	auditRoutes(mux, h.store)
+	h.forgetRoutes(mux)
 	return mux
 }
 
