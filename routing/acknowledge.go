@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"carehub/config/strict"
-	"carehub/events"
 )
 
 // acknowledgeEntry is what a rule asks of those that it names: that a person there answers.
@@ -58,9 +57,9 @@ func (a *Ask) stricter(b *Ask) *Ask {
 }
 
 // steps are those who are told if others do not answer, and the rules that say so.
-func (r *Rules) steps(patient string, kind, because events.Kind) (steps []Match) {
-	for _, rule := range r.patients[patient].rules {
-		if rule.ask == nil || !rule.covers(kind, because) {
+func (r *Rules) steps(a *Asked, now time.Time) (steps []Match) {
+	for rule := range r.covering(a) {
+		if rule.ask == nil || rule.only.ended(now.In(r.zone)) {
 			continue
 		}
 		for _, id := range rule.ask.Else {
@@ -70,9 +69,9 @@ func (r *Rules) steps(patient string, kind, because events.Kind) (steps []Match)
 	return steps
 }
 
-// IsStep reports whether somebody is told of such an event if others do not answer.
-func (r *Rules) IsStep(who, patient string, kind, because events.Kind) bool {
-	return slices.ContainsFunc(r.steps(patient, kind, because), func(m Match) bool { return m.Recipient == who })
+// IsStep reports whether somebody is still told of such events if others do not answer, by the rules as they are at now.
+func (r *Rules) IsStep(who string, a Asked, now time.Time) bool {
+	return slices.ContainsFunc(r.steps(&a, now), func(m Match) bool { return m.Recipient == who })
 }
 
 // acknowledge finds what is wrong with what a rule asks for.
@@ -87,8 +86,6 @@ func (c *checker) acknowledge(rule strict.At[ruleEntry]) {
 	c.hasty(rule)
 	for _, id := range ask.Else {
 		switch reachable, known := c.known.Reachable[id.V]; {
-		case !c.registered(id.V):
-			c.folder.Report(strict.UnknownRecipient, id.Pos, "unknown recipient %q%s", id.V, c.suggest(id.V))
 		case known && !reachable:
 			c.folder.Warn(strict.NoChannel, id.Pos, "%s has no channel: when it is their turn, an alarm asks a person to phone them, and the next is told at once", id.V)
 		case slices.Contains(rule.V.Notify.Values(), id.V):

@@ -24,6 +24,7 @@ func known() routing.Known {
 		Reachable: map[string]bool{"surgery": true, "nurses": true, "hospice": true, "duty-line": false, "ruth": true, "tom": true},
 		Inboxes:   map[string]bool{"nurses": true, "ruth": true, "tom": true},
 		Several:   map[string]bool{"surgery": true},
+		Whole:     map[string]string{"hospice": "webhook"},
 		Urgent:    map[events.Kind]bool{events.Fall: true, events.Admission: true},
 		Patients:  map[string]strict.Pos{"p-7f3k": {File: "patients.yaml", Line: 1, Column: 1}},
 
@@ -78,10 +79,10 @@ func story(t *testing.T, name string) {
 		parts[f.Name] = string(f.Data)
 	}
 	e := event(parts["event"])
-	got, ok := load(t, archive).Explain(e.Patient, e.Kind, e.Because, e.By.ID, []string{"hospice", "nurses", "ruth", "surgery", "tom"})
+	got, ok := load(t, archive).Explain(e, []string{"hospice", "nurses", "ruth", "surgery", "tom"})
 	var told, not strings.Builder
 	for _, m := range got.Told {
-		fmt.Fprintf(&told, "%s by %s\n", m.Recipient, m.Rule)
+		fmt.Fprintf(&told, "%s by %s%s\n", m.Recipient, m.Rule, given(m))
 	}
 	for _, n := range got.NotTold {
 		fmt.Fprintf(&not, "%s: %s\n", n.ID, n.Why)
@@ -91,8 +92,33 @@ func story(t *testing.T, name string) {
 	}
 }
 
-// event reads "p-7f3k admission because of fall, logged by ruth".
-func event(line string) (e events.Event) {
+// given is what a rule gives beside the message.
+func given(m routing.Match) (words string) {
+	if m.Content != "" {
+		words += ", content " + string(m.Content)
+	}
+	if len(m.Attach) > 0 {
+		words += ", attach " + strings.Join(m.Attach, " ")
+	}
+	if m.Mandatory {
+		words += ", mandatory"
+	}
+	return words
+}
+
+// event reads "p-7f3k admission because of fall, logged by ruth, at 2026-11-23T09:00:00Z, place A B, class IMP".
+func event(line string) (e routing.Asked) {
+	line, rest, _ := strings.Cut(strings.TrimSpace(line), ", at ")
+	for i, part := range strings.Split(rest, ", ") {
+		switch word, value, _ := strings.Cut(part, " "); {
+		case i == 0:
+			e.At, _ = time.Parse(time.RFC3339, part)
+		case word == "place":
+			e.Place = value
+		case word == "class":
+			e.Class = value
+		}
+	}
 	words := strings.Fields(strings.ReplaceAll(line, ",", ""))
 	e.Patient, e.Kind = words[0], events.Kind(words[1])
 	for i, w := range words[2:] {
@@ -100,7 +126,7 @@ func event(line string) (e events.Event) {
 		case "of":
 			e.Because = events.Kind(words[i+3])
 		case "by":
-			e.By.ID = words[i+3]
+			e.LoggedBy = words[i+3]
 		}
 	}
 	return e
@@ -120,10 +146,10 @@ rules:
 
 func TestMatchKnowsNoOtherPatient(t *testing.T) {
 	rules := load(t, txtar.Parse([]byte(sound)))
-	if _, ok := rules.Match("p-9x2m", events.Fall, "", "ruth"); ok {
+	if _, ok := rules.Match(routing.Asked{Patient: "p-9x2m", Kind: events.Fall, LoggedBy: "ruth"}); ok {
 		t.Error("matched an unknown patient")
 	}
-	if m, ok := rules.Match("p-7f3k", events.Alarm, "", "ruth"); !ok || len(m) != 0 {
+	if m, ok := rules.Match(routing.Asked{Patient: "p-7f3k", Kind: events.Alarm, LoggedBy: "ruth"}); !ok || len(m) != 0 {
 		t.Errorf("got %v %v, want a known patient and nobody", m, ok)
 	}
 }

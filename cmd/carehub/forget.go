@@ -30,7 +30,7 @@ func forgetCommand() *cobra.Command {
 	var flags forgetFlags
 	cmd := &cobra.Command{
 		Use: "forget PATIENT", Short: "Erase a patient from the store, for good",
-		Long: "Erase everything that the store holds of a patient: events, messages, receipts, answers, what was held or came back, the\n" +
+		Long: "Erase everything that the store holds of a patient who is not in the configuration any more: events, messages, receipts, answers, what was held or came back, the\n" +
 			"delivery log. It works whether or not the hub is running, and goes on by itself after a crash. It says first what will go, and\n" +
 			"asks for the id to be typed. From then on nothing of the patient is found or taken in; an old id answers 410 Gone.\n\n" +
 			"While somebody is still to be told of an event it refuses; with --wait nothing more is taken in at once, and the rest is erased\n" +
@@ -61,8 +61,12 @@ func forgetPatient(cmd *cobra.Command, f *folder, patient string, flags forgetFl
 	if err != nil {
 		return err
 	}
+	found.Named = found.Named || f.mentions(patient) // the hub may have read less, or more
+	if found.Erasure == nil && found.Named {
+		return exitError{1, "nothing was erased: take " + patient + " out of patients.yaml and delete routing/" + patient + ".yaml, have the hub read that, and forget then"}
+	}
 	if found.Erasure == nil {
-		found.print(out, f.recognise(patient, isTerminal(out)))
+		found.print(out, patient)
 		if len(found.Waiting) > 0 && !flags.wait {
 			return exitError{1, "nothing was erased: somebody is still to be told. Try later, or with --wait"}
 		}
@@ -79,23 +83,12 @@ func forgetPatient(cmd *cobra.Command, f *folder, patient string, flags forgetFl
 		return nil
 	}
 	fmt.Fprintf(out, "erased from the store on %s, as erasure %s\n", mark.Done.Format(time.DateTime+"Z"), mark.ID)
-	f.remindOfFiles(out, patient)
+	remindOfBackups(out)
 	return nil
 }
 
-// recognise is a patient's id, for a person with what they know them by.
-func (f *folder) recognise(patient string, terminal bool) string {
-	if p, named := f.patients[patient]; named && terminal {
-		return patient + " (" + p.Hint() + ")"
-	}
-	return patient
-}
-
-// remindOfFiles says what the store knows nothing of.
-func (f *folder) remindOfFiles(w io.Writer, patient string) {
-	if _, named := f.patients[patient]; named {
-		fmt.Fprintf(w, "take %s out of patients.yaml and delete routing/%s.yaml: they are yours\n", patient, patient)
-	}
+// remindOfBackups says what the store knows nothing of.
+func remindOfBackups(w io.Writer) {
 	fmt.Fprintln(w, "backups and logs from before still hold the patient: let them expire, and forget again after a restore of one")
 }
 
@@ -118,6 +111,7 @@ func confirmErasure(cmd *cobra.Command, patient string, yes bool) error {
 // forgetSurvey is what there is to erase.
 type forgetSurvey struct {
 	Events  int             `json:"events"`
+	Named   bool            `json:"named"`   // by the configuration that the hub runs with, or would
 	Waiting []string        `json:"waiting"` // what still has to happen before
 	Subs    []string        `json:"subscriptions"`
 	Erasure *forget.Erasure `json:"erasure"` // that was begun already
@@ -135,7 +129,8 @@ func (s forgetSurvey) print(w io.Writer, patient string) {
 
 func survey(ctx context.Context, f *folder, patient string) (found forgetSurvey, err error) {
 	err = withStore(ctx, f, func(ctx context.Context, s *stream.Store) error {
-		h := &hub{folder: f, store: s, log: slog.New(slog.DiscardHandler)}
+		h := newHub(f, slog.New(slog.DiscardHandler))
+		h.store = s
 		if err := h.openForgetting(ctx); err != nil {
 			return err
 		}

@@ -32,7 +32,7 @@ func (h *hub) newForgetting(ctx context.Context) error {
 }
 
 func (h *hub) auditErasure(ctx context.Context, e forget.Erasure) error {
-	event, err := audit.Erasure(h.folder.sender(), e.ID, e.By, e.At, e.Done)
+	event, err := audit.Erasure(h.current().sender(), e.ID, e.By, e.At, e.Done)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,8 @@ func (h *hub) openForgetting(ctx context.Context) error {
 // forgetAlone forgets a patient beside no hub, or, with the store on a server, beside those that may run there: they do the
 // work if there are any.
 func forgetAlone(ctx context.Context, f *folder, s *stream.Store, patient, by string, within time.Duration) (mark forget.Erasure, err error) {
-	h := &hub{folder: f, store: s, log: slog.New(slog.DiscardHandler)}
+	h := newHub(f, slog.New(slog.DiscardHandler))
+	h.store = s
 	if err := h.openForgetting(ctx); err != nil {
 		return mark, err
 	}
@@ -85,6 +86,7 @@ func (h *hub) survey(ctx context.Context, patient string) (found forgetSurvey, e
 		found.Erasure = &mark
 		return found, nil
 	}
+	found.Named = h.current().mentions(patient)
 	for before, more := (events.Place{}), true; more; {
 		some, err := h.archive.Timeline(ctx, patient, before, surveyed)
 		if err != nil {
@@ -103,6 +105,12 @@ func (h *hub) survey(ctx context.Context, patient string) (found forgetSurvey, e
 			found.Subs = append(found.Subs, strings.TrimPrefix(key, "hub.subscription."))
 		}
 	})
+}
+
+// mentions reports whether the configuration has a patient.
+func (f *folder) mentions(patient string) bool {
+	_, registered := f.patients[patient]
+	return registered || slices.Contains(f.rules.Patients(), patient)
 }
 
 // surveyed is how many events are read at once.

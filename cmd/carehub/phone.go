@@ -21,7 +21,7 @@ import (
 // phonePages are the carer's pages.
 func (h *hub) phonePages(d desk, src source, draining <-chan struct{}) *phone.Pages {
 	return phone.New(phone.Options{
-		Writer: page.Writer{Hub: h.folder.sender, Log: h.log}, Required: h.signin.Required, Session: h.signin.Session, Patients: d.lookedAfter,
+		Writer: page.Writer{Hub: d.sender, Log: h.log}, Required: h.signin.Required, Session: h.signin.Session, Patients: d.lookedAfter,
 		Preview: h.previewOf(d, src), Log: h.logged, Undo: h.undo(src), Correct: h.corrected,
 		Find: func(ctx context.Context, by events.Actor, id string) (events.Stored, error) {
 			return findFor(ctx, d, src, by, id)
@@ -135,7 +135,7 @@ func ownFor(ctx context.Context, src source, by events.Actor, id string) (events
 func (h *hub) askAdmin(ctx context.Context, by events.Actor, patient string) error {
 	about := events.About{Event: "missing-" + patient + time.Now().UTC().Format("-20060102"), Recipient: by.ID, Reason: events.ReasonMissing}
 	words := fmt.Sprintf("%s says that somebody is missing among those who are told of %s. Please phone them, and look at routing/%s.yaml.", by.ID, patient, patient)
-	err := storeAlarm(ctx, h.folder, h.archive, about, words)
+	err := storeAlarm(ctx, h.current(), h.archive, about, words)
 	if err == nil {
 		h.meter.alarmed(about)
 	}
@@ -155,14 +155,9 @@ func recentFor(ctx context.Context, d desk, src source, by events.Actor, patient
 
 // contacts are whom to phone about a patient: everyone that any rule names, and the hub itself.
 func (d desk) contacts(patient string) (all []phone.Contact) {
-	seen := map[string]bool{}
-	for _, kind := range events.Kinds {
-		matches, _ := d.rules.Match(patient, kind, "", "")
-		for _, m := range matches {
-			if s, ok := d.register.Lookup(m.Recipient); ok && s.Phone != "" && !s.Carer && !seen[s.ID] {
-				seen[s.ID] = true
-				all = append(all, phone.Contact{Name: s.Name, Phone: s.Phone})
-			}
+	for _, id := range d.rules.Recipients(patient, d.today()) {
+		if s, ok := d.register.Lookup(id); ok && s.Phone != "" && !s.Carer {
+			all = append(all, phone.Contact{Name: s.Name, Phone: s.Phone})
 		}
 	}
 	return append(all, phone.Contact{Name: d.hub.Name, Phone: d.hub.Contact.Phone})

@@ -19,13 +19,13 @@ import (
 // fhirAPI is what providers' systems can read.
 func (h *hub) fhirAPI(d desk) *fhirapi.API {
 	return &fhirapi.API{Source: h.archive, Permits: h.permits, Names: d.concerns, Told: d.told, Identified: d.identified,
-		Organization: d.organization, Hub: h.folder.sender, Zone: d.Zone, Key: h.pages, Clock: time.Now, Log: h.log,
+		Organization: d.organization, Hub: d.sender, Zone: d.Zone, Key: h.pages, Clock: time.Now, Log: h.log,
 		Audit: func(ctx context.Context, a fhirapi.Access) error { return h.audit(ctx, audit.Access(a)) }}
 }
 
 // audit puts an access on record, durably.
 func (h *hub) audit(ctx context.Context, a audit.Access) error {
-	event, err := audit.Event(h.folder.sender(), a)
+	event, err := audit.Event(h.current().sender(), a)
 	if err != nil {
 		return err
 	}
@@ -40,20 +40,28 @@ func (d desk) concerns(by events.Actor, patient string) bool {
 
 // names reports whether any rule of a patient names somebody.
 func (f *folder) names(who, patient string) bool {
-	return slices.ContainsFunc(events.Kinds, func(kind events.Kind) bool { return f.namesFor(who, patient, kind, "", "") })
+	return slices.Contains(f.rules.Recipients(patient, f.today()), who)
 }
 
-// namesFor reports whether the rules in force name somebody for such an event of a patient.
-func (f *folder) namesFor(who, patient string, kind, because events.Kind, loggedBy string) bool {
-	matches, _ := f.rules.Match(patient, kind, because, loggedBy)
-	return slices.ContainsFunc(matches, func(m routing.Match) bool { return m.Recipient == who })
+// namesFor reports whether the rules in force still name somebody for such an event as one that was taken in.
+func (f *folder) namesFor(who string, e *events.Event) bool {
+	return f.rules.Names(who, askedOf(e), f.today())
 }
+
+// askedOf is an event as the rules see it, whether it comes in now or came in long ago.
+func askedOf(e *events.Event) routing.Asked {
+	return routing.Asked{Patient: e.Patient, Kind: e.Kind, Because: e.Because, LoggedBy: e.By.ID, At: e.Recorded,
+		Place: e.Place, Class: e.EncounterClass()}
+}
+
+// today is now where the hub is.
+func (f *folder) today() time.Time { return time.Now().In(f.hub.Location) }
 
 // told reports whether a provider was told of an event, and would be today: the frozen plan has it, it is registered, and
 // the rules in force name it still.
 func (d desk) told(by events.Actor, rec *events.Record) bool {
-	e := rec.Event
-	return d.concerns(by, e.Patient) && d.namesFor(by.ID, e.Patient, e.Kind, e.Because, e.By.ID) &&
+	e := &rec.Event
+	return d.concerns(by, e.Patient) && d.namesFor(by.ID, e) &&
 		slices.ContainsFunc(rec.Plan.Recipients, func(r events.Recipient) bool { return r.Is(by.ID) && !r.Step })
 }
 
@@ -83,7 +91,7 @@ func (d desk) organization(by events.Actor, id string) (string, bool) {
 
 // metadata declares what this server does by FHIR. It needs no login.
 func (h *hub) metadata(w http.ResponseWriter, _ *http.Request) {
-	body, err := fhir.Capability(h.folder.sender(), h.started, h.served())
+	body, err := fhir.Capability(h.current().sender(), h.started, h.served())
 	if err != nil {
 		h.log.Error("capability statement", "error", err.Error())
 		http.Error(w, "", http.StatusInternalServerError)
@@ -95,5 +103,5 @@ func (h *hub) metadata(w http.ResponseWriter, _ *http.Request) {
 
 // served is what each part of the hub serves by FHIR.
 func (h *hub) served() fhir.Server {
-	return fhir.Server{Resources: append(fhirapi.Served(), signup.Served(h.folder.hub.URL)), TokenURL: h.oauth.TokenURL(), ReliableCache: intake.Cache}
+	return fhir.Server{Resources: append(fhirapi.Served(), signup.Served(h.current().hub.URL)), TokenURL: h.oauth.TokenURL(), ReliableCache: intake.Cache}
 }

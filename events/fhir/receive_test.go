@@ -47,7 +47,7 @@ func TestReceive(t *testing.T) {
 	for name, want := range map[string]fhir.Incoming{
 		"uk-admission": {
 			Reply:  fhir.Reply{Message: "6e4bafc5-3ac8-4c0e-9d6c-1f6d0b6f2d11", Event: "notification-admit", Endpoint: "https://pas.riverside.example/fhir"},
-			Bundle: "0f3a7e0c-8a57-4d7e-9d0b-b0a3c5a7b611", Kind: events.Admission, Because: events.Fall,
+			Bundle: "0f3a7e0c-8a57-4d7e-9d0b-b0a3c5a7b611", Class: "IMP", Kind: events.Admission, Because: events.Fall,
 			Occurred: time.Date(2026, 11, 22, 1, 50, 0, 0, time.UTC), Place: "Acute frailty unit, Riverside Hospital NHS Trust",
 			Words:   "Bed 4. Family has been told.",
 			From:    events.Origin{Message: "6e4bafc5-3ac8-4c0e-9d6c-1f6d0b6f2d11", Sender: trust, ODS: "RX0ZZ"},
@@ -55,14 +55,14 @@ func TestReceive(t *testing.T) {
 		},
 		"us-attendance": {
 			Reply:  fhir.Reply{Message: "31ab7fe2-e0ad-41ea-bf7c-864d2e68a322", Event: "notification-admit", Endpoint: "https://example.org/Endpoints/P456", Wanted: "always"},
-			Bundle: "admit-notification-message-bundle-01", Kind: events.Attendance,
+			Bundle: "admit-notification-message-bundle-01", Class: "EMER", Kind: events.Attendance,
 			Occurred: time.Date(2026, 7, 12, 1, 22, 15, 0, zone), Place: "HOLY FAMILY HOSPITAL",
 			From:    events.Origin{Message: "31ab7fe2-e0ad-41ea-bf7c-864d2e68a322", Sender: "HOLY FAMILY HOSPITAL"},
 			Patient: events.Details{NHSNumber: "9990000018", Born: "1941-03-11", Family: "Example", Name: "Mr. Thomas Example"},
 		},
 		"discharge": {
 			Reply:  fhir.Reply{Message: "m-2", Event: "notification-discharge", Endpoint: "https://pas.riverside.example/fhir"},
-			Bundle: "b-2", Kind: events.Discharge, Occurred: time.Date(2026, 11, 27, 15, 20, 0, 0, time.UTC), Place: trust,
+			Bundle: "b-2", Class: "IMP", Kind: events.Discharge, Occurred: time.Date(2026, 11, 27, 15, 20, 0, 0, time.UTC), Place: trust,
 			From: events.Origin{Message: "m-2", Sender: trust}, Patient: details,
 		},
 		"fall": {
@@ -143,7 +143,7 @@ func TestReceiveRefuses(t *testing.T) {
 		"unknown modifier":     {"uk-admission", `"status": "in-progress"`, `"modifierExtension": [{"url": "x"}], "status": "in-progress"`, "extension", encounter + ".modifierExtension"},
 		"two of one address":   {"uk-admission", `"fullUrl": "urn:uuid:09188b81-0d1d-453c-b0fa-203ef88c794c"`, `"fullUrl": "urn:uuid:06e1f0dd-5fbe-4480-9bb4-6b54ec02d31b"`, "duplicate", "Bundle.entry[4].fullUrl"},
 		"two patients":         {"uk-admission", `"resourceType": "Location"`, `"resourceType": "Patient"`, "business-rule", "Bundle.entry[4].resource"},
-		"answer":               {"uk-admission", `"focus": [`, `"response": {"identifier": "x", "code": "ok"}, "focus": [`, "not-supported", "Bundle.entry[0].resource.response"},
+		"answer":               {"uk-admission", `"focus": [`, `"response": {"identifier": "x", "code": "ok"}, "focus": [`, "required", "Bundle.entry[0].resource.focus"},
 		"condition of no fall": {"fall", `217082002`, `38341003`, "not-supported", "Bundle.entry[0].resource.focus"},
 		"refuted":              {"fall", `"unconfirmed"`, `"refuted"`, "not-supported", "Bundle.entry[1].resource.verificationStatus"},
 		"fall at no time":      {"fall", `"onsetDateTime"`, `"onsetAge"`, "required", "Bundle.entry[1].resource.onsetDateTime"},
@@ -258,6 +258,12 @@ func FuzzReceive(f *testing.F) {
 		if err != nil {
 			if !ok || len(why.Issues) == 0 || len(why.Issues) > 20 {
 				t.Fatalf("refused with %v", err)
+			}
+			return
+		}
+		if a := in.Answering; a != nil {
+			if in.Kind != "" || !a.Answer.Known() || a.ByPerson() != (a.Role != "") || len([]rune(a.Line)) > events.MaxLine || in.Message == "" {
+				t.Fatalf("taken as %+v %+v", in, *a)
 			}
 			return
 		}

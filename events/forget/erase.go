@@ -98,7 +98,7 @@ func (k *Keeper) everything(ctx context.Context, n names) (sealed int, left bool
 func (k *Keeper) leftovers(ctx context.Context, n names) (again bool, err error) {
 	_, err = k.opt.Store.EraseHub(ctx, func(key string, value []byte) bool {
 		names := n.record(key, value)
-		again = again || names && len(value) > 0
+		again = again || names && len(value) > 0 && !strings.HasPrefix(key, copies)
 		return names
 	})
 	if err != nil {

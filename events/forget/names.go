@@ -60,6 +60,9 @@ func (n names) within(v any) bool {
 // provider's own and may be about others, too.
 var kept = []string{workPrefix, "hub.subscription."}
 
+// copies are of the configuration: what stands in them cannot be told from outside. The hub makes another of what it has next.
+const copies = "hub.folder."
+
 // record reports whether a record of the hub's is to be erased.
 func (n names) record(key string, value []byte) bool {
 	for _, prefix := range kept {
@@ -67,5 +70,5 @@ func (n names) record(key string, value []byte) bool {
 			return false
 		}
 	}
-	return n.text.MatchString(key) || n.value(value)
+	return strings.HasPrefix(key, copies) || n.text.MatchString(key) || n.value(value)
 }
