@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -45,7 +44,7 @@ func (f *folder) checkPrivacy(source *strict.Folder) {
 			continue // reported
 		}
 		for _, name := range source.List(sub) {
-			data, err := os.ReadFile(source.Path(name)) // #nosec G304 -- it was listed in the folder
+			data, err := source.Data(name)
 			if err == nil && utf8.Valid(data) {
 				p.search(source, name, string(data))
 			}
