@@ -65,6 +65,7 @@ func (h *hub) adminRoutes(d desk, draining <-chan struct{}) http.Handler {
 	inboxRoutes(mux, h.inboxes)
 	auditRoutes(mux, h.store)
 	reloadRoutes(mux, h.reloads)
+	pastRoutes(mux, h.runningPast())
 	return mux
 }
 

@@ -22,6 +22,7 @@ func (h *hub) newAnswers() *answers.Answers {
 			return errors.Is(err, deliver.ErrElsewhere) || errors.Is(err, deliver.ErrNotYet)
 		},
 		Never: func(err error) bool { return errors.Is(err, deliver.ErrDrained) },
+		Over:  func(patient string) bool { return h.current().patients[patient].Deceased != "" },
 		Alarm: h.alarm, Clock: time.Now, Log: h.log,
 	})
 }
@@ -59,7 +60,7 @@ func (d desk) asked(plan *events.Plan, e *events.Event, matches []routing.Match)
 			}
 			i := slices.IndexFunc(plan.Recipients, func(r events.Recipient) bool { return r.ID == id && r.Step })
 			if i < 0 {
-				r, _ := d.recipient(id, m.Rule)
+				r, _ := d.matched(id, m)
 				r.Step = true
 				i = len(plan.Recipients)
 				plan.Recipients = append(plan.Recipients, r)

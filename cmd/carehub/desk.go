@@ -129,9 +129,19 @@ func (d desk) Phones(patient string) (phones []string) {
 // recipient is a registered subscriber as a plan names them.
 func (f *folder) recipient(id, rule string) (events.Recipient, bool) {
 	s, ok := f.register.Lookup(id)
-	r := events.Recipient{ID: id, Name: cmp.Or(s.Name, id), Phone: s.Phone, Rule: rule}
+	r := events.Recipient{ID: id, Name: cmp.Or(s.Name, id), Phone: s.Phone, Rule: rule, Language: s.Language}
 	for _, c := range s.Channels {
 		r.Channels = append(r.Channels, c.Channel)
+	}
+	return r, ok
+}
+
+// matched is a registered subscriber with what a rule gives them: the channels tell no more than it lets them.
+func (f *folder) matched(id string, m routing.Match) (events.Recipient, bool) {
+	r, ok := f.recipient(id, m.Rule)
+	r.Content = m.Content
+	for i, c := range r.Channels {
+		r.Channels[i].Content = c.Content.Within(m.Content)
 	}
 	return r, ok
 }

@@ -112,14 +112,24 @@ func readFolder(source *strict.Folder, types func(*config.Hub) map[string]subscr
 // inboxTypes are the channels by which a message can lie unread.
 var inboxTypes = []string{"email", "sms", "push"}
 
+// wholeTypes are the channels that carry the whole message, whatever the content that a rule allows.
+var wholeTypes = []string{"webhook", "fhir"}
+
 // known gathers what the routing rules are checked against.
 func (f *folder) known(source *strict.Folder) routing.Known {
 	known := routing.Known{Reachable: map[string]bool{}, NoCarers: !source.Has(subscribers.CarersFile),
-		Inboxes: map[string]bool{}, Several: map[string]bool{},
+		Inboxes: map[string]bool{}, Several: map[string]bool{}, Whole: map[string]string{},
+		Carers: map[string]bool{}, Restricted: map[string]bool{}, Deceased: map[string]bool{},
 		Urgent: map[events.Kind]bool{}, FallbackAfter: map[events.Kind]time.Duration{}}
 	for _, s := range f.register.All() {
 		known.Reachable[s.ID] = len(s.Channels) > 0
+		known.Carers[s.ID] = s.Carer
 		known.Several[s.ID] = len(s.Channels) > 1
+		for _, c := range s.Channels {
+			if slices.Contains(wholeTypes, c.Type) {
+				known.Whole[s.ID] = c.Type
+			}
+		}
 		known.Inboxes[s.ID] = !slices.ContainsFunc(s.Channels, func(c subscribers.Channel) bool { return !slices.Contains(inboxTypes, c.Type) })
 	}
 	for kind, k := range f.hub.Kinds {
@@ -131,6 +141,7 @@ func (f *folder) known(source *strict.Folder) routing.Known {
 	}
 	for id, p := range f.patients {
 		known.Patients[id] = p.Pos
+		known.Restricted[id], known.Deceased[id] = p.Restricted, p.Deceased != ""
 	}
 	return known
 }
@@ -185,7 +196,7 @@ func (f *folder) checkUnused(source *strict.Folder) {
 
 // checkNames reports files whose names nearly are ours: they would not be read.
 func checkNames(source *strict.Folder) {
-	ours := []string{"hub.yaml", config.PatientsFile, subscribers.CarersFile, subscribers.Folder, routing.Folder}
+	ours := []string{"hub.yaml", config.PatientsFile, subscribers.CarersFile, subscribers.Folder, routing.Folder, routing.DefaultsFile}
 	names, _ := source.Names("")
 	for _, name := range names {
 		if near := strict.DidYouMean(name, ours); near != "" && !slices.Contains(ours, name) {

@@ -39,15 +39,25 @@ const (
 // too. It quotes nothing. A hub can run with it: to tell nobody would be worse.
 func (f *folder) checkPrivacy(source *strict.Folder) {
 	p := f.private()
+	var names []string
+	if source.Has(routing.DefaultsFile) {
+		names = append(names, routing.DefaultsFile)
+	}
 	for _, sub := range []string{routing.Folder, subscribers.Folder} {
 		if !source.Has(sub) {
 			continue // reported
 		}
-		for _, name := range source.List(sub) {
-			data, err := source.Data(name)
-			if err == nil && utf8.Valid(data) {
-				p.search(source, name, string(data))
-			}
+		names = append(names, source.List(sub)...)
+	}
+	p.searchAll(source, names)
+}
+
+// searchAll reports what of p is in files of a folder.
+func (p private) searchAll(source *strict.Folder, names []string) {
+	for _, name := range names {
+		data, err := source.Data(name)
+		if err == nil && utf8.Valid(data) {
+			p.search(source, name, string(data))
 		}
 	}
 }

@@ -151,7 +151,7 @@ func (r *reloads) try(ctx context.Context, found *strict.Folder) {
 	before := r.hub.current()
 	f, err := loadOf(found, before)
 	if err == nil {
-		err = runCases(f, found)
+		err = testRules(f, found)
 	}
 	hash := r.watch.settle(found)
 	if err != nil {
@@ -182,9 +182,6 @@ func (r *reloads) try(ctx context.Context, found *strict.Folder) {
 		r.hub.log.Error("the alarm about unverified inboxes is not stored", "error", err.Error())
 	}
 }
-
-// runCases runs the test cases of a folder, and fails with what they expected in vain: such a folder is not put in force.
-func runCases(*folder, *strict.Folder) error { return nil }
 
 // refuse keeps the folder in force and says loudly that it does.
 func (r *reloads) refuse(hash string, err error) {

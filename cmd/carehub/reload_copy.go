@@ -61,7 +61,7 @@ func (c folderCopy) put(ctx context.Context, hash string, files map[string][]byt
 	if err != nil || before.Hash == hash {
 		return err
 	}
-	packed, err := pack(files)
+	packed, err := packFolder(files)
 	if err != nil {
 		return err
 	}
@@ -137,11 +137,11 @@ func (c folderCopy) get(ctx context.Context) (map[string][]byte, error) {
 	if sum := sha256.Sum256(packed); hex.EncodeToString(sum[:]) != rec.Sum {
 		return nil, errors.New("the copy in the store is not whole")
 	}
-	return unpack(packed)
+	return unpackFolder(packed)
 }
 
-// pack makes the same bytes of the same files.
-func pack(files map[string][]byte) ([]byte, error) {
+// packFolder makes the same bytes of the same files.
+func packFolder(files map[string][]byte) ([]byte, error) {
 	var out bytes.Buffer
 	shrink := gzip.NewWriter(&out)
 	w := tar.NewWriter(shrink)
@@ -157,7 +157,7 @@ func pack(files map[string][]byte) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-func unpack(packed []byte) (map[string][]byte, error) {
+func unpackFolder(packed []byte) (map[string][]byte, error) {
 	grow, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		return nil, err
