@@ -123,7 +123,7 @@ func (h *hub) answerable(d desk, src source) func(r *http.Request, by events.Act
 		if i < 0 || rec.Event.Kind == events.Alarm || !d.mayBeTold(rec, by.ID) {
 			return st, 0, missing
 		}
-		if by.Kind == events.System && !d.told(by, rec) && !d.rules.IsStep(by.ID, rec.Event.Patient, rec.Event.Kind, rec.Event.Because) {
+		if by.Kind == events.System && !d.told(by, rec) && !d.rules.IsStep(by.ID, askedOf(&rec.Event), d.today()) {
 			return st, 0, missing
 		}
 		all, err := src.Receipts(r.Context(), st)
