@@ -19,6 +19,7 @@ import (
 	"carehub/events/archive"
 	"carehub/events/audit"
 	"carehub/events/correct"
+	"carehub/events/documents"
 	"carehub/events/hold"
 	"carehub/events/intake"
 	"carehub/events/receipts"
@@ -103,6 +104,8 @@ type hub struct {
 	devices *push.Devices // of carers' browsers
 	answers *answers.Answers
 	held    *hold.Keeper
+	// documents are what carers attach.
+	documents *documents.Keeper
 	// corrections take back what was logged by mistake.
 	corrections *correct.Corrections
 	oauth       *oauth.Server
@@ -187,6 +190,7 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 	}
 	h.signin = newSignin(h.folder, h.store, key, h.log)
 	h.held = hold.New(holdStore{h.store, h.archive}, time.Now, h.log, func(event string) { h.engine.Changed(event) })
+	h.documents = h.newDocuments()
 	if err := h.openPush(ctx); err != nil {
 		return err
 	}
@@ -204,7 +208,7 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 	h.answers = h.newAnswers()
 	h.corrections = h.newCorrections()
 	store := timedStore{h.store, h.meter}
-	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.subscriber, Link: h.links.For, Return: h.returns.address,
+	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.subscriber, Link: h.links.For, Document: h.documents.Content, Return: h.returns.address,
 		Allowed: h.desk().mayBeTold, Announce: h.announce, Renew: h.renew,
 		Slog: h.log, Attempted: h.meter.attempted, Ended: h.meter.ended,
 		Tried: h.logAttempt, Paused: h.isPaused, Gone: h.pauseGone,
@@ -319,6 +323,7 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 	s.run("bounces", h.returns.run)
 	s.run("pulse", h.pulse.run)
 	s.run("disk", h.watchDisk)
+	s.run("documents", h.documents.Run)
 	s.run("memory", func(ctx context.Context) error { return saveMemory(ctx, h.store.Trim) })
 	s.run("garbage collector", keepCollecting)
 }
