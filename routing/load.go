@@ -51,8 +51,7 @@ type ruleEntry struct {
 	On          strict.List[string] `yaml:"on,required"`
 	Notify      strict.List[string] `yaml:"notify,required"`
 	Acknowledge *acknowledgeEntry   `yaml:"acknowledge"`
-
-	_ struct{} `yaml:"attach,later"`
+	Attach      strict.List[string] `yaml:"attach"`
 }
 
 // Load reads, checks and compiles all routing files. Problems are reported to the folder; the rules are fit for use when
@@ -155,10 +154,24 @@ func (l *loader) rule(entry strict.At[ruleEntry]) rule {
 	for _, kind := range entry.V.On {
 		r.kinds = append(r.kinds, events.Kind(l.word(kind.V)))
 	}
+	for _, kind := range entry.V.Attach {
+		r.attach = append(r.attach, l.word(l.document(kind)))
+	}
 	for _, recipient := range entry.V.Notify {
 		r.notify = append(r.notify, l.word(recipient.V))
 	}
 	return r
+}
+
+// documents are the kinds of document that may be attached, and what stands for all of them.
+var documents = []string{"letter", "result", "report", "respect", "photo", "other", "all"}
+
+// document is a kind of document that may be attached.
+func (l *loader) document(written strict.At[string]) string {
+	if !slices.Contains(documents, written.V) {
+		l.folder.Report(strict.BadValue, written.Pos, "attach takes %s%s", strings.Join(documents, ", "), strict.DidYouMean(written.V, documents))
+	}
+	return written.V
 }
 
 // unruled reports patients whose events would reach nobody because there is no routing file at all.

@@ -27,6 +27,7 @@ type patient struct {
 type rule struct {
 	kinds  []events.Kind
 	notify []string
+	attach []string
 	ask    *Ask   // nil: nobody has to answer
 	place  string // routing/p-7f3k.yaml:4
 }
@@ -77,9 +78,14 @@ func (r *Rules) Match(a Asked) (matches []Match, known bool) {
 			case recipient == a.LoggedBy:
 			case seen:
 				matches[i].Ask = matches[i].Ask.stricter(rule.ask)
+				for _, kind := range rule.attach {
+					if !slices.Contains(matches[i].Attach, kind) {
+						matches[i].Attach = append(slices.Clip(matches[i].Attach), kind) // what it has is the first rule's own
+					}
+				}
 			default:
 				at[recipient] = len(matches)
-				matches = append(matches, Match{Recipient: recipient, Rule: rule.place, Ask: rule.ask})
+				matches = append(matches, Match{Recipient: recipient, Rule: rule.place, Ask: rule.ask, Attach: rule.attach})
 			}
 		}
 	}
