@@ -17,7 +17,7 @@ import (
 // newDocuments is who keeps what is attached.
 func (h *hub) newDocuments() *documents.Keeper {
 	there := heldToo{h.archive, h.held, h.store.Full}
-	return &documents.Keeper{Store: h.store, Clock: time.Now, Zone: h.desk().Zone, Log: h.log,
+	return &documents.Keeper{Store: h.store, Clock: time.Now, Zone: func() *time.Location { return h.desk().Zone() }, Log: h.log,
 		Exists: func(ctx context.Context, event string) (bool, error) {
 			_, err := there.Find(ctx, event)
 			if err != nil && events.KindOf(err) == events.NotFound {
@@ -124,7 +124,7 @@ func (h *hub) documentBehind(r *http.Request, event, recipient, id string) (even
 		return events.Document{}, 0, nil, err
 	}
 	by := events.Actor{Kind: events.System, ID: recipient}
-	if s, ok := h.folder.register.Lookup(recipient); ok && s.Carer {
+	if s, ok := h.current().register.Lookup(recipient); ok && s.Carer {
 		by.Kind = events.Carer
 	}
 	return h.opened(r, by, st, id)
