@@ -20,7 +20,7 @@ func (h *hub) newDocuments() *documents.Keeper {
 	return &documents.Keeper{Store: h.store, Clock: time.Now, Zone: func() *time.Location { return h.desk().Zone() }, Log: h.log,
 		Exists: func(ctx context.Context, event string) (bool, error) {
 			_, err := there.Find(ctx, event)
-			if err != nil && events.KindOf(err) == events.NotFound {
+			if status := events.KindOf(err).Status(); err != nil && (status == http.StatusNotFound || status == http.StatusGone) { // of a patient who was forgotten
 				return false, nil
 			}
 			return err == nil, err

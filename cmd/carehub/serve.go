@@ -327,6 +327,7 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 	s.run("pulse", h.pulse.run)
 	s.run("disk", h.watchDisk)
 	s.run("documents", h.documents.Run)
+	s.run("authority", h.watchAuthority)
 	s.run("memory", func(ctx context.Context) error { return saveMemory(ctx, h.store.Trim) })
 	s.run("garbage collector", keepCollecting)
 }
