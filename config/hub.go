@@ -22,7 +22,7 @@ type Hub struct {
 	Name     string               `yaml:"name,required"`
 	Contact  Contact              `yaml:"contact,required"`
 	Alarms   Alarms               `yaml:"alarms,required"`
-	Kinds    map[events.Kind]Kind // all of events.Kinds
+	Kinds    map[events.Kind]Kind // all of events.Routed
 	URL      string               `yaml:"url,required"` // without a trailing slash
 	Listen   string               `yaml:"listen"`       // default 127.0.0.1:8080
 	Store    string               `yaml:"store"`        // folder of the embedded store, default data; empty with NATS

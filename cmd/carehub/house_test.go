@@ -20,6 +20,7 @@ var mayImport = map[string][]string{
 	"events/archive":             {},
 	"events/audit":               {},
 	"events/correct":             {},
+	"events/documents":           {},
 	"events/fhir":                {},
 	"events/fhir/validate":       {},
 	"events/fhirapi":             {},

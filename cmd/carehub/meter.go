@@ -68,7 +68,7 @@ func newMeter() *meter {
 
 // zero makes the series of all closed words.
 func (m *meter) zero() {
-	for _, kind := range events.Kinds {
+	for _, kind := range events.Routed {
 		m.events.WithLabelValues(string(kind), "created")
 		m.events.WithLabelValues(string(kind), "repeated")
 		m.events.WithLabelValues(string(kind), "held")

@@ -19,7 +19,7 @@ import (
 // fhirAPI is what providers' systems can read.
 func (h *hub) fhirAPI(d desk) *fhirapi.API {
 	return &fhirapi.API{Source: h.archive, Permits: h.permits, Names: d.concerns, Told: d.told, Identified: d.identified,
-		Organization: d.organization, Hub: d.sender, Zone: d.Zone, Key: h.pages, Clock: time.Now, Log: h.log,
+		Organization: d.organization, Content: h.documents.Content, Hub: d.sender, Zone: d.Zone, Key: h.pages, Clock: time.Now, Log: h.log,
 		Audit: func(ctx context.Context, a fhirapi.Access) error { return h.audit(ctx, audit.Access(a)) }}
 }
 

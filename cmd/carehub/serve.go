@@ -19,6 +19,7 @@ import (
 	"carehub/events/archive"
 	"carehub/events/audit"
 	"carehub/events/correct"
+	"carehub/events/documents"
 	"carehub/events/forget"
 	"carehub/events/hold"
 	"carehub/events/intake"
@@ -92,6 +93,8 @@ type hub struct {
 	pushKeys *push.Keys
 	answers  *answers.Answers
 	held     *hold.Keeper
+	// documents are what carers attach.
+	documents *documents.Keeper
 	// corrections take back what was logged by mistake.
 	corrections *correct.Corrections
 	oauth       *oauth.Server
@@ -180,6 +183,7 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 	}
 	h.signin = newSignin(h.current, h.store, key, h.log)
 	h.held = hold.New(holdStore{h.store, h.archive}, time.Now, h.log, func(event string) { h.engine.Changed(event) })
+	h.documents = h.newDocuments()
 	if err := h.openPush(ctx); err != nil {
 		return err
 	}
@@ -197,7 +201,7 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 	h.answers = h.newAnswers()
 	h.corrections = h.newCorrections()
 	store := timedStore{h.store, h.meter}
-	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.subscriber, Link: h.links.For, Return: h.returns.address,
+	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.subscriber, Link: h.links.For, Document: h.documents.Content, Return: h.returns.address,
 		Allowed: func(rec *events.Record, recipient string) bool { return h.desk().mayBeTold(rec, recipient) }, Announce: h.announce, Renew: h.renew,
 		Slog: h.log, Attempted: h.meter.attempted, Ended: h.meter.ended,
 		Tried: h.logAttempt, Paused: h.isPaused, Gone: h.pauseGone,
@@ -312,6 +316,7 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 	s.run("bounces", h.returns.run)
 	s.run("pulse", h.pulse.run)
 	s.run("disk", h.watchDisk)
+	s.run("documents", h.documents.Run)
 	s.run("configuration", h.reloads.run)
 	s.run("authority", h.watchAuthority)
 	s.run("memory", func(ctx context.Context) error { return saveMemory(ctx, h.store.Trim) })

@@ -27,7 +27,7 @@ func patientOf(resource, id string) string {
 			return id
 		}
 		return ""
-	case "RelatedPerson":
+	case "RelatedPerson", "DocumentReference":
 		return patientBefore(id)
 	case "Condition":
 		if patient := patientBefore(id); patient != "" {
@@ -66,7 +66,7 @@ func (a *API) find(ctx context.Context, by events.Actor, resource, id string) (f
 			return fhir.Resource{}, cmp.Or(err, missing())
 		}
 		return fhir.Stay(versions)
-	case "Patient", "RelatedPerson":
+	case "Patient", "RelatedPerson", "DocumentReference":
 		return a.newest(ctx, by, patient, resource, id)
 	case "Condition": // of what happened, or of the family's summary
 		if !events.ValidID(id) {

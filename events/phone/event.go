@@ -40,6 +40,7 @@ type standing struct {
 	Undone                  bool
 	Mine                    bool   // whoever reads it may say that it was a mistake
 	Corrects                string // the event that it corrects
+	Documents               []attachedDocument
 }
 
 // titled is what an event is called: one that corrects another is never taken for news of its own.
@@ -193,6 +194,7 @@ func (p *Pages) stands(r *http.Request, who page.Session, st events.Stored) (sta
 		}
 	}
 	s.Message = p.Message(lang, e, phones)
+	s.Documents = attachedTo(lang, e)
 	s.Corrects, s.Mine = e.Corrects, e.By == who.Actor && !st.Place().IsZero()
 	for n, receipt := range events.Shown(receipts) {
 		s.Rows = append(s.Rows, p.row(lang, n, receipt))

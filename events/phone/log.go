@@ -29,6 +29,7 @@ var choices = []choice{
 	{"discharge", events.Discharge, ""},
 	{"fall", events.Fall, ""},
 	{"fall-admission", events.Admission, events.Fall},
+	{"document", events.DocumentAdded, ""},
 }
 
 func choiceOf(name string) (choice, bool) {
@@ -60,8 +61,11 @@ type Form struct {
 	Today                string
 	MaxPlace, MaxWords   int
 	Title, About, Called string
-	Fresh                bool // nothing was written yet
-	Another              bool // it is not the same as what was logged a few minutes ago
+	Fresh                bool                // nothing was written yet
+	Another              bool                // it is not the same as what was logged a few minutes ago
+	Sort                 events.DocumentKind // of the files that come with the form
+	Sorts                []events.DocumentKind
+	Documents            []events.Document // that are attached
 	waited               time.Duration
 }
 
@@ -91,11 +95,19 @@ func (p *Pages) when(w http.ResponseWriter, r *http.Request, who page.Session) {
 		page.Redirect(w, "/log/"+one.ID)
 		return
 	}
+	problem, err := p.attach(r, who, &f)
+	if err != nil {
+		p.failed(w, r, who, err)
+		return
+	}
+	if problem != "" {
+		problem = words.Say(page.LangOf(r), problem)
+	}
 	if f.What == "fall" && r.FormValue("safe") == "" && f.Key == "" {
 		p.show(w, r, who, http.StatusOK, page.Content{Title: words.Say(page.LangOf(r), "hurt.title")}, "hurt", f)
 		return
 	}
-	p.askWhen(w, r, who, f, http.StatusOK, "")
+	p.askWhen(w, r, who, f, http.StatusOK, problem)
 }
 
 func (p *Pages) askWhen(w http.ResponseWriter, r *http.Request, who page.Session, f Form, status int, problem string) {
@@ -115,7 +127,11 @@ func (p *Pages) read(r *http.Request, one Patient) (Form, bool) {
 		Place:   strings.TrimSpace(cmp.Or(r.PostFormValue("last"), r.PostFormValue("place"))),
 		Words:   strings.TrimSpace(strings.ReplaceAll(r.PostFormValue("words"), "\r\n", "\n")), // as browsers send it
 		Another: r.PostFormValue("another") == "yes", waited: waited(r.PostFormValue("waited")),
-		Today: p.now().Format(time.DateOnly), MaxPlace: events.MaxPlace, MaxWords: events.MaxWords, About: one.about(lang), Called: one.called()}
+		Today: p.now().Format(time.DateOnly), MaxPlace: events.MaxPlace, MaxWords: events.MaxWords, About: one.about(lang), Called: one.called(),
+		Sort: events.DocumentKind(r.PostFormValue("sort")), Sorts: events.DocumentKinds}
+	if !f.Sort.Known() {
+		f.Sort = events.DocOther
+	}
 	_, ok := choiceOf(f.What)
 	f.Title = words.Say(lang, "what."+f.What)
 	switch {
@@ -166,8 +182,10 @@ func (p *Pages) places(ctx context.Context, by events.Actor, patient string) (pl
 // entry is what the form comes to. problem is the key of what is wrong with it, if anything is.
 func (p *Pages) entry(f Form) (e Entry, problem string) {
 	c, _ := choiceOf(f.What)
-	e = Entry{Patient: f.Patient.ID, Kind: c.Kind, Because: c.Because, Place: f.Place, Words: f.Words, Key: f.Key, Another: f.Another}
+	e = Entry{Patient: f.Patient.ID, Kind: c.Kind, Because: c.Because, Place: f.Place, Words: f.Words, Key: f.Key, Another: f.Another, Documents: f.Documents}
 	switch {
+	case c.Kind == events.DocumentAdded && len(f.Documents) == 0:
+		return e, "document.missing"
 	case f.Time == "" && f.Day != "":
 		return e, "problem.time-missing"
 	case f.Time == "" && f.waited > 0:
@@ -200,8 +218,13 @@ func (p *Pages) check(w http.ResponseWriter, r *http.Request, who page.Session) 
 		return
 	}
 	lang := page.LangOf(r)
+	unfit, err := p.attach(r, who, &f)
+	if err != nil {
+		p.failed(w, r, who, err)
+		return
+	}
 	e, problem := p.entry(f)
-	if problem != "" {
+	if problem = cmp.Or(unfit, problem); problem != "" {
 		p.askWhen(w, r, who, f, http.StatusUnprocessableEntity, words.Say(lang, problem))
 		return
 	}
@@ -252,7 +275,7 @@ type checked struct {
 	Count int  // of those who will be told
 }
 
-type told struct{ Name, How string }
+type told struct{ Name, How, Gets string }
 
 // same is the event that this may be a repeat of; without Event if it is not for this carer to see.
 type same struct{ Says, Event string }
@@ -274,7 +297,7 @@ func (p *Pages) checked(lang page.Lang, who page.Session, f Form, e Entry, plan 
 		if len(to.Channels) > 0 {
 			how = words.Say(lang, "how."+to.Channels[0].Type)
 		}
-		c.Told = append(c.Told, told{to.Name, how})
+		c.Told = append(c.Told, told{to.Name, how, gets(lang, ev, to)})
 	}
 	if s := plan.Same; s != nil && !f.Another {
 		minutes := max(1, int(p.Clock().Sub(s.Recorded)/time.Minute))
@@ -299,7 +322,13 @@ func (p *Pages) send(w http.ResponseWriter, r *http.Request, who page.Session) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	lang := page.LangOf(r)
 	f, ok := p.read(r, one)
+	unfit, err := p.attach(r, who, &f)
+	if err != nil {
+		p.refuseSend(w, r, who, f, err)
+		return
+	}
 	e, problem := p.entry(f)
+	problem = cmp.Or(unfit, problem)
 	if !ok || problem != "" || e.Key == "" {
 		p.refuseSend(w, r, who, f, &events.Error{Kind: events.Invalid, Message: words.Say(lang, "problem.text")})
 		return
