@@ -38,7 +38,7 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 	letters := &receipts.Page{Links: h.links, Open: h.letter, Porter: porter{h.inboxes, h.signin.Session}, Answer: h.answerOf(src), Answered: answeredBy(src), Writer: page.Writer{Hub: h.folder.sender, Log: h.log},
 		Zone: d.Zone, Clock: time.Now, Log: h.log}
 
-	api := h.fhirAPI(d)
+	api := h.fhirAPI(d, src)
 
 	mux := &doors{}
 	mux.Handle("POST /events", write)
