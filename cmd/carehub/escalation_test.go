@@ -79,7 +79,7 @@ func (p *process) stores(patient string, kind events.Kind, key string, change fu
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	h := &hub{folder: f, log: slog.New(slog.DiscardHandler), meter: newMeter()}
+	h := newHub(f, slog.New(slog.DiscardHandler))
 	defer h.close()
 	if err := h.open(p.t.Context()); err != nil {
 		p.t.Fatal(err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"maps"
 	"os"
 	"path/filepath"
@@ -20,8 +21,13 @@ type folder struct {
 	patients config.Patients
 	register *subscribers.Register
 	rules    *routing.Rules
-	channels *channels       // nil unless loaded for use
 	problems strict.Problems // that a hub can run with
+
+	// What only a folder that was loaded for use has.
+	channels  *channels
+	registrar registrar
+	replaced  context.Context // ends when another folder is in force
+	replace   context.CancelFunc
 }
 
 type loadOptions struct {
@@ -58,14 +64,22 @@ func readFolder(source *strict.Folder, types func(*config.Hub) map[string]subscr
 // inboxTypes are the channels by which a message can lie unread.
 var inboxTypes = []string{"email", "sms", "push"}
 
+// wholeTypes are the channels that carry the whole message, whatever the content that a rule allows.
+var wholeTypes = []string{"webhook", "fhir"}
+
 // known gathers what the routing rules are checked against.
 func (f *folder) known(source *strict.Folder) routing.Known {
 	known := routing.Known{Reachable: map[string]bool{}, NoCarers: !source.Has(subscribers.CarersFile),
-		Inboxes: map[string]bool{}, Several: map[string]bool{},
+		Inboxes: map[string]bool{}, Several: map[string]bool{}, Whole: map[string]string{},
 		Urgent: map[events.Kind]bool{}, FallbackAfter: map[events.Kind]time.Duration{}}
 	for _, s := range f.register.All() {
 		known.Reachable[s.ID] = len(s.Channels) > 0
 		known.Several[s.ID] = len(s.Channels) > 1
+		for _, c := range s.Channels {
+			if slices.Contains(wholeTypes, c.Type) {
+				known.Whole[s.ID] = c.Type
+			}
+		}
 		known.Inboxes[s.ID] = !slices.ContainsFunc(s.Channels, func(c subscribers.Channel) bool { return !slices.Contains(inboxTypes, c.Type) })
 	}
 	for kind, k := range f.hub.Kinds {
@@ -131,7 +145,7 @@ func (f *folder) checkUnused(source *strict.Folder) {
 
 // checkNames reports files whose names nearly are ours: they would not be read.
 func checkNames(source *strict.Folder) {
-	ours := []string{"hub.yaml", config.PatientsFile, subscribers.CarersFile, subscribers.Folder, routing.Folder}
+	ours := []string{"hub.yaml", config.PatientsFile, subscribers.CarersFile, subscribers.Folder, routing.Folder, routing.DefaultsFile}
 	entries, _ := os.ReadDir(source.Dir)
 	for _, e := range entries {
 		if near := strict.DidYouMean(e.Name(), ours); near != "" && !slices.Contains(ours, e.Name()) {
