@@ -37,7 +37,7 @@ func (h *hub) routes(d desk, draining <-chan struct{}) *doors {
 	letters := &receipts.Page{Links: h.links, Open: h.letter, Porter: porter{h.inboxes, h.signin.Session}, Answer: h.answerOf(src), Answered: answeredBy(src), Has: h.hasDocuments, Content: h.documentBehind, Writer: page.Writer{Hub: d.sender, Log: h.log},
 		Zone: d.Zone, Clock: time.Now, Log: h.log}
 
-	api := h.fhirAPI(d)
+	api := h.fhirAPI(d, src)
 
 	mux := &doors{}
 	mux.Handle("POST /events", write)

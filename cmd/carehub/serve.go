@@ -182,7 +182,7 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 		return fmt.Errorf("key of the sessions: %w", err)
 	}
 	h.signin = newSignin(h.current, h.store, key, h.log)
-	h.held = hold.New(holdStore{h.store, h.archive}, time.Now, h.log, func(event string) { h.engine.Changed(event) })
+	h.held = hold.New(holdStore{h.store, h.archive}, time.Now, h.log, func(event string) { h.engine.Changed(event) }, h.alarmStuck)
 	h.documents = h.newDocuments()
 	if err := h.openPush(ctx); err != nil {
 		return err

@@ -34,7 +34,7 @@ type API struct {
 	// Names reports whether the rules in force name the asker for a patient; Told whether the asker was told of an event, is
 	// registered, and is named for it still.
 	Names func(by events.Actor, patient string) bool
-	Told  func(by events.Actor, rec *events.Record) bool
+	Told  func(ctx context.Context, by events.Actor, st events.Stored) (bool, error)
 	// Identified is the patient with an NHS number; "" if there is none.
 	Identified func(nhsNumber string) string
 	// Organization is the name of another organisation whose system logs about the asker's patients.

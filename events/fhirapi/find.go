@@ -113,7 +113,11 @@ func (a *API) walk(ctx context.Context, by events.Actor, patient string, before 
 		}
 		for _, st := range some {
 			before = st.Place()
-			if !a.Told(by, &st.Record) {
+			told, err := a.Told(ctx, by, st)
+			if err != nil {
+				return unreadable(err)
+			}
+			if !told {
 				continue
 			}
 			if more, err := fn(st); err != nil || !more {
@@ -130,12 +134,16 @@ func (a *API) walk(ctx context.Context, by events.Actor, patient string, before 
 // event is the stored event, if the asker was told of it.
 func (a *API) event(ctx context.Context, by events.Actor, id string) (events.Stored, error) {
 	st, err := a.Source.Find(ctx, id)
+	told := false
+	if err == nil {
+		told, err = a.Told(ctx, by, st)
+	}
 	switch {
 	case events.KindOf(err) == events.Gone:
 		return st, err
 	case err != nil && events.KindOf(err) != events.NotFound:
 		return st, unreadable(err)
-	case err != nil, !a.Told(by, &st.Record):
+	case !told:
 		return events.Stored{}, missing()
 	}
 	return st, nil

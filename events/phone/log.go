@@ -8,7 +8,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -56,6 +55,8 @@ type Form struct {
 	What                 string
 	Key                  string
 	Day, Time            string // as the browser's fields have them; empty: now
+	Clocks               string // before or after they changed, in an hour that they show twice
+	Twice                bool   // it is such an hour
 	Place, Words         string
 	Places               []string // where it was before
 	Today                string
@@ -123,7 +124,7 @@ func newKey() string { return "page-" + rand.Text() }
 // read is what was written so far; false if it does not say what happened.
 func (p *Pages) read(r *http.Request, one Patient) (Form, bool) {
 	lang := page.LangOf(r)
-	f := Form{Patient: one, What: r.FormValue("what"), Key: r.PostFormValue("key"), Day: r.PostFormValue("day"), Time: r.PostFormValue("time"),
+	f := Form{Patient: one, What: r.FormValue("what"), Key: r.PostFormValue("key"), Day: r.PostFormValue("day"), Time: r.PostFormValue("time"), Clocks: r.PostFormValue("clocks"),
 		Place:   strings.TrimSpace(cmp.Or(r.PostFormValue("last"), r.PostFormValue("place"))),
 		Words:   strings.TrimSpace(strings.ReplaceAll(r.PostFormValue("words"), "\r\n", "\n")), // as browsers send it
 		Another: r.PostFormValue("another") == "yes", waited: waited(r.PostFormValue("waited")),
@@ -142,23 +143,6 @@ func (p *Pages) read(r *http.Request, one Patient) (Form, bool) {
 	}
 	return f, ok
 }
-
-const (
-	justNow    = 2 * time.Minute
-	maxWaiting = 30 * 24 * time.Hour
-)
-
-// waited is how long a log waited on the phone for a signal. The phone counts from the tap to the sending, so that a clock
-// that is wrong does no harm; a moment is just now.
-func waited(seconds string) time.Duration {
-	n, err := strconv.Atoi(seconds)
-	if d := time.Duration(n) * time.Second; err == nil && d >= justNow {
-		return min(d, maxWaiting)
-	}
-	return 0
-}
-
-func (p *Pages) now() time.Time { return p.Clock().In(p.Zone()) }
 
 // mostPlaces is how many of the places where the patient was before are offered.
 const mostPlaces = 4
@@ -194,14 +178,11 @@ func (p *Pages) entry(f Form) (e Entry, problem string) {
 	case f.Time == "":
 		return e, ""
 	}
-	at, err := time.ParseInLocation(time.DateOnly+" 15:04", f.Day+" "+f.Time, p.Zone())
-	switch {
-	case err != nil:
-		return e, "problem.time"
-	case at.After(p.now().Add(events.MaxFuture)):
-		return e, "problem.future"
+	all, problem := p.moments(f.Day, f.Time)
+	if problem != "" {
+		return e, problem
 	}
-	e.Occurred = at.Format(time.RFC3339)
+	e.Occurred = which(all, f.Clocks).Format(time.RFC3339)
 	return e, ""
 }
 
@@ -224,7 +205,11 @@ func (p *Pages) check(w http.ResponseWriter, r *http.Request, who page.Session) 
 		return
 	}
 	e, problem := p.entry(f)
-	if problem = cmp.Or(unfit, problem); problem != "" {
+	problem = cmp.Or(unfit, problem)
+	if problem == "" && p.unclear(f.Day, f.Time, f.Clocks) {
+		f.Twice, problem = true, "problem.twice"
+	}
+	if problem != "" {
 		p.askWhen(w, r, who, f, http.StatusUnprocessableEntity, words.Say(lang, problem))
 		return
 	}

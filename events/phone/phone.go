@@ -104,7 +104,9 @@ type Options struct {
 	// Name is what a carer or system is called.
 	Name func(by events.Actor) string
 	// Push reports whether somebody can be told by a note on their phone, if it is set up for that.
-	Push     func(by events.Actor) bool
+	Push func(by events.Actor) bool
+	// Passkey reports whether somebody could have a passkey and has none yet.
+	Passkey  func(by events.Actor) bool
 	Zone     func() *time.Location
 	Clock    func() time.Time
 	Draining <-chan struct{} // closed when the server stops: live pages then end
@@ -206,7 +208,8 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, who page.Session, s
 		At      any
 		Choices []choice
 		Push    bool
-	}{form, who.Actor.ID, body, choices, p.Push(who.Actor)}
+		Passkey bool
+	}{form, who.Actor.ID, body, choices, p.Push(who.Actor), p.Passkey(who.Actor)}
 	p.Writer.Write(w, r, status, layoutTemplate, c)
 }
 
