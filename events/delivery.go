@@ -90,6 +90,7 @@ type Delivery struct {
 	Recipient string // subscriber id
 	Channel   string // key of the recipient's channel
 	Name      string // of the recipient
+	Language  string // they are written to in: en, cy; empty: English
 	Content   Content
 	Recorded  time.Time
 	Attempt   int           // 1 is the first; never part of the bytes
@@ -147,6 +148,7 @@ const (
 	ReasonHeldEnding  Reason = "held-ending"  // of an alarm: it has waited for weeks, and is deleted in a week
 	ReasonHeldEnded   Reason = "held-ended"   // of an alarm: it was deleted, and nobody was told
 	ReasonMissing     Reason = "missing"      // of an alarm: a carer says that a rule should name somebody else too
+	ReasonEnding      Reason = "ending"       // of an alarm: an authority or a basis ends, or has
 	ReasonHeldFull    Reason = "held-full"    // of an alarm: so many wait that no more of this sender's are taken
 )
 

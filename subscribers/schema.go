@@ -39,6 +39,8 @@ func Subjects(types map[string]Type, says map[string]string) []strict.Subject {
 
 // describe adds the channels and the quiet hours.
 func describe(s strict.Subject, at string, types map[string]Type, says map[string]string) {
+	s.Says[at+"language"] = "in which they are written to"
+	s.Parts[at+"language"] = strict.Enum(languages)
 	s.Says[at+"quiet_hours"] = "when they are told nothing that can wait"
 	s.Says[at+"quiet_hours.from"] = "a time of day in quotes"
 	s.Says[at+"quiet_hours.to"] = "the first minute that is not quiet"

@@ -29,6 +29,7 @@ const (
 
 // TestPhone: a carer signs in by a link, logs in three taps and a confirmation, and sees how telling everybody goes.
 func TestPhone(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	letGo := w.surgery.holds()
 	defer letGo()
@@ -77,6 +78,7 @@ func TestPhone(t *testing.T) {
 
 // TestPhoneInBothLanguages judges every page on the way, a fall, and what the admin is asked.
 func TestPhoneInBothLanguages(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	s := newScreen(t, w.url, true)
@@ -120,12 +122,22 @@ func TestPhoneInBothLanguages(t *testing.T) {
 		s.tap(tapSend) // in Welsh it is another one, and was asked about
 		s.shows("#rows")
 		s.judge("fall-event" + lang.suffix)
+		s.open("/p/p-7f3k")
+		s.shows(`a[href*="/letter/"]`)
+		s.judge("timeline" + lang.suffix)
+		s.tap(`a[href*="/letter/"]`)
+		s.shows(`html[lang="` + lang.tag + `"] h1`)
+		s.judge("printed" + lang.suffix)
+		s.open("/p/p-7f3k/card")
+		s.shows(`html[lang="` + lang.tag + `"] h1`)
+		s.judge("card" + lang.suffix)
 	}
 	waitUntil(t, "the admin is asked, once", func() bool { return len(w.mail.to("on-call@riverside.example")) == 1 })
 }
 
 // TestPhoneUndo: what was logged by a slip is taken back before anybody is told.
 func TestPhoneUndo(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	s := newScreen(t, w.url, true)
@@ -154,6 +166,7 @@ func TestPhoneUndo(t *testing.T) {
 // TestPhoneSeesAnAnswer: a nurse answers by the page behind the link of a mail, in a browser of their own, and the carer's page says
 // so by itself, by name; where nobody answers it says that as well.
 func TestPhoneSeesAnAnswer(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	s := newScreen(t, w.url, true)
@@ -179,6 +192,12 @@ func TestPhoneSeesAnAnswer(t *testing.T) {
 	nurse.open(strings.TrimPrefix(link, w.url) + "?lang=cy")
 	nurse.says("Rydym yn gweithredu ar hyn")
 	nurse.judge("letter.cy")
+	nurse.tap("a.target[href*='/inbox/']")
+	nurse.says("Yn mynd i ffwrdd?")
+	nurse.judge("inbox.cy")
+	nurse.open(nurse.path() + "?lang=en-GB")
+	nurse.says("Going away?")
+	nurse.judge("inbox")
 	s.says("Jo Smith, Frailty team, is acting on this")
 	s.says("We ring today")
 	s.judge("answered")
@@ -195,6 +214,7 @@ func TestPhoneSeesAnAnswer(t *testing.T) {
 
 // TestPhoneTapsTwice: a finger that taps twice, and two pages that were open at once, make one event.
 func TestPhoneTapsTwice(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	s := newScreen(t, w.url, true)
@@ -212,6 +232,7 @@ func TestPhoneTapsTwice(t *testing.T) {
 
 // TestPhoneWithoutSignal: what is logged without a signal is kept on the phone, which says so, and is sent once there is one.
 func TestPhoneWithoutSignal(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	s := newScreen(t, w.url, true)
@@ -270,6 +291,7 @@ func (s *screen) isAskedWhetherToSend(w *town) {
 
 // TestPhoneWithoutScripts: the whole way, with scripts turned off.
 func TestPhoneWithoutScripts(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	s := newScreen(t, w.url, false)
@@ -292,6 +314,7 @@ func TestPhoneWithoutScripts(t *testing.T) {
 
 // TestPhoneSignsOut: what the phone kept goes with whoever signs out, and what is not sent yet is asked about before.
 func TestPhoneSignsOut(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	s := newScreen(t, w.url, true)
@@ -316,6 +339,7 @@ func TestPhoneSignsOut(t *testing.T) {
 
 // TestPhoneWithoutStream: a browser to which the stream does not get through looks again now and then.
 func TestPhoneWithoutStream(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	letGo := w.surgery.holds()
 	defer letGo()
