@@ -39,7 +39,7 @@ var patientSays = map[string]string{
 	"*.basis.by":               "who gave it",
 	"*.basis.on":               "the day it was given",
 	"*.basis.until":            "the last day of it",
-	"*.restricted":             "where they are is dangerous to tell: mails are links only",
+	"*.restricted":             "no carer is told of them, and none may log or see, whatever the rules say",
 	"*.deceased":               "the day they died",
 	"*.summary":                "what the family says of the patient's health; no clinical record",
 	"*.summary.conditions":     "the main ones",
