@@ -36,7 +36,7 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true}
 	root.SetOut(os.Stdout)
 	root.AddCommand(serveCommand(), demoCommand(), readyCommand(), reloadCommand(),
-		checkCommand(), whoCommand(), routesCommand(), simulateCommand(),
+		checkCommand(), whoCommand(), routesCommand(), simulateCommand(), schemaCommand(),
 		tokenCommand(), inviteCommand(), revokeCommand(), sessionsCommand(), subscriberCommand(), clientCommand(),
 		logCommand(), statusCommand(), heldCommand(), endpointCommand(), listenCommand(), triggerCommand(),
 		storeCommand(), backupCommand(), restoreCommand(), auditCommand(), patientsCommand(), forgetCommand())

@@ -67,7 +67,7 @@ func (d desk) told(by events.Actor, rec *events.Record) bool {
 
 // reads reports whether the rules in force name a provider for a patient, be it as one who is told when others do not answer.
 func (d desk) reads(by events.Actor, patient string) bool {
-	return d.concerns(by, patient) || d.isSystem(by.ID) && slices.ContainsFunc(events.Kinds, func(kind events.Kind) bool {
+	return d.concerns(by, patient) || d.isSystem(by.ID) && slices.ContainsFunc(events.Routed, func(kind events.Kind) bool {
 		return d.rules.IsStep(by.ID, routing.Asked{Patient: patient, Kind: kind, At: time.Now()}, d.today())
 	})
 }
