@@ -24,6 +24,7 @@ import (
 // TestEverybodyAgrees: for any rules and any event, whom the hub plans to tell as it takes the event in is whom who names, what
 // routes test holds the rules to, what simulate counts, and what routes diff says that another set of rules changes.
 func TestEverybodyAgrees(t *testing.T) {
+	t.Parallel()
 	dirs := [2]string{t.TempDir(), t.TempDir()}
 	for _, dir := range dirs {
 		writeTown(t, dir)
@@ -212,7 +213,7 @@ func agreesWithCases(t *rapid.T, f *folder, dir string, e events.Event, told, st
 		if err := os.WriteFile(filepath.Join(dir, cases.Folder, "a.yaml"), []byte(text+"}\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		all, problems := f.cases(dir, true)
+		all, problems := f.cases(&strict.Folder{Dir: dir, NoSecrets: true})
 		if problems.Failed() || len(all) != 1 {
 			t.Fatal(problems)
 		}

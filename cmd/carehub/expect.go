@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -44,7 +43,7 @@ func routesTest(cmd *cobra.Command, dir, format string) error {
 	if problems.Unfit() {
 		return exitError{1, problems.Error()}
 	}
-	all, problems := f.cases(dir, true)
+	all, problems := f.cases(&strict.Folder{Dir: dir, NoSecrets: true})
 	if problems.Failed() {
 		return exitError{1, problems.Error()}
 	}
@@ -55,22 +54,21 @@ func routesTest(cmd *cobra.Command, dir, format string) error {
 	return exitError{code: 1}
 }
 
-// cases reads the cases of a folder, which were written for these rules. Without the private files a carer is whom the rules
-// name.
-func (f *folder) cases(dir string, noSecrets bool) ([]cases.Case, strict.Problems) {
-	source := &strict.Folder{Dir: dir, NoSecrets: noSecrets}
+// cases reads the cases of the files that the folder was read from, or of the same ones. Without the private files a carer is whom
+// the rules name. The problems are those of the cases alone.
+func (f *folder) cases(source *strict.Folder) ([]cases.Case, strict.Problems) {
 	ids := map[string]bool{}
 	for _, id := range f.everyone() {
 		ids[id] = true
 	}
-	if noSecrets {
+	if source.NoSecrets {
 		maps.Copy(ids, f.rules.Named())
 	}
 	all := cases.Load(source, cases.Known{Patients: f.rules.Patients(), IDs: slices.Sorted(maps.Keys(ids)), Zone: f.hub.Location})
 	if source.Has(cases.Folder) {
 		f.private().searchAll(source, source.List(cases.Folder))
 	}
-	return all, source.Problems()
+	return all, slices.DeleteFunc(source.Problems(), func(p strict.Problem) bool { return !strings.HasPrefix(p.File, cases.Folder+"/") })
 }
 
 // expected returns which of the cases the rules of the folder do not meet.
@@ -78,13 +76,10 @@ func (f *folder) expected(all []cases.Case) []cases.Failure {
 	return cases.Run(all, rulings{f, time.Now().In(f.hub.Location)})
 }
 
-// errUnmet is the error of rules that do not do what the cases beside them expect.
-var errUnmet = errors.New("the rules do not do what the test cases expect")
-
-// testRules runs the cases of a folder that was read from dir. Rules that do not meet them, or cases that cannot be read, are
-// an error that says where.
-func testRules(f *folder, dir string) error {
-	all, problems := f.cases(dir, false)
+// runCases runs the test cases of a folder that was read from these files. Rules that do not meet them, or cases that cannot be
+// read, are an error that says where.
+func runCases(f *folder, found *strict.Folder) error {
+	all, problems := f.cases(found)
 	if problems.Unfit() {
 		return problems
 	}
@@ -93,8 +88,8 @@ func testRules(f *folder, dir string) error {
 		return nil
 	}
 	var text strings.Builder
-	_ = printFailures(&text, dir, formatText, len(all), failed)
-	return fmt.Errorf("%w:\n%s", errUnmet, strings.TrimSuffix(text.String(), "\n"))
+	_ = printFailures(&text, found.Dir, formatText, len(all), failed) // to memory
+	return fmt.Errorf("the rules do not do what the test cases expect:\n%s", strings.TrimSuffix(text.String(), "\n"))
 }
 
 // printFailures writes which cases fail for a person, a program or GitHub's annotations.
