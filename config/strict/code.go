@@ -64,6 +64,7 @@ const (
 	Mandatory       Code = "CH337"
 	UnusedDefault   Code = "CH338"
 	WholeMessage    Code = "CH339"
+	Restricted      Code = "CH341"
 
 	Identifies   Code = "CH401"
 	LooksLikeNHS Code = "CH402"
@@ -128,6 +129,7 @@ var Codes = map[Code]string{
 	Mandatory:        "a mandatory default replaced",
 	UnusedDefault:    "a default or group that nothing uses",
 	WholeMessage:     "a ceiling that a channel does not keep",
+	Restricted:       "carers of a restricted patient",
 	Identifies:       "something that identifies a patient or carer where it does not belong",
 	LooksLikeNHS:     "what looks like an NHS number where it does not belong",
 	OpenToOthers:     "a private file that others may read",
