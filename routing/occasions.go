@@ -40,8 +40,8 @@ func (r *Rules) Occasions(patient string, now time.Time, others ...*Rules) (all 
 	return all
 }
 
-// Ends are the last days of rules of a patient, in any of the others as well, that are not over at now, in order.
-func (r *Rules) Ends(patient string, now time.Time, others ...*Rules) (days []string) {
+// LastDays are those of rules of a patient, in any of the others as well, that are not over at now, in order.
+func (r *Rules) LastDays(patient string, now time.Time, others ...*Rules) (days []string) {
 	for _, set := range append(others, r) {
 		for _, rule := range set.patients[patient].rules {
 			if last := string(rule.only.last()); last != "" && !rule.only.ended(now.In(r.zone)) && !slices.Contains(days, last) {

@@ -29,7 +29,7 @@ type ending struct {
 
 func (f *folder) endings() []ending {
 	var all []ending
-	for _, e := range f.rules.Ends() {
+	for _, e := range f.rules.Lapses() {
 		all = append(all, ending{e.Actor, e.Patient, e.Last})
 	}
 	for id, p := range f.patients {

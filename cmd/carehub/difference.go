@@ -100,7 +100,7 @@ func difference(old, now rulings, accepted []string) compare.Report {
 // rule that has one.
 func occasions(patient string, old, now rulings) []routing.Occasion {
 	all := now.rules.Occasions(patient, now.now, old.rules)
-	for _, day := range now.rules.Ends(patient, now.now, old.rules) {
+	for _, day := range now.rules.LastDays(patient, now.now, old.rules) {
 		last, err := time.ParseInLocation(time.DateOnly, day, now.hub.Location)
 		if err != nil {
 			continue // it was read as a date

@@ -36,8 +36,9 @@ func (a *Archive) Each(ctx context.Context, since time.Time, fn func(events.Stor
 
 // each reads a volume, a page at a time.
 func (v *volume) each(ctx context.Context, since time.Time, fn func(events.Stored) error) error {
+	pages := v.reader()
 	for n := range v.index {
-		all, err := v.page(ctx, n)
+		all, err := pages.page(ctx, n)
 		if err != nil {
 			return err
 		}
