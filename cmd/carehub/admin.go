@@ -65,6 +65,7 @@ func (h *hub) adminRoutes(d desk, draining <-chan struct{}) http.Handler {
 	inboxRoutes(mux, h.inboxes)
 	auditRoutes(mux, h.store)
 	pastRoutes(mux, h.runningPast())
+	h.forgetRoutes(mux)
 	return mux
 }
 

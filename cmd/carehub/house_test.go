@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"events/fhir":                {},
 	"events/fhir/validate":       {},
 	"events/fhirapi":             {},
+	"events/forget":              {},
 	"events/hold":                {},
 	"events/intake":              {},
 	"events/page":                {},

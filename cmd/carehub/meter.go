@@ -73,7 +73,7 @@ func (m *meter) zero() {
 		m.events.WithLabelValues(string(kind), "repeated")
 		m.events.WithLabelValues(string(kind), "held")
 	}
-	for _, kind := range []events.ErrorKind{events.Invalid, events.Unauthenticated, events.Forbidden, events.NotFound, events.Conflict,
+	for _, kind := range []events.ErrorKind{events.Invalid, events.Unauthenticated, events.Forbidden, events.NotFound, events.Conflict, events.Gone,
 		events.TooLarge, events.Busy, events.Unavailable, events.Internal} {
 		m.refusals.WithLabelValues(string(kind))
 	}

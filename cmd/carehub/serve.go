@@ -20,6 +20,7 @@ import (
 	"carehub/events/archive"
 	"carehub/events/audit"
 	"carehub/events/correct"
+	"carehub/events/forget"
 	"carehub/events/hold"
 	"carehub/events/intake"
 	"carehub/events/receipts"
@@ -98,9 +99,11 @@ type hub struct {
 	log     *slog.Logger
 	store   *stream.Store
 	archive *archive.Archive // the store and what has left it
-	leases  *stream.Leases   // nil with the embedded store: all of it is this hub's
-	tokens  *tokens
-	signin  *signin.Service
+	// forgotten are the patients who were erased, or are about to be.
+	forgotten *forget.Keeper
+	leases    *stream.Leases // nil with the embedded store: all of it is this hub's
+	tokens    *tokens
+	signin    *signin.Service
 	// devices are carers' browsers, and pushKeys prove to push services that the hub tells them.
 	devices  *push.Devices
 	pushKeys *push.Keys
@@ -287,7 +290,7 @@ func (h *hub) run(ctx context.Context) error {
 // stored is known.
 func (h *hub) follow(s *shift) (known []<-chan struct{}) {
 	for part, follow := range map[string]func(context.Context, func()) error{
-		"tokens": h.tokens.follow, "sessions": h.signin.Follow, "devices": h.devices.Follow, "held events": h.held.Follow, "answers": h.answers.Follow,
+		"tokens": h.tokens.follow, "sessions": h.signin.Follow, "devices": h.devices.Follow, "held events": h.held.Follow, "who was forgotten": h.forgotten.Follow, "answers": h.answers.Follow,
 		"corrections": h.corrections.Follow, "oauth clients": h.oauth.Clients.Follow, "endpoints": h.learned.Follow,
 		"subscriptions": h.subscriptions.Registry.Follow, "notices": h.subscriptions.Numbers.Follow,
 	} {
@@ -306,7 +309,7 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 	for part, run := range map[string]func(context.Context) error{
 		"engine": h.engine.Run, "inboxes": h.watchInboxes, "pauses": h.followPauses, "answers": h.answers.Run, "held events": h.held.Run,
 		"corrections": h.corrections.Run, "subscriptions' keeper": h.subscriptions.Keep,
-		"ended sessions": h.tidySessions,
+		"ended sessions": h.tidySessions, "erasures": h.forgotten.Run,
 	} {
 		s.run(part, func(ctx context.Context) error {
 			if !await(ctx, known...) { // nobody is taken for unsubscribed, or sent anything while paused

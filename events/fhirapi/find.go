@@ -131,6 +131,8 @@ func (a *API) walk(ctx context.Context, by events.Actor, patient string, before 
 func (a *API) event(ctx context.Context, by events.Actor, id string) (events.Stored, error) {
 	st, err := a.Source.Find(ctx, id)
 	switch {
+	case events.KindOf(err) == events.Gone:
+		return st, err
 	case err != nil && events.KindOf(err) != events.NotFound:
 		return st, unreadable(err)
 	case err != nil, !a.Told(by, &st.Record):
@@ -179,6 +181,9 @@ func (a *API) newest(ctx context.Context, by events.Actor, patient, resource, id
 // stay are the versions of an Encounter that the asker was told of before a place, newest first.
 func (a *API) stay(ctx context.Context, by events.Actor, patient, id string, before events.Place) (versions []fhir.Resource, err error) {
 	began, err := a.Source.Find(ctx, id) // a place to stop at; it need not be an event that the asker knows
+	if events.KindOf(err) == events.Gone {
+		return nil, err
+	}
 	if err != nil && events.KindOf(err) != events.NotFound {
 		return nil, unreadable(err)
 	}

@@ -336,7 +336,7 @@ func (p *Pages) refuseSend(w http.ResponseWriter, r *http.Request, who page.Sess
 	switch refused.Kind {
 	case events.Conflict:
 		p.show(w, r, who, http.StatusConflict, page.Content{Title: words.Say(lang, "sent-already.title")}, "sent-already", refused.Event)
-	case events.NotFound, events.Forbidden:
+	case events.NotFound, events.Gone, events.Forbidden:
 		p.missing(w, r, who)
 	case events.Invalid, events.TooLarge:
 		p.askWhen(w, r, who, f, http.StatusUnprocessableEntity, words.Say(lang, "problem.text"))

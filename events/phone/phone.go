@@ -202,7 +202,7 @@ func (p *Pages) failed(w http.ResponseWriter, r *http.Request, who page.Session,
 	if !ok {
 		refused = &events.Error{Kind: events.Internal, Err: err}
 	}
-	if refused.Kind == events.NotFound || refused.Kind == events.Forbidden {
+	if events.IsMissing(refused) || refused.Kind == events.Forbidden {
 		p.missing(w, r, who)
 		return
 	}

@@ -96,6 +96,9 @@ func missing() error {
 }
 
 func unreadable(err error) error {
+	if events.KindOf(err) == events.Gone {
+		return err
+	}
 	return &events.Error{Kind: events.Unavailable, Message: "Who has been told cannot be shown just now. What was saved stays saved.", Err: err}
 }
 

@@ -166,7 +166,7 @@ func (p *Page) find(r *http.Request, link string) (m fhir.Message, recipient str
 	defer cancel()
 	m, err := p.Open(ctx, event, recipient)
 	switch kind := events.KindOf(err); {
-	case err != nil && (kind == events.NotFound || kind == events.Forbidden):
+	case err != nil && (events.IsMissing(err) || kind == events.Forbidden):
 		return m, "", http.StatusNotFound, page.Content{Title: say("letter.dead")}
 	case err != nil:
 		p.Log.Error("page cannot be read", "event", event, "err", err)
