@@ -34,6 +34,7 @@ type Hub struct {
 	Egress   Egress               `yaml:"egress"`
 	Mail     *Mail                `yaml:"mail"` // nil when the hub sends none
 	Signin   Signin               `yaml:"signin"`
+	Admins   strict.List[string]  `yaml:"admins"` // who may open the admin's pages; nobody unless named
 	SMS      *SMS                 `yaml:"sms"` // nil when the hub sends no text messages
 
 	KindKeys strict.Map[strict.Node] `yaml:"kinds"` // as written; use Kinds

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// newAdminsTown is a town with an admin, Ann, whose rules have steps, and who hears of trouble at once.
+func newAdminsTown(t *testing.T) *town {
+	w := newTown(t)
+	w.edit("hub.yaml", "timezone:", "admins: [ann]\ntimezone:")
+	w.edit("hub.yaml", "admission: {urgency: urgent, fallback_after: 5m, alarm_after: 15m}", "admission: {urgency: urgent, fallback_after: 5m, alarm_after: 1s}")
+	w.edit("carers.yaml", "tom:", "ann: {name: Ann Admin, relationship: looks after the hub}\ntom:")
+	w.edit("routing/p-7f3k.yaml", "notify: [frailty-team, riverside-surgery, district-nurses, hospice, tom]",
+		"notify: [frailty-team, riverside-surgery, district-nurses]\n    acknowledge: {within: 2h, else: [hospice, tom]}")
+	return w
+}
+
+// signsInAsAdmin takes the link of an invitation.
+func (s *screen) signsInAsAdmin(w *town) {
+	s.t.Helper()
+	link := strings.TrimSpace(w.carehub("invite", "ann", "--dir", w.dir))
+	s.open(strings.TrimPrefix(link, w.url))
+	s.tap("main form button")
+	s.says("Signed in as Ann Admin")
+	s.open("/admin")
+	s.shows("#sum")
+}
+
+// down answers as a system that has failed.
+func down(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }
+
+// TestAdminsPagesInBothLanguages judges each of them, while the hospice's system is down, and has it told by hand.
+func TestAdminsPagesInBothLanguages(t *testing.T) {
+	w := newAdminsTown(t)
+	w.hospice.answers(down)
+	w.start()
+	ruth := w.token("ruth")
+	event := w.logs(ruth, `{"text": "dad admitted at \"Riverside Hospital\" 20m ago", "words": "He is awake."}`).ID
+	w.says(ruth, "dad fell 3h ago")
+	waitUntil(t, "the alarm is in the mail", func() bool { return len(w.mail.to("on-call@riverside.example")) > 0 })
+	s := newScreen(t, w.url, true)
+	s.signsInAsAdmin(w)
+	const log = "/admin/recipients/hospice/fhir"
+	for _, lang := range []struct{ tag, suffix string }{{"en-GB", ""}, {"cy", ".cy"}} {
+		for _, page := range []struct{ path, shows, name string }{
+			{"/admin", "#feed li li", "now"}, {"/admin/events/" + event, "ul.rows a", "event"}, {"/admin/recipients", "tr.late", "recipients"},
+			{log, "ul.rows a", "log"}, {log + "/redeliver/" + event, "main form button", "again"}, {"/admin/alarms", "main section", "alarms"},
+			{"/admin/patients", "#find", "patients"}, {"/admin/patients/p-7f3k", ".picture", "routing"}, {"/admin/patients?find=x", "#problem", "no-patient"},
+		} {
+			s.open(page.path + map[bool]string{true: "&", false: "?"}[strings.Contains(page.path, "?")] + "lang=" + lang.tag)
+			s.shows(`html[lang="` + lang.tag + `"] ` + page.shows)
+			s.judge("admin-" + page.name + lang.suffix)
+		}
+	}
+	w.hospice.answers(nil)
+	s.open("/admin/recipients?lang=en-GB")
+	s.tap(`a[href="` + log + `"]`)
+	s.tap(`a[href$="/redeliver/` + event + `"]`)
+	s.tap("main form button")
+	s.says("Riverside Hospice took it")
+	if ids := w.hospice.ids(); ids[len(ids)-1] != event && ids[0] != event {
+		t.Errorf("the hospice was sent %v", ids)
+	}
+}
+
+// TestAdminSeesWhatIsNew: the start page changes by itself, without a stream too, and can be read without scripts.
+func TestAdminSeesWhatIsNew(t *testing.T) {
+	w := newAdminsTown(t)
+	letGo := w.hospice.holds()
+	defer letGo()
+	w.start()
+	ruth := w.token("ruth")
+	s := newScreen(t, w.url, true)
+	s.signsInAsAdmin(w)
+	s.says("Nothing has been logged yet.")
+	plain := newScreen(t, w.url, false)
+	plain.signsInAsAdmin(w)
+	event := w.says(ruth, "dad admitted").ID
+	s.shows(`a[href="/admin/events/` + event + `"]`)
+	s.says("Telling Riverside Hospice")
+	letGo()
+	s.says("Received by the Riverside Hospice system")
+	plain.tap("noscript a")
+	plain.says("Received by the Riverside Hospice system")
+	w.carehub("revoke", "ann", "--dir", w.dir)
+	s.open("/admin")
+	s.until("she is led away", `location.pathname === "/signin"`)
+}
