@@ -36,6 +36,8 @@ type Hub struct {
 	Signin   Signin               `yaml:"signin"`
 	Admins   strict.List[string]  `yaml:"admins"` // who may open the admin's pages; nobody unless named
 	SMS      *SMS                 `yaml:"sms"` // nil when the hub sends no text messages
+	// GroupReads says that the group of patients.yaml and carers.yaml may read them, else only their owner.
+	GroupReads bool `yaml:"private_files_for_group"`
 
 	KindKeys strict.Map[strict.Node] `yaml:"kinds"` // as written; use Kinds
 
@@ -79,6 +81,7 @@ func LoadHub(folder *strict.Folder) *Hub {
 		return hub
 	}
 	_ = top.Decode(hub) // reported
+	folder.GroupReads = hub.GroupReads
 	hub.checkContact(top)
 	hub.checkDoors(top)
 	hub.checkStore(folder, top)

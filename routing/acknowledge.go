@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"carehub/config/strict"
-	"carehub/events"
 )
 
 // acknowledgeEntry is what a rule asks of those that it names: that a person there answers.
@@ -58,9 +57,9 @@ func (a *Ask) stricter(b *Ask) *Ask {
 }
 
 // steps are those who are told if others do not answer, and the rules that say so.
-func (r *Rules) steps(patient string, kind, because events.Kind) (steps []Match) {
-	for _, rule := range r.patients[patient].rules {
-		if rule.ask == nil || !rule.covers(kind, because) {
+func (r *Rules) steps(a Asked) (steps []Match) {
+	for _, rule := range r.patients[a.Patient].rules {
+		if rule.ask == nil || !rule.covers(a.Kind, a.Because) {
 			continue
 		}
 		for _, id := range rule.ask.Else {
@@ -70,9 +69,10 @@ func (r *Rules) steps(patient string, kind, because events.Kind) (steps []Match)
 	return steps
 }
 
-// IsStep reports whether somebody is told of such an event if others do not answer.
-func (r *Rules) IsStep(who, patient string, kind, because events.Kind) bool {
-	return slices.ContainsFunc(r.steps(patient, kind, because), func(m Match) bool { return m.Recipient == who })
+// IsStep reports whether somebody is told of an event that was taken in at a.At if others do not answer, by the rules as
+// they are at now.
+func (r *Rules) IsStep(who string, a Asked, now time.Time) bool {
+	return slices.ContainsFunc(r.steps(a), func(m Match) bool { return m.Recipient == who })
 }
 
 // acknowledge finds what is wrong with what a rule asks for.

@@ -22,21 +22,21 @@ type NotTold struct {
 
 // Explain is Match for people. everyone lists the ids of all who could have been chosen. known is false for a patient
 // without rules.
-func (r *Rules) Explain(patient string, kind, because events.Kind, loggedBy string, everyone []string) (e Explanation, known bool) {
-	e.Told, known = r.Match(patient, kind, because, loggedBy)
+func (r *Rules) Explain(a Asked, everyone []string) (e Explanation, known bool) {
+	e.Told, known = r.Match(a)
 	var strangers []NotTold
 	for _, id := range everyone {
 		if slices.ContainsFunc(e.Told, func(m Match) bool { return m.Recipient == id }) {
 			continue
 		}
-		elsewhere := r.patients[patient].named(id)
+		elsewhere := r.patients[a.Patient].named(id)
 		switch {
-		case id == loggedBy:
+		case id == a.LoggedBy:
 			e.NotTold = append(e.NotTold, NotTold{id, "logged it"})
-		case r.IsStep(id, patient, kind, because):
+		case r.IsStep(id, a, a.At):
 			e.NotTold = append(e.NotTold, NotTold{id, "only if others do not answer"})
 		case len(elsewhere) > 0:
-			why := fmt.Sprintf("no rule for %s names them; named for %s", kinds(kind, because), strings.Join(elsewhere, "; "))
+			why := fmt.Sprintf("no rule for %s names them; named for %s", kinds(a.Kind, a.Because), strings.Join(elsewhere, "; "))
 			e.NotTold = append(e.NotTold, NotTold{id, why})
 		default:
 			strangers = append(strangers, NotTold{id, "no rule for this patient names them"})

@@ -38,37 +38,73 @@ type grant struct {
 	until strict.Date
 }
 
+// Asked is an event as far as the rules look at it.
+type Asked struct {
+	Patient  string
+	Kind     events.Kind
+	Because  events.Kind // what led to it; empty if nothing did
+	LoggedBy string      // is not told of it
+	// At is when the hub takes the event in, not when it happened: whoever is on duty is told.
+	At    time.Time
+	Place string // as the event says; empty if it does not
+	Class string // of the encounter, a code of HL7 v3 ActCode such as IMP or EMER; empty if the event does not say
+}
+
 // Match is one recipient of an event and the rule that chose it: file and line, such as routing/p-7f3k.yaml:4, the file
 // relative to the configuration folder.
 type Match struct {
 	Recipient string
 	Rule      string
-	Ask       *Ask // that a person there answers; nil if nobody has to
+	Ask       *Ask           // that a person there answers; nil if nobody has to
+	Content   events.Content // the most that a message may tell; empty: as much as the channel's own setting
+	Attach    []string       // kinds of document that may go to them, or all; nil: none
+	Mandatory bool           // the admin lets no patient's file take this away
 }
 
-// Match returns who is told of an event. All rules for kind, and for because where that is set, apply: the recipients are
+// Match returns who is told of an event. All rules for its kind, and for what led to it, apply: the recipients are
 // their union, each with the first rule of the file that names them. Whoever logged the event is not told of it. known is
 // false for a patient without rules, which is not the same as one whose rules name nobody.
-func (r *Rules) Match(patient string, kind, because events.Kind, loggedBy string) (matches []Match, known bool) {
-	p, known := r.patients[patient]
+func (r *Rules) Match(a Asked) (matches []Match, known bool) {
+	p, known := r.patients[a.Patient]
 	at := map[string]int{}
 	for _, rule := range p.rules {
-		if !rule.covers(kind, because) {
+		if !rule.covers(a.Kind, a.Because) {
 			continue
 		}
 		for _, recipient := range rule.notify {
 			i, seen := at[recipient]
 			switch {
-			case recipient == loggedBy:
+			case recipient == a.LoggedBy:
 			case seen:
 				matches[i].Ask = matches[i].Ask.stricter(rule.ask)
 			default:
 				at[recipient] = len(matches)
-				matches = append(matches, Match{recipient, rule.place, rule.ask})
+				matches = append(matches, Match{Recipient: recipient, Rule: rule.place, Ask: rule.ask})
 			}
 		}
 	}
 	return matches, known
+}
+
+// Names reports whether the rules as they are at now tell somebody of an event that was taken in at a.At.
+func (r *Rules) Names(who string, a Asked, now time.Time) bool {
+	matches, _ := r.Match(a)
+	return slices.ContainsFunc(matches, func(m Match) bool { return m.Recipient == who })
+}
+
+// Recipients returns everybody who is told of some event of a patient, whatever the hour and place, by the rules as they
+// are at now.
+func (r *Rules) Recipients(patient string, now time.Time) (ids []string) {
+	for _, kind := range events.Kinds {
+		for _, rule := range r.patients[patient].rules {
+			for _, id := range rule.notify {
+				if rule.covers(kind, "") && !slices.Contains(ids, id) {
+					ids = append(ids, id)
+				}
+			}
+		}
+	}
+	return ids
 }
 
 func (r rule) covers(kind, because events.Kind) bool {

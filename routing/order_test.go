@@ -49,7 +49,7 @@ func some(t *rapid.T, label string, from []string) string {
 func told(t *testing.T, rules []string, kind, because events.Kind, by string) []string {
 	head := "patient: p-7f3k\nlogged_by:\n  ruth: {may: log}\n  tom: {may: log}\nrules:\n"
 	archive := &txtar.Archive{Files: []txtar.File{{Name: "routing/p-7f3k.yaml", Data: []byte(head + strings.Join(rules, ""))}}}
-	matches, _ := loadAnyway(t, archive).Match("p-7f3k", kind, because, by)
+	matches, _ := loadAnyway(t, archive).Match(routing.Asked{Patient: "p-7f3k", Kind: kind, Because: because, LoggedBy: by})
 	var ids []string
 	for _, m := range matches {
 		ids = append(ids, m.Recipient)
@@ -62,7 +62,7 @@ func BenchmarkMatch(b *testing.B) {
 	rules := load(b, txtar.Parse([]byte(sound)))
 	var m []routing.Match
 	for b.Loop() {
-		m, _ = rules.Match("p-7f3k", events.Admission, events.Fall, "ruth")
+		m, _ = rules.Match(routing.Asked{Patient: "p-7f3k", Kind: events.Admission, Because: events.Fall, LoggedBy: "ruth"})
 	}
 	if len(m) != 2 {
 		b.Fatal(m)

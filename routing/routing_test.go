@@ -78,7 +78,7 @@ func story(t *testing.T, name string) {
 		parts[f.Name] = string(f.Data)
 	}
 	e := event(parts["event"])
-	got, ok := load(t, archive).Explain(e.Patient, e.Kind, e.Because, e.By.ID, []string{"hospice", "nurses", "ruth", "surgery", "tom"})
+	got, ok := load(t, archive).Explain(e, []string{"hospice", "nurses", "ruth", "surgery", "tom"})
 	var told, not strings.Builder
 	for _, m := range got.Told {
 		fmt.Fprintf(&told, "%s by %s\n", m.Recipient, m.Rule)
@@ -92,7 +92,7 @@ func story(t *testing.T, name string) {
 }
 
 // event reads "p-7f3k admission because of fall, logged by ruth".
-func event(line string) (e events.Event) {
+func event(line string) (e routing.Asked) {
 	words := strings.Fields(strings.ReplaceAll(line, ",", ""))
 	e.Patient, e.Kind = words[0], events.Kind(words[1])
 	for i, w := range words[2:] {
@@ -100,7 +100,7 @@ func event(line string) (e events.Event) {
 		case "of":
 			e.Because = events.Kind(words[i+3])
 		case "by":
-			e.By.ID = words[i+3]
+			e.LoggedBy = words[i+3]
 		}
 	}
 	return e
@@ -120,10 +120,10 @@ rules:
 
 func TestMatchKnowsNoOtherPatient(t *testing.T) {
 	rules := load(t, txtar.Parse([]byte(sound)))
-	if _, ok := rules.Match("p-9x2m", events.Fall, "", "ruth"); ok {
+	if _, ok := rules.Match(routing.Asked{Patient: "p-9x2m", Kind: events.Fall, LoggedBy: "ruth"}); ok {
 		t.Error("matched an unknown patient")
 	}
-	if m, ok := rules.Match("p-7f3k", events.Alarm, "", "ruth"); !ok || len(m) != 0 {
+	if m, ok := rules.Match(routing.Asked{Patient: "p-7f3k", Kind: events.Alarm, LoggedBy: "ruth"}); !ok || len(m) != 0 {
 		t.Errorf("got %v %v, want a known patient and nobody", m, ok)
 	}
 }

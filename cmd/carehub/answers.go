@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 	"time"
 
 	"carehub/events"
 	"carehub/events/answers"
+	"carehub/events/intake"
 	"carehub/routing"
 	"carehub/subscribers/deliver"
 )
@@ -108,10 +108,10 @@ func answeredBy(src source) func(ctx context.Context, event, recipient string) *
 
 // answerable is the row of an event that somebody may answer for: of a provider whom the rules name still, or of a carer, who were
 // told of it.
-func (h *hub) answerable(d desk, src source) func(r *http.Request, by events.Actor, event string) (events.Stored, int, error) {
+func (h *hub) answerable(d desk, src source) func(ctx context.Context, by events.Actor, event string) (events.Stored, int, error) {
 	missing := &events.Error{Kind: events.NotFound, Message: "There is no such event here."}
-	return func(r *http.Request, by events.Actor, event string) (events.Stored, int, error) {
-		st, err := src.Find(r.Context(), event)
+	return func(ctx context.Context, by events.Actor, event string) (events.Stored, int, error) {
+		st, err := src.Find(ctx, event)
 		if events.KindOf(err) == events.NotFound {
 			return st, 0, missing
 		}
@@ -123,10 +123,10 @@ func (h *hub) answerable(d desk, src source) func(r *http.Request, by events.Act
 		if i < 0 || rec.Event.Kind == events.Alarm || !d.mayBeTold(rec, by.ID) {
 			return st, 0, missing
 		}
-		if by.Kind == events.System && !d.told(by, rec) && !d.rules.IsStep(by.ID, rec.Event.Patient, rec.Event.Kind, rec.Event.Because) {
+		if by.Kind == events.System && !d.told(by, rec) && !d.rules.IsStep(by.ID, askedOf(&rec.Event), d.today()) {
 			return st, 0, missing
 		}
-		all, err := src.Receipts(r.Context(), st)
+		all, err := src.Receipts(ctx, st)
 		if err != nil {
 			return st, 0, &events.Error{Kind: events.Unavailable, Message: "This cannot be taken just now. Please try again.", Err: err}
 		}
@@ -134,5 +134,17 @@ func (h *hub) answerable(d desk, src source) func(r *http.Request, by events.Act
 			return st, 0, missing
 		}
 		return st, i, nil
+	}
+}
+
+// acknowledged stores what a person answers in a message of their system.
+func (h *hub) acknowledged(d desk, src source) intake.Acknowledge {
+	row := h.answerable(d, src)
+	return func(ctx context.Context, by events.Actor, event string, ack *events.Ack) error {
+		st, index, err := row(ctx, by, event)
+		if err == nil && ack != nil {
+			_, err = h.answers.Give(ctx, st, index, *ack)
+		}
+		return err
 	}
 }

@@ -56,7 +56,7 @@ func (d desk) maySee(by events.Actor, rec events.Record) bool {
 	if _, registered := d.register.Lookup(by.ID); !registered {
 		return false
 	}
-	now := time.Now().In(d.hub.Location)
+	now := d.today()
 	if rec.Event.By == by {
 		return d.rules.May(by.ID, rec.Event.Patient, routing.Log, now) == routing.Allowed
 	}
@@ -79,7 +79,7 @@ func (d desk) mayBeTold(rec *events.Record, recipient string) bool {
 	if !registered || !s.Carer || e.Kind == events.Alarm {
 		return registered
 	}
-	return d.namesFor(recipient, e.Patient, e.Kind, e.Because, e.By.ID) || d.rules.IsStep(recipient, e.Patient, e.Kind, e.Because)
+	return d.namesFor(recipient, &e) || d.rules.IsStep(recipient, askedOf(&e), d.today())
 }
 
 // Plan freezes who is told of e.
@@ -94,7 +94,7 @@ func (d desk) Plan(e events.Event) events.Plan {
 			plan.Urgency = events.Urgent
 		}
 	}
-	matches, _ := d.rules.Match(e.Patient, e.Kind, e.Because, e.By.ID)
+	matches, _ := d.rules.Match(askedOf(&e))
 	for _, m := range matches {
 		plan.Recipients = append(plan.Recipients, d.rows(&e, m)...)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"carehub/config"
@@ -132,7 +133,7 @@ func printText(w io.Writer, dir string, problems strict.Problems, excerpts, colo
 
 // quotable are the lines of a file that may be shown: none of a private one, and none that cannot be read.
 func quotable(dir, file string) []string {
-	if file == config.PatientsFile || file == subscribers.CarersFile {
+	if isPrivate(file) {
 		return nil
 	}
 	data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(file))) // #nosec G304 -- a file of the folder that was just read
@@ -141,6 +142,11 @@ func quotable(dir, file string) []string {
 	}
 	return strings.Split(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n")
 }
+
+// isPrivate reports whether a file says who people are.
+func isPrivate(file string) bool { return slices.Contains(privateFiles, file) }
+
+var privateFiles = []string{config.PatientsFile, subscribers.CarersFile}
 
 // under is the space before a column, with the tabs of the line kept so that both are as wide.
 func under(text string, column int) string {

@@ -89,11 +89,8 @@ func (f *folder) unverified(inboxes *inbox.Keeper) []subscribers.Subscriber {
 func (f *folder) named() map[string]bool {
 	named := map[string]bool{}
 	for _, patient := range f.rules.Patients() {
-		for _, kind := range events.Kinds {
-			matches, _ := f.rules.Match(patient, kind, "", "")
-			for _, m := range matches {
-				named[m.Recipient] = true
-			}
+		for _, id := range f.rules.Recipients(patient, f.today()) {
+			named[id] = true
 		}
 	}
 	return named

@@ -40,8 +40,9 @@ func (h *hub) alarmHeld(ctx context.Context, about events.About, test bool) erro
 }
 
 // messages is the door for messages of other systems.
-func (h *hub) messages() http.Handler {
-	return &intake.MessageHandler{Receiver: h.receiver, Authenticate: h.authenticateSystem, Hub: h.folder.sender, Log: h.log, Answered: h.meter.answered}
+func (h *hub) messages(d desk, src source) http.Handler {
+	return &intake.MessageHandler{Receiver: h.receiver, Authenticate: h.authenticateSystem, Hub: h.folder.sender, Log: h.log, Answered: h.meter.answered,
+		Acknowledge: h.acknowledged(d, src)}
 }
 
 // authenticateSystem lets in systems: with a token of the hub's own, or an access token that may create Bundles.

@@ -91,11 +91,76 @@ func TestHospitalAdmits(t *testing.T) {
 	if err := json.Unmarshal([]byte(list), &page); err != nil || len(page.Events) != 2 || page.Events[0].Stay != page.Events[1].Stay {
 		t.Errorf("Ruth sees %s", list)
 	}
-	w.validMessages(ward)
+	w.validMessages(ward, w.answeredByMessage(ruth, ward, id)...)
 }
 
-// validMessages has independent engines judge what came in, what goes out, and all answers.
-func (w *town) validMessages(ward string) {
+// answeredByMessage: a named person of a team that was told answers through their system, once; a machine, and whoever was not
+// told, answers for nobody. It returns what was sent and how it was answered.
+func (w *town) answeredByMessage(ruth, ward, id string) (wire []string) {
+	w.t.Helper()
+	hospice, nurses := w.token("hospice"), w.token("district-nurses")
+	n := 0
+	sends := func(token string, status int, code string, edits ...string) string {
+		w.t.Helper()
+		n++
+		message := answering(w.t, id, n, edits...)
+		got, answer := w.sends(token, message)
+		if got != status || !strings.Contains(answer, `"code":"`+code+`"`) {
+			w.t.Errorf("%q is answered %d %s", edits, got, answer)
+		}
+		if again, same := w.sends(token, message); again != got || same != answer {
+			w.t.Errorf("%q again is answered %d %s", edits, again, same)
+		}
+		wire = append(wire, message, answer)
+		return answer
+	}
+	const device = `"resourceType": "Device", "id": "f4e3dab5-8e40-4e31-9c31-a06d8f4e2b04"}}]}`
+	message := answering(w.t, id, 0)
+	machine := message[strings.Index(message, `"resourceType": "PractitionerRole"`):]
+	sends(nurses, http.StatusOK, "informational", machine, device)
+	if got := row(w.view(ruth, id), "district-nurses"); got.State != events.Received || got.Ack != nil {
+		w.t.Errorf("after a machine's answer the nurses are %+v", got)
+	}
+	sends(hospice, http.StatusOK, "informational")
+	sends(nurses, http.StatusOK, "ok", append([]string{`"in-progress"`, `"not-done"`}, wantsResponse...)...)
+	v := w.view(ruth, id)
+	if got := row(v, "hospice"); got.State != events.Acknowledged || got.Ack == nil || got.Ack.Name != "Siân Morris" || got.Ack.Role != "hospice nurse" ||
+		got.Ack.Answer != events.Acting || got.Ack.Via != "fhir" {
+		w.t.Errorf("the hospice is %+v, %+v", got, got.Ack)
+	}
+	if got := row(v, "district-nurses"); got.State != events.Declined {
+		w.t.Errorf("the nurses are %+v", got)
+	}
+	sends(hospice, http.StatusConflict, "conflict", `"focus"`, `"response": {"identifier": "m-1", "code": "ok"}, "focus"`)
+	sends(hospice, http.StatusUnprocessableEntity, "required", `"code": [{"text": "hospice nurse"}]`, `"active": true`)
+	unknown := sends(hospice, http.StatusNotFound, "not-found", id, "ev-7f3k-aaaaaaaaaaaaaaaaaaaaaaaaaa")
+	if untold := sends(ward, http.StatusNotFound, "not-found"); untold != unknown {
+		w.t.Errorf("an event of others is answered %s, one that is not there %s", untold, unknown)
+	}
+	sends(ruth, http.StatusForbidden, "forbidden")
+	return wire
+}
+
+// answering is a person's answer to an event, as their system writes it; the ids are n's own.
+func answering(t *testing.T, event string, n int, edits ...string) string {
+	t.Helper()
+	b, err := os.ReadFile("../../events/fhir/testdata/foreign/answer.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.NewReplacer("c1f0a7e2-5b1d", fmt.Sprintf("%08x-5b1d", n), "d2c1b8f3-6c2e", fmt.Sprintf("%08x-6c2e", n),
+		"ev-7f3k-aaaaaaaaaaaaaaaaaaaaaaaaaa", event).Replace(string(b))
+	for i := 0; i < len(edits); i += 2 {
+		if !strings.Contains(text, edits[i]) {
+			t.Fatalf("there is no %q", edits[i])
+		}
+		text = strings.ReplaceAll(text, edits[i], edits[i+1])
+	}
+	return text
+}
+
+// validMessages has independent engines judge what came in, what goes out, and all answers, and more of the wire.
+func (w *town) validMessages(ward string, more ...string) {
 	w.t.Helper()
 	dir := w.t.TempDir()
 	n := 0
@@ -121,6 +186,9 @@ func (w *town) validMessages(ward string) {
 		w.t.Errorf("no cache is declared: %s", metadata)
 	}
 	write(metadata)
+	for _, text := range more {
+		write(text)
+	}
 	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Minute)
 	defer cancel()
 	if out, err := validate.Run(ctx, dir); err != nil {

@@ -35,6 +35,6 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{Use: "carehub", Short: "Tell everyone who should know", Version: version,
 		SilenceErrors: true, SilenceUsage: true}
 	root.SetOut(os.Stdout)
-	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), whoCommand(), tokenCommand(), inviteCommand(), revokeCommand(), sessionsCommand(), subscriberCommand(), clientCommand(), heldCommand(), endpointCommand(), listenCommand(), triggerCommand(), storeCommand(), backupCommand(), restoreCommand(), auditCommand(), logCommand(), statusCommand(), readyCommand())
+	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), whoCommand(), tokenCommand(), inviteCommand(), revokeCommand(), sessionsCommand(), subscriberCommand(), clientCommand(), heldCommand(), endpointCommand(), listenCommand(), triggerCommand(), storeCommand(), backupCommand(), restoreCommand(), auditCommand(), patientsCommand(), logCommand(), statusCommand(), readyCommand())
 	return root
 }

@@ -155,14 +155,9 @@ func recentFor(ctx context.Context, d desk, src source, by events.Actor, patient
 
 // contacts are whom to phone about a patient: everyone that any rule names, and the hub itself.
 func (d desk) contacts(patient string) (all []phone.Contact) {
-	seen := map[string]bool{}
-	for _, kind := range events.Kinds {
-		matches, _ := d.rules.Match(patient, kind, "", "")
-		for _, m := range matches {
-			if s, ok := d.register.Lookup(m.Recipient); ok && s.Phone != "" && !s.Carer && !seen[s.ID] {
-				seen[s.ID] = true
-				all = append(all, phone.Contact{Name: s.Name, Phone: s.Phone})
-			}
+	for _, id := range d.rules.Recipients(patient, d.today()) {
+		if s, ok := d.register.Lookup(id); ok && s.Phone != "" && !s.Carer {
+			all = append(all, phone.Contact{Name: s.Name, Phone: s.Phone})
 		}
 	}
 	return append(all, phone.Contact{Name: d.hub.Name, Phone: d.hub.Contact.Phone})

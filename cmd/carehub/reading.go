@@ -43,20 +43,27 @@ func (d desk) concerns(by events.Actor, patient string) bool {
 
 // names reports whether any rule of a patient names somebody.
 func (f *folder) names(who, patient string) bool {
-	return slices.ContainsFunc(events.Kinds, func(kind events.Kind) bool { return f.namesFor(who, patient, kind, "", "") })
+	return slices.Contains(f.rules.Recipients(patient, f.today()), who)
 }
 
-// namesFor reports whether the rules in force name somebody for such an event of a patient.
-func (f *folder) namesFor(who, patient string, kind, because events.Kind, loggedBy string) bool {
-	matches, _ := f.rules.Match(patient, kind, because, loggedBy)
-	return slices.ContainsFunc(matches, func(m routing.Match) bool { return m.Recipient == who })
+// namesFor reports whether the rules in force name somebody for an event that was taken in.
+func (f *folder) namesFor(who string, e *events.Event) bool {
+	return f.rules.Names(who, askedOf(e), f.today())
 }
+
+// askedOf is an event as the rules see it, whether it comes in now or came in long ago.
+func askedOf(e *events.Event) routing.Asked {
+	return routing.Asked{Patient: e.Patient, Kind: e.Kind, Because: e.Because, LoggedBy: e.By.ID, At: e.Recorded, Place: e.Place}
+}
+
+// today is now where the hub is.
+func (f *folder) today() time.Time { return time.Now().In(f.hub.Location) }
 
 // told reports whether a provider was told of an event, and would be today: the frozen plan has it, it is registered, and
 // the rules in force name it still.
 func (d desk) told(by events.Actor, rec *events.Record) bool {
-	e := rec.Event
-	return d.concerns(by, e.Patient) && d.namesFor(by.ID, e.Patient, e.Kind, e.Because, e.By.ID) &&
+	e := &rec.Event
+	return d.concerns(by, e.Patient) && d.namesFor(by.ID, e) &&
 		slices.ContainsFunc(rec.Plan.Recipients, func(r events.Recipient) bool { return r.Is(by.ID) && !r.Step })
 }
 

@@ -60,7 +60,7 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 		mux.Handle("POST /mail/bounces", door)
 	}
 	mux.HandleFunc("GET /fhir/metadata", h.metadata)
-	mux.Handle("POST /fhir/$process-message", h.messages())
+	mux.Handle("POST /fhir/$process-message", h.messages(d, src))
 	api.Register(mux.HandleFunc)
 	h.subscriptions.Routes(mux.HandleFunc)
 	mux.Handle("POST "+oauth.TokenPath, h.oauth)

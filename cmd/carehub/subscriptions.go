@@ -68,8 +68,7 @@ func (d signupDesk) Concerns(provider, patient string) bool {
 
 // MayBeTold reports whether the rules name a provider for this event.
 func (d signupDesk) MayBeTold(rec *events.Record, provider string) bool {
-	e := &rec.Event
-	return d.namesFor(provider, e.Patient, e.Kind, e.Because, e.By.ID)
+	return d.namesFor(provider, &rec.Event)
 }
 
 // rows are what a match adds to the plan of an event: the recipient as registered, and each of its Subscriptions that asks

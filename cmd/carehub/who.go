@@ -13,6 +13,7 @@ import (
 
 	"carehub/config/strict"
 	"carehub/events"
+	"carehub/routing"
 	"carehub/subscribers"
 )
 
@@ -21,6 +22,10 @@ type question struct {
 	patient       string
 	kind, because events.Kind
 	by            string
+}
+
+func (q question) asked() routing.Asked {
+	return routing.Asked{Patient: q.patient, Kind: q.kind, Because: q.because, LoggedBy: q.by, At: time.Now()}
 }
 
 // whoCommand is carehub who: who would be told of an event, how and by which rule, and who would not and why.
@@ -66,7 +71,7 @@ func (f *folder) understand(q question) error {
 			return exitError{1, fmt.Sprintf("unknown kind %q%s", k, strict.DidYouMean(string(k), kinds))}
 		}
 	}
-	if _, known := f.rules.Match(q.patient, q.kind, q.because, q.by); !known {
+	if _, known := f.rules.Match(q.asked()); !known {
 		return exitError{1, fmt.Sprintf("unknown patient %q%s", q.patient, strict.DidYouMean(q.patient, f.rules.Patients()))}
 	}
 	if _, known := f.register.Lookup(q.by); q.by != "" && !known {
@@ -84,7 +89,7 @@ func (f *folder) everyone() []string {
 }
 
 func (f *folder) answer(out io.Writer, q question) error {
-	e, _ := f.rules.Explain(q.patient, q.kind, q.because, q.by, f.everyone())
+	e, _ := f.rules.Explain(q.asked(), f.everyone())
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, f.headline(q, isTerminal(out)))
 	fmt.Fprintln(w, "\nTold:")

@@ -53,6 +53,7 @@ const (
 
 	Identifies   Code = "CH401"
 	LooksLikeNHS Code = "CH402"
+	OpenToOthers Code = "CH403"
 )
 
 // Codes is every code with its title.
@@ -101,4 +102,5 @@ var Codes = map[Code]string{
 	BasisEnding:      "a consent or other basis ends within 30 days",
 	Identifies:       "something that identifies a patient or carer where it does not belong",
 	LooksLikeNHS:     "what looks like an NHS number where it does not belong",
+	OpenToOthers:     "a private file that others may read",
 }

@@ -18,6 +18,8 @@ type Folder struct {
 	// NoSecrets checks the folder where its secrets are not, as in CI: references must be well formed but are not
 	// followed, and a Secret that is given reveals "".
 	NoSecrets bool
+	// GroupReads lets the group of a private file read it, as where files are mounted for a process that does not own them.
+	GroupReads bool
 
 	private  []string // files of which nothing may be quoted
 	problems Problems
@@ -81,7 +83,24 @@ func (f *Folder) ReadPrivate(name string) (top Node, ok bool) {
 		f.Warn(PrivateMissing, Pos{name, 1, 1}, "this file is not here, so nothing was checked against it")
 		return Node{}, false
 	}
+	f.CheckMode(name)
 	return f.Read(name)
+}
+
+// CheckMode reports a private file that others than its owner may read or write. A hub can run with it: to tell nobody would
+// be worse. Where a folder is checked without secrets the files are copies, and nobody's business.
+func (f *Folder) CheckMode(name string) {
+	info, err := os.Stat(f.Path(name))
+	if err != nil || f.NoSecrets {
+		return // reported when it is read
+	}
+	allowed, advice := fs.FileMode(0o700), "chmod 600"
+	if f.GroupReads {
+		allowed, advice = 0o740, "chmod 640"
+	}
+	if info.Mode().Perm()&^allowed != 0 {
+		f.Gap(OpenToOthers, Pos{name, 1, 1}, "others than its owner may read or write this file (mode %04o): %s %s", info.Mode().Perm(), advice, name)
+	}
 }
 
 // Quote is text of a file in quotes, with a space before it, for a message; "" where the file is private.

@@ -1,6 +1,7 @@
 package answers
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -21,7 +22,7 @@ type Handler struct {
 	Answers      *Answers
 	Authenticate func(*http.Request) (events.Actor, error)
 	// Row is the row of an event's plan that an actor may answer for; an *events.Error of kind NotFound if there is none.
-	Row func(r *http.Request, by events.Actor, event string) (events.Stored, int, error)
+	Row func(ctx context.Context, by events.Actor, event string) (events.Stored, int, error)
 	Log *slog.Logger
 }
 
@@ -45,7 +46,7 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request) (events.Ack, erro
 	if !events.ValidID(id) {
 		return events.Ack{}, &events.Error{Kind: events.NotFound, Message: "There is no such event here."}
 	}
-	st, index, err := h.Row(r, by, id)
+	st, index, err := h.Row(r.Context(), by, id)
 	if err != nil {
 		return events.Ack{}, err
 	}

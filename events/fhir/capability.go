@@ -126,7 +126,8 @@ func (s Server) messaging(hub events.Sender) map[string]any {
 	modes, documentation := []string{"sender"}, "Sends admission, attendance, discharge and fall messages to the recipients that each patient's rules name"
 	out := map[string]any{}
 	if s.ReliableCache > 0 {
-		modes, documentation = append(modes, "receiver"), documentation+", and takes them from registered systems at $process-message"
+		modes, documentation = append(modes, "receiver"), documentation+", and takes them from registered systems at $process-message; there it also takes what a named person answers to one: "+
+			"a Communication inResponseTo the hub's, whose sender is a Practitioner or PractitionerRole in the Bundle"
 		out["endpoint"] = []any{map[string]any{"protocol": coding(messageTransport, "http", ""), "address": hub.URL + endpoint + "/$process-message"}}
 		out["reliableCache"] = int(s.ReliableCache.Minutes())
 	}
@@ -135,6 +136,9 @@ func (s Server) messaging(hub events.Sender) map[string]any {
 		for _, kind := range events.Kinds {
 			supported = append(supported, map[string]string{"mode": mode, "definition": hub.URL + endpoint + "/MessageDefinition/" + string(kind)})
 		}
+	}
+	if s.ReliableCache > 0 {
+		supported = append(supported, map[string]string{"mode": "receiver", "definition": hub.URL + endpoint + "/MessageDefinition/answer"})
 	}
 	out["documentation"], out["supportedMessage"] = documentation+".", supported
 	return out

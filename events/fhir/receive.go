@@ -27,6 +27,9 @@ type Incoming struct {
 	Patient    events.Details
 	// Notes are what was read past: nothing of it is passed on.
 	Notes []Issue
+	// Answering is set where it tells nothing new, but answers what the hub has told: of the above there is no more than Reply,
+	// Bundle and From then.
+	Answering *Answering
 }
 
 // Reply is what an answer to a message needs to know of it.
@@ -54,7 +57,7 @@ func rejected(kind events.ErrorKind, code, path, words string) *Rejected {
 }
 
 // Receive reads a message that another system sends: a notification of an admission, attendance, discharge or fall as Da
-// Vinci Unsolicited Notifications lays it out, whatever national profile its resources follow. What it does not know it
+// Vinci Unsolicited Notifications lays it out, whatever national profile its resources follow, or an answer to one. What it does not know it
 // reads past; what it acts on must be there, once, and mean one thing. The error is a *Rejected; what could be read of the
 // Reply comes with it.
 func Receive(b []byte) (Incoming, error) {
@@ -115,6 +118,10 @@ func (d *document) read() (out Incoming) {
 		head.at("id").problem("required", "The message needs an id of its own: 1 to 64 of A-Z a-z 0-9 - and dot.")
 	}
 	out.From = d.origin(head, out.Message)
+	if d.answersUs(head) {
+		out.Answering = d.answering(head)
+		return out
+	}
 	if !head.supported() {
 		return out
 	}
@@ -232,18 +239,14 @@ func (head resource) reply() Reply {
 	return r
 }
 
-// supported refuses what the hub would have to undo: corrections and retractions, and answers that answer nothing.
+// supported refuses what the hub would have to undo: corrections and retractions.
 func (head resource) supported() bool {
 	head.modifiers()
-	switch {
-	case !head.at("response").missing():
-		head.at("response").problem("not-supported", "This is the answer to a message, and the hub has asked for none here.")
-	case head.at("reason").coded(messageReasonBars, "update", "delete"):
+	if head.at("reason").coded(messageReasonBars, "update", "delete") {
 		head.at("reason").problem("not-supported", "This hub takes no corrections and retractions by message yet. Nothing was changed: please phone those who were told.")
-	default:
-		return true
+		return false
 	}
-	return false
+	return true
 }
 
 // origin is who the message says that it comes from.

@@ -143,7 +143,7 @@ func TestReceiveRefuses(t *testing.T) {
 		"unknown modifier":     {"uk-admission", `"status": "in-progress"`, `"modifierExtension": [{"url": "x"}], "status": "in-progress"`, "extension", encounter + ".modifierExtension"},
 		"two of one address":   {"uk-admission", `"fullUrl": "urn:uuid:09188b81-0d1d-453c-b0fa-203ef88c794c"`, `"fullUrl": "urn:uuid:06e1f0dd-5fbe-4480-9bb4-6b54ec02d31b"`, "duplicate", "Bundle.entry[4].fullUrl"},
 		"two patients":         {"uk-admission", `"resourceType": "Location"`, `"resourceType": "Patient"`, "business-rule", "Bundle.entry[4].resource"},
-		"answer":               {"uk-admission", `"focus": [`, `"response": {"identifier": "x", "code": "ok"}, "focus": [`, "not-supported", "Bundle.entry[0].resource.response"},
+		"answer":               {"uk-admission", `"focus": [`, `"response": {"identifier": "x", "code": "ok"}, "focus": [`, "required", "Bundle.entry[0].resource.focus"},
 		"condition of no fall": {"fall", `217082002`, `38341003`, "not-supported", "Bundle.entry[0].resource.focus"},
 		"refuted":              {"fall", `"unconfirmed"`, `"refuted"`, "not-supported", "Bundle.entry[1].resource.verificationStatus"},
 		"fall at no time":      {"fall", `"onsetDateTime"`, `"onsetAge"`, "required", "Bundle.entry[1].resource.onsetDateTime"},
@@ -258,6 +258,12 @@ func FuzzReceive(f *testing.F) {
 		if err != nil {
 			if !ok || len(why.Issues) == 0 || len(why.Issues) > 20 {
 				t.Fatalf("refused with %v", err)
+			}
+			return
+		}
+		if a := in.Answering; a != nil {
+			if in.Kind != "" || !a.Answer.Known() || a.ByPerson() != (a.Role != "") || len([]rune(a.Line)) > events.MaxLine || in.Message == "" {
+				t.Fatalf("taken as %+v %+v", in, *a)
 			}
 			return
 		}

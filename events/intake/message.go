@@ -34,6 +34,8 @@ type MessageHandler struct {
 	Log          *slog.Logger
 	// Answered, if set, hears of each answer, as Handler.Answered does; of what is held the answer is "held".
 	Answered func(kind events.Kind, answer string)
+	// Acknowledge takes what people answer to the hub's own messages.
+	Acknowledge Acknowledge
 }
 
 // turns bounds how many messages are parsed at once: in memory that takes ten times their bytes.
@@ -70,13 +72,16 @@ func (h *MessageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	how := v.how()
 	h.Log.Info("message", "system", by.ID, "event", v.Event, "held", v.Held, "answer", how)
-	if h.Answered != nil {
+	if h.Answered != nil && in.Answering == nil {
 		h.Answered(in.Kind, how)
 	}
 	a.write(w)
 }
 
 func (h *MessageHandler) message(by events.Actor, in fhir.Incoming) Message {
+	if in.Answering != nil {
+		return h.answering(by, in)
+	}
 	return Message{
 		By: by, Envelope: in.Bundle, Form: strings.Join([]string{in.Wanted, in.Event, in.Endpoint}, " "),
 		Report: Report{Kind: in.Kind, Because: in.Because, Occurred: in.Occurred, Place: in.Place, Words: in.Words, Test: in.Test,

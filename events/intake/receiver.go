@@ -38,24 +38,29 @@ type Message struct {
 	Report   Report
 	// Form is what else decides the bytes of the answer: it is part of what tells a repeat from a reused id.
 	Form string
+	// Do, if set, is what becomes of the message, in place of an event of its Report: done twice it does no harm.
+	Do func(ctx context.Context, now time.Time) (Verdict, error)
 	// Answer writes what the sender is told once the message is safe.
 	Answer func(Verdict) (Answer, error)
 }
 
 func (m Message) asked() string { return events.Hash([]byte(m.Report.hash() + " " + m.Form)) }
 
-// Verdict is what became of a message: it is an event, or it is held.
+// Verdict is what became of a message: it is an event, it is held, or it was a person's answer.
 type Verdict struct {
-	Event string // id of the event, "" where it is held
-	Held  string // id of what is held
-	At    time.Time
+	Event    string // id of the event
+	Held     string // id of what is held
+	Answered bool
+	At       time.Time
 }
 
-// how says which of the three it is, for log and metrics.
+// how says which of these it is, for log and metrics.
 func (v Verdict) how() string {
 	switch {
 	case v.Held != "":
 		return "held"
+	case v.Answered:
+		return "answered"
 	case v.Event == "":
 		return "repeated"
 	}
@@ -96,7 +101,11 @@ func (r *Receiver) receive(ctx context.Context, m Message) (Answer, Verdict, err
 	if first, ok := s.answer(); ok {
 		return first, Verdict{}, nil
 	}
-	v, err := r.decide(ctx, m, now)
+	do := m.Do
+	if do == nil {
+		do = func(ctx context.Context, now time.Time) (Verdict, error) { return r.decide(ctx, m, now) }
+	}
+	v, err := do(ctx, now)
 	if err != nil {
 		return Answer{}, Verdict{}, err
 	}

@@ -20,6 +20,9 @@ var update = flag.Bool("update", false, "write what the loader says into the arc
 // Said is the archive's file that holds the expected problems, one a line, each with its code in brackets at the end.
 const Said = "problems"
 
+// modes is the archive's file that names a file on each line that has a mode of its own: patients.yaml 0644.
+const modes = "modes"
+
 // Broken runs load on every archive that matches pattern and compares the problems that it reports.
 func Broken(t *testing.T, pattern string, load func(*strict.Folder)) {
 	t.Helper()
@@ -77,5 +80,24 @@ func Write(t testing.TB, archive *txtar.Archive) string {
 			t.Fatal(err)
 		}
 	}
+	setModes(t, dir, archive)
 	return dir
+}
+
+func setModes(t testing.TB, dir string, archive *txtar.Archive) {
+	for _, file := range archive.Files {
+		for line := range strings.Lines(string(file.Data)) {
+			if file.Name != modes {
+				break
+			}
+			var name string
+			var mode os.FileMode
+			if _, err := fmt.Sscanf(line, "%s %o", &name, &mode); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }
