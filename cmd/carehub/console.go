@@ -32,7 +32,7 @@ func (h *hub) consolePages(d desk, src source, draining <-chan struct{}) *consol
 			return h.store.Timeline(ctx, events.HubPatient, events.Place{}, most)
 		},
 		Receipts: src.Receipts, Words: receipts.Words,
-		Recipients: h.standings, Attempts: endpoints.newest, Redeliver: endpoints.again,
+		Recipients: h.standings, Name: h.nameOf, Attempts: endpoints.newest, Redeliver: endpoints.again,
 		Patients: func() []string { return d.rules.Patients() }, Told: d.picture, Watchers: d.watchers,
 		Config: func() console.Config { return console.Config{Running: d.hash(), Since: h.started} },
 		Ready:  func() (bool, string) { c := h.pulse.condition(); return len(c.checks) == 0 || c.ready(), c.why() },
@@ -96,6 +96,12 @@ func (h *hub) standings() (all []console.Recipient) {
 	return all
 }
 
+// nameOf is what a recipient is called, as long as they are registered.
+func (h *hub) nameOf(recipient string) string {
+	s, _ := h.subscriber(recipient)
+	return cmp.Or(s.Name, recipient)
+}
+
 func (h *hub) standing(s subscribers.Subscriber, st deliver.Standing) console.Recipient {
 	one := console.Recipient{ID: s.ID, Name: s.Name, Waiting: st.Pending, Parked: st.Parked, Oldest: st.Oldest}
 	for _, c := range s.Channels {
@@ -130,7 +136,7 @@ func (d endpointDesk) again(ctx context.Context, event, recipient, channel strin
 
 // picture is who is told of a patient, of what: those who are told at once, and those whose turn comes when nobody answers.
 func (d desk) picture(patient string) (all []console.Told, known bool) {
-	at := map[string]int{}
+	at, now := map[string]int{}, time.Now().In(d.hub.Location)
 	add := func(id string, kind events.Kind, cell console.Cell) {
 		i, seen := at[id]
 		if !seen {
@@ -146,10 +152,10 @@ func (d desk) picture(patient string) (all []console.Told, known bool) {
 		}
 	}
 	for _, kind := range events.Kinds {
-		matches, found := d.rules.Match(patient, kind, "", "")
+		matches, found := d.rules.Match(routing.Asked{Patient: patient, Kind: kind, At: now})
 		known = known || found
 		for _, m := range matches {
-			cell := console.Cell{Rule: m.Rule}
+			cell := console.Cell{Rule: m.Rule, Mandatory: m.Mandatory}
 			if m.Ask != nil {
 				cell.Answer = m.Ask.Within
 			}

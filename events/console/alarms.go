@@ -64,7 +64,7 @@ func (p *Pages) alarm(ctx context.Context, lang page.Lang, st events.Stored) (al
 	if key := "why." + string(about.Reason); words.Has(key) {
 		v.What = words.Say(lang, key)
 	}
-	v.Name = p.nameOf(about.Recipient)
+	v.Name = p.Name(about.Recipient)
 	if !about.Notice() {
 		v.Event, v.Ref = about.Event, events.Ref(about.Event)
 	}
@@ -87,16 +87,6 @@ func (p *Pages) alarm(ctx context.Context, lang page.Lang, st events.Stored) (al
 		v.Heard = append(v.Heard, p.row(lang, r))
 	}
 	return v, nil
-}
-
-// nameOf is what a recipient is called, if they are registered.
-func (p *Pages) nameOf(id string) string {
-	for _, one := range p.Recipients() {
-		if one.ID == id {
-			return one.Name
-		}
-	}
-	return ""
 }
 
 // stands reports whether what an alarm is about still is so. known is false of one that is about the hub, of which these pages

@@ -85,6 +85,8 @@ type Options struct {
 	Words func(lang page.Lang, r events.Receipt, now time.Time, zone *time.Location) string
 
 	Recipients func() []Recipient
+	// Name is what a recipient is called; "" for "".
+	Name func(recipient string) string
 	// Attempts are the newest at an endpoint, the oldest of them first. Errors are *events.Error.
 	Attempts func(ctx context.Context, recipient, channel string, most int) ([]events.Attempt, error)
 	// Redeliver sends one event to an endpoint once more, under the same ids. The result is events.Delivered, or the reason it was

@@ -109,11 +109,16 @@ func (p *Pages) sum(ctx context.Context, lang page.Lang) (s summary, err error) 
 	if err != nil {
 		return s, err
 	}
-	s.Waiting, s.Bad = words.Count(lang, "sum.waiting", waiting), parked+open > 0
+	s = summary{words.Say(lang, "sum.none"), words.Say(lang, "sum.reached"), words.Say(lang, "sum.quiet"), parked+open > 0}
 	if waiting > 0 {
-		s.Waiting += " " + words.Say(lang, "sum.oldest", "age", age(lang, oldest))
+		s.Waiting = words.Count(lang, "sum.waiting", waiting) + " " + words.Say(lang, "sum.oldest", "age", age(lang, oldest))
 	}
-	s.Late, s.Alarms = words.Count(lang, "sum.parked", parked, "who", who), words.Count(lang, "sum.alarms", open)
+	if parked > 0 {
+		s.Late = words.Count(lang, "sum.parked", who, "what", words.Count(lang, "sum.messages", parked))
+	}
+	if open > 0 {
+		s.Alarms = words.Count(lang, "sum.alarms", open)
+	}
 	return s, nil
 }
 
@@ -312,15 +317,26 @@ func (p *Pages) row(lang page.Lang, r events.Receipt) row {
 
 // age says a length of time as coarsely as people speak of it.
 func age(lang page.Lang, d time.Duration) string {
+	unit, n := coarse(d)
+	return words.Count(lang, unit, n)
+}
+
+// inShort is the same where there is little room.
+func inShort(lang page.Lang, d time.Duration) string {
+	unit, n := coarse(d)
+	return words.Say(lang, "in-short."+unit, "n", n)
+}
+
+func coarse(d time.Duration) (unit string, n int) {
 	switch {
 	case d < time.Minute:
-		return words.Count(lang, "seconds", int(d/time.Second))
+		return "seconds", int(d / time.Second)
 	case d < 2*time.Hour:
-		return words.Count(lang, "minutes", int(d/time.Minute))
+		return "minutes", int(d / time.Minute)
 	case d < 48*time.Hour:
-		return words.Count(lang, "hours", int(d/time.Hour))
+		return "hours", int(d / time.Hour)
 	}
-	return words.Count(lang, "days", int(d/(24*time.Hour)))
+	return "days", int(d / (24 * time.Hour))
 }
 
 func render(name string, data any) string {

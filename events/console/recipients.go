@@ -22,15 +22,14 @@ const (
 type standing struct {
 	Name            string
 	Waiting, Parked int
-	Age             string // of the oldest; empty where nothing waits
+	Age, InShort    string // of the oldest; empty where nothing waits
 	Channels        []channelView
 }
 
 // channelView is one of their channels.
 type channelView struct {
-	Key, Name, Log string
-	Marks          []string // failing, paused, not verified
-	Bad            bool
+	Key, Log string
+	Marks    []string // failing, paused, not verified
 }
 
 // recipients lists everybody who can be told: those who wait longest first.
@@ -66,7 +65,7 @@ func trouble(r Recipient) (n int) {
 func (p *Pages) standing(lang page.Lang, one Recipient) standing {
 	s := standing{Name: one.Name, Waiting: one.Waiting, Parked: one.Parked}
 	if one.Waiting+one.Parked > 0 {
-		s.Age = age(lang, one.Oldest)
+		s.Age, s.InShort = age(lang, one.Oldest), inShort(lang, one.Oldest)
 	}
 	for _, c := range one.Channels {
 		s.Channels = append(s.Channels, p.channel(lang, one.ID, c))
@@ -75,7 +74,7 @@ func (p *Pages) standing(lang page.Lang, one Recipient) standing {
 }
 
 func (p *Pages) channel(lang page.Lang, recipient string, c Channel) channelView {
-	v := channelView{Key: c.Key, Name: means(lang, c.Type), Bad: c.Down || c.Unproven}
+	v := channelView{Key: c.Key}
 	if c.Logged {
 		v.Log = logPath(recipient, c.Key)
 	}
@@ -123,10 +122,11 @@ func (p *Pages) attempts(w http.ResponseWriter, r *http.Request, who page.Sessio
 	lang := page.LangOf(r)
 	view := struct {
 		standing
+		Marks    []string
 		Done     string // what came of sending it again, of the newest attempt
 		Failed   bool
 		Attempts []attempt
-	}{standing: p.standing(lang, one)}
+	}{standing: p.standing(lang, one), Marks: p.channel(lang, one.ID, c).Marks}
 	if result := r.URL.Query().Get("again"); result == events.Delivered || words.Has("why."+result) {
 		view.Done, view.Failed = words.Say(lang, "again.done", "name", one.Name), result != events.Delivered
 		if view.Failed {
@@ -154,7 +154,7 @@ func (p *Pages) endpoint(r *http.Request) (Recipient, Channel, bool) {
 
 func (p *Pages) attempt(lang page.Lang, recipient string, c Channel, a events.Attempt) attempt {
 	at := a.At.In(p.Zone())
-	out := attempt{At: lang.At(at, p.now()), Took: words.Say(lang, "log.took", "ms", a.Took.Milliseconds()), Delivered: a.Result == events.Delivered}
+	out := attempt{At: clock(lang, at, p.now()), Took: words.Say(lang, "log.took", "ms", a.Took.Milliseconds()), Delivered: a.Result == events.Delivered}
 	which := words.Say(lang, "log.repeat")
 	if a.Number > 0 {
 		which = words.Say(lang, "log.attempt", "n", a.Number)
@@ -168,7 +168,7 @@ func (p *Pages) attempt(lang page.Lang, recipient string, c Channel, a events.At
 	}
 	out.Result = which + ": " + result
 	if !a.Next.IsZero() {
-		out.Next = words.Say(lang, "log.next", "at", lang.At(a.Next.In(p.Zone()), p.now()))
+		out.Next = words.Say(lang, "log.next", "at", clock(lang, a.Next.In(p.Zone()), p.now()))
 	}
 	if events.ValidID(a.Event) {
 		out.Ref = events.Ref(a.Event)
@@ -180,6 +180,11 @@ func (p *Pages) attempt(lang page.Lang, recipient string, c Channel, a events.At
 		}
 	}
 	return out
+}
+
+// clock is the time of day to the second, with its day where that is not today's.
+func clock(lang page.Lang, t, now time.Time) string {
+	return t.Format("15:04:05") + strings.TrimPrefix(lang.At(t, now), t.Format("15:04"))
 }
 
 // again is one event that may be sent once more.
