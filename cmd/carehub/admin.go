@@ -54,14 +54,14 @@ func listenAdmin(dir string) (net.Listener, error) {
 }
 
 // adminRoutes is what the socket answers.
-func (h *hub) adminRoutes(draining <-chan struct{}) http.Handler {
+func (h *hub) adminRoutes(d desk, draining <-chan struct{}) http.Handler {
 	mux := http.NewServeMux()
 	tokenRoutes(mux, h.tokens)
 	signinRoutes(mux, h.signin)
 	heldRoutes(mux, h.receiver)
 	storeRoutes(mux, h.archive, h.store)
 	clientRoutes(mux, h.oauth.Clients)
-	h.endpointDesk().adminRoutes(mux, draining)
+	h.endpointDesk(d).adminRoutes(mux, draining)
 	inboxRoutes(mux, h.inboxes)
 	auditRoutes(mux, h.store)
 	return mux

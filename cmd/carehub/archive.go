@@ -13,8 +13,8 @@ import (
 // openArchive joins the store, the archive and what the ledger says of who has been told.
 func (h *hub) openArchive(ctx context.Context) (err error) {
 	outcomes := &deliver.Outcomes{Ledger: h.store}
-	h.archive, err = archive.Open(ctx, archive.Options{Store: timedStore{h.store, h.meter}, Log: h.log, Retention: h.folder.retention(),
-		Outcomes: outcomes.Of, Mine: h.keepsArchive, Alone: h.folder.hub.NATS == nil,
+	h.archive, err = archive.Open(ctx, archive.Options{Store: timedStore{h.store, h.meter}, Log: h.log, Retention: h.current().retention(),
+		Outcomes: outcomes.Of, Mine: h.keepsArchive, Alone: h.current().hub.NATS == nil,
 		Drained: func(ctx context.Context, p int, last uint64) (bool, error) {
 			if h.engine.Waits(p) { // then the store need not be asked, every few seconds, for as long as somebody is dead
 				return false, nil

@@ -154,7 +154,7 @@ func (b *bystander) subscribed(credential string, w whom) string {
 	b.t.Helper()
 	table := map[string][]attempt{}
 	subscriptions(table)
-	answer := b.asks(credential, table["POST /fhir/Subscription"][0].about(b.hub.folder.hub.URL, w))
+	answer := b.asks(credential, table["POST /fhir/Subscription"][0].about(b.hub.current().hub.URL, w))
 	if answer.Code != http.StatusCreated {
 		b.t.Fatalf("status %d: %s", answer.Code, answer.Body)
 	}
@@ -209,7 +209,7 @@ func (b *bystander) run() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.hub = &hub{folder: f, log: slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})), meter: newMeter()}
+	b.hub = newHub(f, slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	b.t.Cleanup(b.hub.close)
 	if err := b.hub.open(b.t.Context()); err != nil {
 		b.t.Fatal(err)
@@ -230,7 +230,7 @@ func (b *bystander) run() {
 			<-running
 		}
 	})
-	b.doors = b.hub.routes(ctx.Done())
+	b.doors = b.hub.routes(b.hub.desk(), ctx.Done())
 }
 
 func (b *bystander) accessToken(id, secret string) string {
@@ -319,7 +319,7 @@ func TestAuthorisation(t *testing.T) {
 // unseen makes an attempt at the patient of others, and the same at nobody.
 func (b *bystander) unseen(name, credential string, a attempt, theirs, nobody whom) {
 	b.t.Helper()
-	at, none := b.asks(credential, a.about(b.hub.folder.hub.URL, theirs)), b.asks(credential, a.about(b.hub.folder.hub.URL, nobody))
+	at, none := b.asks(credential, a.about(b.hub.current().hub.URL, theirs)), b.asks(credential, a.about(b.hub.current().hub.URL, nobody))
 	swap := make([]string, 0, 2*len(theirs))
 	for k, v := range theirs {
 		swap = append(swap, v, nobody[k])
@@ -350,7 +350,7 @@ func (b *bystander) unseen(name, credential string, a attempt, theirs, nobody wh
 // seen makes the same attempt at the provider's own patient: an attempt that never succeeds proves nothing.
 func (b *bystander) seen(name, credential string, a attempt, mine whom) {
 	b.t.Helper()
-	answer := b.asks(credential, a.about(b.hub.folder.hub.URL, mine))
+	answer := b.asks(credential, a.about(b.hub.current().hub.URL, mine))
 	listed := strings.Contains(answer.Body.String(), `"resource"`) || strings.Contains(answer.Body.String(), `"events":[`)
 	if answer.Code != http.StatusOK && answer.Code != http.StatusCreated || a.empty && !listed {
 		b.t.Errorf("%s: of their own: status %d: %s", name, answer.Code, answer.Body)
@@ -371,8 +371,9 @@ func TestRulesInForce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.channels.close(t.Context())
-	*b.hub.folder = *f // as a restart would read it
+	b.hub.equip(f.channels)
+	b.hub.adopt(f).channels.close(t.Context())
+	b.doors = b.hub.routes(b.hub.desk(), nil)
 	for _, credential := range b.credentials {
 		if answer := b.asks(credential, read); answer.Code != http.StatusNotFound {
 			t.Errorf("status %d: %s", answer.Code, answer.Body)

@@ -60,7 +60,7 @@ func (b *bystander) signIn(carer string) *browser {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	path := strings.TrimPrefix(link, b.hub.folder.hub.URL)
+	path := strings.TrimPrefix(link, b.hub.current().hub.URL)
 	one := &browser{b: b}
 	once := hidden.FindStringSubmatch(one.do("GET", path, "").Body.String())
 	for _, c := range one.do("POST", path, url.Values{"once": {once[2]}}.Encode()).Result().Cookies() {
@@ -95,7 +95,7 @@ func TestCarersPages(t *testing.T) {
 		for _, a := range attempts {
 			try := func(w whom) *httptest.ResponseRecorder {
 				w["csrf"] = ruth.csrf
-				filled := a.about(b.hub.folder.hub.URL, w)
+				filled := a.about(b.hub.current().hub.URL, w)
 				return ruth.do(filled.method, filled.path, filled.body)
 			}
 			if strings.HasSuffix(pattern, "/live") { // of their own it does not end

@@ -22,16 +22,19 @@ var version = "0.1.0"
 // channels are the ways of reaching people that this build has, by their name in YAML, and what they share.
 type channels struct {
 	types   map[string]subscribers.Type
+	guard   *egress.Guard
 	http    *egress.Client
 	webhook *webhook.Channel
 	push    *push.Channel
 	mail    *email.Channel // nil when the hub sends no mail
+	// equipped are those that have what the store has for them.
+	equipped map[any]bool
 }
 
 // newChannels makes the channel types as hub.yaml sets them up. It opens no connection.
 func newChannels(hub *config.Hub) (*channels, error) {
 	guard := egress.New(hub.Egress.Allow)
-	c := &channels{http: guard.Client(hub.Egress.Roots)}
+	c := &channels{guard: guard, http: guard.Client(hub.Egress.Roots)}
 	c.webhook = webhook.New(c.http, webhook.Options{Version: version, AllowPlain: guard.AllowPlain, MayDial: guard.MayDial})
 	c.push = push.New(c.http, push.Options{Version: version, Contact: hub.Contact.Email, AllowPlain: guard.AllowPlain, MayDial: guard.MayDial})
 	c.types = map[string]subscribers.Type{

@@ -20,9 +20,9 @@ import (
 
 // consolePages are the admin's pages.
 func (h *hub) consolePages(d desk, src source, draining <-chan struct{}) *console.Pages {
-	endpoints := h.endpointDesk()
+	endpoints := h.endpointDesk(d)
 	return console.New(console.Options{
-		Writer: page.Writer{Hub: h.folder.sender, Log: h.log}, Required: h.signin.Required, Session: h.signin.Session, Admin: d.isAdmin, Called: d.called,
+		Writer: page.Writer{Hub: d.sender, Log: h.log}, Required: h.signin.Required, Session: h.signin.Session, Admin: d.isAdmin, Called: d.called,
 		Partitions: func() []events.Partition { live, _ := h.store.Layout(); return live },
 		Last:       h.store.Last, At: h.archive.At, Find: src.Find,
 		Timeline: func(ctx context.Context, patient string, most int) ([]events.Stored, error) {
@@ -32,7 +32,7 @@ func (h *hub) consolePages(d desk, src source, draining <-chan struct{}) *consol
 			return h.store.Timeline(ctx, events.HubPatient, events.Place{}, most)
 		},
 		Receipts: src.Receipts, Words: receipts.Words,
-		Recipients: h.standings, Name: h.nameOf, Attempts: endpoints.newest, Redeliver: endpoints.again,
+		Recipients: func() []console.Recipient { return h.standings(d) }, Name: h.nameOf, Attempts: endpoints.newest, Redeliver: endpoints.again,
 		Patients: func() []string { return d.rules.Patients() }, Told: d.picture, Watchers: d.watchers,
 		Config: func() console.Config { return console.Config{Running: d.hash(), Since: h.started} },
 		Ready:  func() (bool, string) { c := h.pulse.condition(); return len(c.checks) == 0 || c.ready(), c.why() },
@@ -80,8 +80,8 @@ func (d desk) watchers() (all []string) {
 }
 
 // standings are everybody who can be told, and whoever else something waits for.
-func (h *hub) standings() (all []console.Recipient) {
-	d, served := h.desk(), h.engine.Recipients()
+func (h *hub) standings(d desk) (all []console.Recipient) {
+	served := h.engine.Recipients()
 	for _, s := range d.register.All() {
 		all = append(all, h.standing(s, served[s.ID]))
 		delete(served, s.ID)

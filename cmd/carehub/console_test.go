@@ -40,7 +40,7 @@ func TestAdminsPages(t *testing.T) {
 	ruth, gwen := b.signIn("ruth"), b.signIn("gwen") // gwen is an admin, and Olive's niece
 	try := func(by *browser, a attempt, w whom) *httptest.ResponseRecorder {
 		w["csrf"] = by.csrf
-		filled := a.about(b.hub.folder.hub.URL, w)
+		filled := a.about(b.hub.current().hub.URL, w)
 		return by.do(filled.method, filled.path, filled.body)
 	}
 	for pattern, attempts := range adminsPages() {

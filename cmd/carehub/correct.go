@@ -17,14 +17,14 @@ import (
 func (h *hub) newCorrections() *correct.Corrections {
 	src := source{h.archive, lazyEngine{h}, h.returns, h.answers, nil}
 	return correct.New(correct.Options{
-		Store: h.store, Events: h.archive, Withdraw: h.withdraw, Receipts: src.Receipts, People: h.desk().People,
+		Store: h.store, Events: h.archive, Withdraw: h.withdraw, Receipts: src.Receipts, People: func(e events.Event) (events.Patient, events.Person, events.Sender) { return h.desk().People(e) },
 		Corrected: func(ctx context.Context, st events.Stored) error {
 			if err := h.answers.Cancel(ctx, st.Record.Event.ID); err != nil {
 				return err
 			}
 			return h.intake.Forget(ctx, st.Record.Event.Patient)
 		},
-		Rules: h.folder.hash, Clock: func() time.Time { return time.Now().In(h.folder.hub.Location) }, Log: h.log,
+		Rules: func() string { return h.current().hash() }, Clock: func() time.Time { return time.Now().In(h.current().hub.Location) }, Log: h.log,
 	})
 }
 

@@ -178,7 +178,7 @@ func TestStoreClosed(t *testing.T) {
 	known, ended := make(chan struct{}), make(chan struct{})
 	go func() { defer close(ended); _ = h.tokens.follow(t.Context(), func() { close(known) }) }()
 	<-known
-	doors := h.routes(nil)
+	doors := h.routes(h.desk(), nil)
 	if err := h.store.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func (w *town) open() *hub {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	h := &hub{folder: f, log: slog.New(slog.DiscardHandler), meter: newMeter()}
+	h := newHub(f, slog.New(slog.DiscardHandler))
 	w.t.Cleanup(h.close)
 	if err := h.open(w.t.Context()); err != nil {
 		w.t.Fatal(err)

@@ -184,7 +184,7 @@ func onEndpoint(cmd *cobra.Command, dir, name, action string, ask endpointAsk, p
 
 // withEndpoints works on the store itself, or asks the hub to if it is running and holds the store.
 func withEndpoints(ctx context.Context, f *folder, direct func(context.Context, endpointDesk) error, ask func(ctx context.Context, store string) error) error {
-	h := &hub{folder: f, log: slog.New(slog.DiscardHandler), meter: newMeter(), started: time.Now()}
+	h := newHub(f, slog.New(slog.DiscardHandler))
 	opening, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	err := h.assemble(opening)
@@ -197,7 +197,7 @@ func withEndpoints(ctx context.Context, f *folder, direct func(context.Context, 
 	}
 	return whileFollowing(ctx, h.learned.Follow, func() error {
 		defer func() { h.tried.Flush(context.WithoutCancel(ctx)) }()
-		return direct(ctx, h.endpointDesk())
+		return direct(ctx, h.endpointDesk(h.desk()))
 	})
 }
 

@@ -20,8 +20,8 @@ type endpointDesk struct {
 	events  source
 }
 
-func (h *hub) endpointDesk() endpointDesk {
-	return endpointDesk{desk: h.desk(), learned: h.learned, tried: h.tried, engine: h.engine, events: source{h.archive, h.engine, h.returns, h.answers, nil}}
+func (h *hub) endpointDesk(d desk) endpointDesk {
+	return endpointDesk{desk: d, learned: h.learned, tried: h.tried, engine: h.engine, events: source{h.archive, h.engine, h.returns, h.answers, nil}}
 }
 
 // endpointAsk is what may be said with a request about an endpoint.

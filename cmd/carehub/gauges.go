@@ -71,8 +71,9 @@ func (g gauges) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value))
 	}
 	health, last := g.hub.engine.Health(), g.hub.pulse.condition()
+	now := g.hub.current()
 	gauge(buildInfo, 1, version, runtime.Version())
-	gauge(configInfo, 1, g.hub.folder.hash())
+	gauge(configInfo, 1, now.hash())
 	gauge(configLoaded, float64(g.hub.started.Unix()))
 	gauge(ready, truth(last.ready()))
 	for _, c := range last.checks {
@@ -110,7 +111,7 @@ type endpoint struct{ recipient, channel string }
 // recipients sends how each team is served, and all carers together. Everybody registered has series.
 func (g gauges) recipients(gauge func(*prometheus.Desc, float64, ...string)) {
 	served, up := map[string]deliver.Standing{}, map[endpoint]bool{}
-	for _, s := range g.hub.folder.register.All() {
+	for _, s := range g.hub.current().register.All() {
 		if len(s.Channels) == 0 {
 			continue
 		}
@@ -154,7 +155,7 @@ func (g gauges) label(id string) string {
 	if sub := g.hub.subscriptions.Get(id); sub != nil {
 		id = sub.Owner
 	}
-	s, registered := g.hub.folder.register.Lookup(id)
+	s, registered := g.hub.current().register.Lookup(id)
 	switch {
 	case !registered:
 		return "unregistered"

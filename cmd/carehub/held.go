@@ -48,7 +48,8 @@ func withHeld(ctx context.Context, dir string, do func(context.Context, *folder,
 	defer cancel()
 	return withStore(ctx, f,
 		func(ctx context.Context, s *stream.Store) error {
-			h := &hub{folder: f, log: slog.New(slog.DiscardHandler), store: s, meter: newMeter()}
+			h := newHub(f, slog.New(slog.DiscardHandler))
+			h.store = s
 			if err := h.openArchive(ctx); err != nil {
 				return err
 			}
@@ -150,7 +151,7 @@ func showCandidates(w io.Writer, f *folder, h intake.Held) {
 		return "DIFFERS"
 	}
 	found := false
-	for _, i := range newRegistrar(f).known {
+	for _, i := range f.registrar.known {
 		a := i.compare(h.Report.Patient)
 		if !a.Number && !(a.Born && a.Family) {
 			continue

@@ -11,10 +11,10 @@ import (
 )
 
 // newOAuth is who issues access tokens to providers' systems, and knows whom they stand for.
-func newOAuth(f *folder, store *stream.Store, secret []byte, log *slog.Logger) *oauth.Server {
+func newOAuth(now inForce, store *stream.Store, secret []byte, log *slog.Logger) *oauth.Server {
 	return &oauth.Server{Clients: oauth.NewClients(store), Replays: oauth.NewReplays(roomy{store}, time.Now), Secret: secret, Clock: time.Now,
-		Keys: &oauth.Keys{HTTP: f.channels.http, Clock: time.Now},
-		URL:  func() string { return f.hub.URL }, Holds: f.isSystem,
+		Keys: &oauth.Keys{HTTP: now, Clock: time.Now},
+		URL:  func() string { return now().hub.URL }, Holds: func(id string) bool { return now().isSystem(id) },
 		Refused: func(code, words string, cause error) {
 			log.Info("access token refused", "error", code, "said", words, "cause", cause)
 		}}
@@ -53,7 +53,7 @@ func (h *hub) permits(r *http.Request, resource, access string) (events.Actor, e
 	switch {
 	case err != nil:
 		return events.Actor{}, err
-	case by.Kind != events.System || !h.folder.isSystem(by.ID):
+	case by.Kind != events.System || !h.current().isSystem(by.ID):
 		return by, &events.Error{Kind: events.Forbidden, Message: "This is for the systems of providers who are registered here."}
 	case !scopes.Allow(resource, access):
 		return by, &events.Error{Kind: events.Forbidden, Message: "This needs the scope system/" + resource + "." + access + "."}

@@ -18,11 +18,12 @@ import (
 )
 
 // newInboxes makes the keeper of all inboxes. key is that of the links.
-func newInboxes(f *folder, learned *endpoints.Registry, key []byte, store publisher, log *slog.Logger) *inbox.Keeper {
-	return inbox.New(inbox.Options{Registry: learned, Everyone: f.register.All, Lookup: f.register.Lookup, Hub: f.sender, Zone: desk{folder: f}.Zone,
+func newInboxes(now inForce, learned *endpoints.Registry, key []byte, store publisher, log *slog.Logger) *inbox.Keeper {
+	return inbox.New(inbox.Options{Registry: learned, Everyone: func() []subscribers.Subscriber { return now().register.All() },
+		Lookup: func(id string) (subscribers.Subscriber, bool) { return now().register.Lookup(id) }, Hub: now.sender, Zone: now.zone,
 		Seal: receipts.Seal{Key: key, Purpose: "inbox "}, Log: log,
 		Alarm: func(ctx context.Context, about events.About, words string) error {
-			return storeAlarm(ctx, f, store, about, words)
+			return storeAlarm(ctx, now(), store, about, words)
 		}})
 }
 
@@ -51,7 +52,8 @@ func (h *hub) watchInboxes(ctx context.Context) error {
 // warnUnverified logs who will be told nothing about a patient by mail, and tells the alarm recipients: on one day once for
 // the same, however often and by however many hubs.
 func (h *hub) warnUnverified(ctx context.Context) error {
-	silent := h.folder.unverified(h.inboxes)
+	f := h.current()
+	silent := f.unverified(h.inboxes)
 	if len(silent) == 0 {
 		return nil
 	}
@@ -64,7 +66,7 @@ func (h *hub) warnUnverified(ctx context.Context) error {
 	defer cancel()
 	day := time.Now().UTC().Format(time.DateOnly)
 	about := events.About{Event: "inboxes-" + day + "-" + events.Hash([]byte(strings.Join(ids, " "))), Reason: events.ReasonUnverified}
-	return storeAlarm(ctx, h.folder, h.archive, about, unverifiedWords(names))
+	return storeAlarm(ctx, f, h.archive, about, unverifiedWords(names))
 }
 
 // unverifiedWords is the alarm about inboxes that nobody has verified.

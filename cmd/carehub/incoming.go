@@ -17,8 +17,8 @@ func (h *hub) openDoors() {
 		store = heldToo{h.archive, h.held, h.store.Full}
 	}
 	h.intake = intake.New(store, func() intake.Desk { return h.desk() }, time.Now)
-	h.intake.Shared = h.folder.hub.NATS != nil
-	h.receiver = intake.NewReceiver(h.intake, roomy{h.store}, newRegistrar(h.folder), h.alarmHeld)
+	h.intake.Shared = h.current().hub.NATS != nil
+	h.receiver = intake.NewReceiver(h.intake, roomy{h.store}, h.alarmHeld)
 }
 
 // roomy is the store for records that anybody who signs in can have written, again and again: they leave the room that is kept
@@ -41,7 +41,7 @@ func (h *hub) alarmHeld(ctx context.Context, about events.About, test bool) erro
 
 // messages is the door for messages of other systems.
 func (h *hub) messages(d desk, src source) http.Handler {
-	return &intake.MessageHandler{Receiver: h.receiver, Authenticate: h.authenticateSystem, Hub: h.folder.sender, Log: h.log, Answered: h.meter.answered,
+	return &intake.MessageHandler{Receiver: h.receiver, Authenticate: h.authenticateSystem, Hub: d.sender, Log: h.log, Answered: h.meter.answered,
 		Acknowledge: h.acknowledged(d, src)}
 }
 

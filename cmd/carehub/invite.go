@@ -163,8 +163,9 @@ func (f *folder) carers() (ids []string) {
 }
 
 // newSignin is who lets people in.
-func newSignin(f *folder, store hubStore, key []byte, log *slog.Logger) *signin.Service {
-	return signin.New(signin.Options{Store: store, Key: key, Person: f.carer, Providers: f.providers(), HTTP: f.askingProviders(), Hub: f.sender, Clock: time.Now, Log: log})
+func newSignin(now inForce, store hubStore, key []byte, log *slog.Logger) *signin.Service {
+	return signin.New(signin.Options{Store: store, Key: key, Person: func(id string) (events.Person, bool) { return now().carer(id) },
+		Providers: func() []signin.Provider { return now().providers() }, HTTP: now.askingProviders(), Hub: now.sender, Clock: time.Now, Log: log})
 }
 
 // providers are those that staff sign in with.
@@ -181,8 +182,8 @@ func (f *folder) providers() (all []signin.Provider) {
 }
 
 // askingProviders is the guarded way out, as a client of the standard library.
-func (f *folder) askingProviders() *http.Client {
-	return &http.Client{Transport: roundTrip(f.channels.http.Do), Timeout: 10 * time.Second,
+func (now inForce) askingProviders() *http.Client {
+	return &http.Client{Transport: roundTrip(now.Do), Timeout: 10 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
@@ -195,7 +196,7 @@ func withSignin(ctx context.Context, f *folder, direct func(context.Context, *si
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	return withStore(ctx, f, func(ctx context.Context, store *stream.Store) error {
-		s := newSignin(f, store, nil, slog.New(slog.DiscardHandler))
+		s := newSignin(always(f), store, nil, slog.New(slog.DiscardHandler))
 		return whileFollowing(ctx, s.Follow, func() error { return direct(ctx, s) })
 	}, ask)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"maps"
 	"os"
 	"path/filepath"
@@ -20,8 +21,13 @@ type folder struct {
 	patients config.Patients
 	register *subscribers.Register
 	rules    *routing.Rules
-	channels *channels       // nil unless loaded for use
 	problems strict.Problems // that a hub can run with
+
+	// What only a folder that was loaded for use has.
+	channels  *channels
+	registrar registrar
+	replaced  context.Context // ends when another folder is in force
+	replace   context.CancelFunc
 }
 
 type loadOptions struct {

@@ -82,6 +82,10 @@ func (h *apiHub) Watch(string) (<-chan struct{}, func()) {
 	return tick, func() {}
 }
 
+func (*apiHub) Registered(events.Actor) bool { return false }
+
+func (*apiHub) Match(events.Details) string { return "" }
+
 func (h *apiHub) Resolve(events.Actor, string) (string, error)         { return "p-7f3k", nil }
 func (h *apiHub) Aliases(events.Actor) map[string]string               { return map[string]string{"dad": "p-7f3k"} }
 func (h *apiHub) Zone() *time.Location                                 { return time.UTC }

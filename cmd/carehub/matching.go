@@ -9,15 +9,12 @@ import (
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
+	"carehub/config"
 	"carehub/events"
-	"carehub/subscribers"
 )
 
 // registrar knows which patient another system means. It is made once for a configuration.
-type registrar struct {
-	register *subscribers.Register
-	known    []identity
-}
+type registrar struct{ known []identity }
 
 // identity is an entry of patients.yaml in the form in which it is compared.
 type identity struct {
@@ -26,9 +23,9 @@ type identity struct {
 	families              []string // what may be the family name: the last words of the name, folded, most of them first
 }
 
-func newRegistrar(f *folder) registrar {
-	r := registrar{register: f.register}
-	for id, p := range f.patients {
+func newRegistrar(patients config.Patients) registrar {
+	var r registrar
+	for id, p := range patients {
 		words := strings.Fields(p.Name)
 		i := identity{patient: id, number: p.NHSNumber, born: string(p.Born), name: fold(p.Name)}
 		for n := min(1, len(words)-1); n < len(words); n++ {
@@ -41,10 +38,10 @@ func newRegistrar(f *folder) registrar {
 }
 
 // Registered reports whether a system is in subscribers/.
-func (r registrar) Registered(by events.Actor) bool {
-	s, ok := r.register.Lookup(by.ID)
-	return ok && !s.Carer
-}
+func (d desk) Registered(by events.Actor) bool { return d.isSystem(by.ID) }
+
+// Match is the one patient whom details mean.
+func (d desk) Match(of events.Details) string { return d.registrar.Match(of) }
 
 // agreement is which details agree with an entry.
 type agreement struct{ Number, Born, Family bool }

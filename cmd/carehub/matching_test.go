@@ -8,13 +8,13 @@ import (
 )
 
 func TestMatch(t *testing.T) {
-	r := newRegistrar(&folder{patients: config.Patients{
+	r := newRegistrar(config.Patients{
 		"p-7f3k": {Patient: config.Patient{Name: "Thomas Example", Born: "1941-03-11", NHSNumber: "9990000018"}},
 		"p-2b9c": {Patient: config.Patient{Name: "Zoë van der Łuk-O’Brien", Born: "1950-01-31", NHSNumber: "9990000026"}},
 		"p-none": {Patient: config.Patient{Name: "Nina Numberless", Born: "1950-01-31"}},
 		"p-aa":   {Patient: config.Patient{Name: "Ada Twice", Born: "1930-05-05", NHSNumber: "9990000034"}},
 		"p-bb":   {Patient: config.Patient{Name: "Ada Twice", Born: "1930-05-05", NHSNumber: "9990000034"}},
-	}})
+	})
 	for _, c := range []struct {
 		number, born, family, name, want string
 	}{

@@ -203,6 +203,6 @@ func TestAliveAndReady(t *testing.T) {
 // answerOf is what a hub's doors answer without a socket.
 func answerOf(h *hub, path string) (int, string) {
 	answer := httptest.NewRecorder()
-	h.routes(nil).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+	h.routes(h.desk(), nil).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
 	return answer.Code, answer.Body.String()
 }

@@ -323,5 +323,6 @@ func TestOpenAPIRoutes(t *testing.T) {
 
 // everyRoute are the patterns of a hub that has everything set up.
 func everyRoute(t *testing.T) []string {
-	return newBouncingTown(t).open().routes(nil).patterns
+	h := newBouncingTown(t).open()
+	return h.routes(h.desk(), nil).patterns
 }

@@ -21,7 +21,7 @@ import (
 // phonePages are the carer's pages.
 func (h *hub) phonePages(d desk, src source, draining <-chan struct{}) *phone.Pages {
 	return phone.New(phone.Options{
-		Writer: page.Writer{Hub: h.folder.sender, Log: h.log}, Required: h.signin.Required, Session: h.signin.Session, Patients: d.lookedAfter,
+		Writer: page.Writer{Hub: d.sender, Log: h.log}, Required: h.signin.Required, Session: h.signin.Session, Patients: d.lookedAfter,
 		Preview: h.previewOf(d, src), Log: h.logged, Undo: h.undo(src), Correct: h.corrected,
 		Find: func(ctx context.Context, by events.Actor, id string) (events.Stored, error) {
 			return findFor(ctx, d, src, by, id)
@@ -135,7 +135,7 @@ func ownFor(ctx context.Context, src source, by events.Actor, id string) (events
 func (h *hub) askAdmin(ctx context.Context, by events.Actor, patient string) error {
 	about := events.About{Event: "missing-" + patient + time.Now().UTC().Format("-20060102"), Recipient: by.ID, Reason: events.ReasonMissing}
 	words := fmt.Sprintf("%s says that somebody is missing among those who are told of %s. Please phone them, and look at routing/%s.yaml.", by.ID, patient, patient)
-	err := storeAlarm(ctx, h.folder, h.archive, about, words)
+	err := storeAlarm(ctx, h.current(), h.archive, about, words)
 	if err == nil {
 		h.meter.alarmed(about)
 	}

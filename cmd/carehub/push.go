@@ -19,6 +19,6 @@ func (h *hub) openPush(ctx context.Context) error {
 		return err
 	}
 	h.devices = push.NewDevices(push.DeviceOptions{Store: h.store, Live: h.signin.Live, Clock: time.Now})
-	h.folder.channels.push.Remember(keys, h.devices)
+	h.pushKeys = keys
 	return nil
 }

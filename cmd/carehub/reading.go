@@ -19,7 +19,7 @@ import (
 // fhirAPI is what providers' systems can read.
 func (h *hub) fhirAPI(d desk) *fhirapi.API {
 	return &fhirapi.API{Source: h.archive, Permits: h.permits, Names: d.concerns, Told: d.told, Identified: d.identified,
-		Organization: d.organization, Hub: h.folder.sender, Zone: d.Zone, Key: h.pages, Clock: time.Now, Log: h.log,
+		Organization: d.organization, Hub: d.sender, Zone: d.Zone, Key: h.pages, Clock: time.Now, Log: h.log,
 		Audit: func(ctx context.Context, a fhirapi.Access) error {
 			return h.audit(ctx, audit.Access{By: a.By, Interaction: a.Interaction, Type: a.Type, ID: a.ID, Patient: a.Patient, Query: a.Query,
 				Refused: a.Refused, From: a.From, Request: a.Request, At: a.At})
@@ -28,7 +28,7 @@ func (h *hub) fhirAPI(d desk) *fhirapi.API {
 
 // audit puts an access on record, durably.
 func (h *hub) audit(ctx context.Context, a audit.Access) error {
-	event, err := audit.Event(h.folder.sender(), a)
+	event, err := audit.Event(h.current().sender(), a)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (d desk) organization(by events.Actor, id string) (string, bool) {
 
 // metadata declares what this server does by FHIR. It needs no login.
 func (h *hub) metadata(w http.ResponseWriter, _ *http.Request) {
-	body, err := fhir.Capability(h.folder.sender(), h.started, h.served())
+	body, err := fhir.Capability(h.current().sender(), h.started, h.served())
 	if err != nil {
 		h.log.Error("capability statement", "error", err.Error())
 		http.Error(w, "", http.StatusInternalServerError)
@@ -105,5 +105,5 @@ func (h *hub) metadata(w http.ResponseWriter, _ *http.Request) {
 
 // served is what each part of the hub serves by FHIR.
 func (h *hub) served() fhir.Server {
-	return fhir.Server{Resources: append(fhirapi.Served(), signup.Served(h.folder.hub.URL)), TokenURL: h.oauth.TokenURL(), ReliableCache: intake.Cache}
+	return fhir.Server{Resources: append(fhirapi.Served(), signup.Served(h.current().hub.URL)), TokenURL: h.oauth.TokenURL(), ReliableCache: intake.Cache}
 }

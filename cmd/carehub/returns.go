@@ -27,10 +27,10 @@ type returns struct {
 
 // openReturns sets it up, without the network.
 func (h *hub) openReturns(ctx context.Context) error {
-	if h.folder.hub.Mail == nil || h.folder.hub.Mail.Bounces == nil {
+	if h.current().hub.Mail == nil || h.current().hub.Mail.Bounces == nil {
 		return nil
 	}
-	settings := h.folder.hub.Mail.Bounces
+	settings := h.current().hub.Mail.Bounces
 	key, err := secretKey(ctx, h.store, "returns")
 	if err != nil {
 		return fmt.Errorf("key of the return addresses: %w", err)
@@ -42,7 +42,7 @@ func (h *hub) openReturns(ctx context.Context) error {
 	r.bounces = bounces.New(bounces.Options{Addresses: r.addresses, Store: h.store, At: h.archive.At, Act: r.act,
 		Counted: h.meter.reported, Log: h.log})
 	if settings.IMAP != nil {
-		r.mailbox = &bounces.Mailbox{Account: mailAccount(h.folder.hub.Mail, settings.IMAP), Mark: r.addresses.Mark(), Take: r.bounces.Take, Log: h.log}
+		r.mailbox = &bounces.Mailbox{Account: mailAccount(h.current().hub.Mail, settings.IMAP), Mark: r.addresses.Mark(), Take: r.bounces.Take, Log: h.log}
 	}
 	h.returns = r
 	return nil
@@ -63,11 +63,11 @@ func (r *returns) address(leg events.Leg, event, recipient string) string {
 }
 
 // door is POST /mail/bounces; nil if it is not open.
-func (r *returns) door() http.Handler {
-	if r == nil || r.hub.folder.hub.Mail.Bounces.Post == nil {
+func (r *returns) door(f *folder) http.Handler {
+	if r == nil || f.hub.Mail.Bounces.Post == nil {
 		return nil
 	}
-	return &bounces.Door{Bounces: r.bounces, Token: r.hub.folder.hub.Mail.Bounces.Post.Token.Reveal, Log: r.hub.log}
+	return &bounces.Door{Bounces: r.bounces, Token: f.hub.Mail.Bounces.Post.Token.Reveal, Log: r.hub.log}
 }
 
 // run reads and acts until ctx ends.

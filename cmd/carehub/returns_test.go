@@ -113,7 +113,7 @@ func (w *town) intoTheArchive() {
 		w.t.Fatal(err)
 	}
 	ctx := context.Background()
-	h := &hub{folder: f, log: slog.New(slog.DiscardHandler), meter: newMeter()}
+	h := newHub(f, slog.New(slog.DiscardHandler))
 	defer h.close()
 	if err := h.open(ctx); err != nil {
 		w.t.Fatal(err)

@@ -20,9 +20,8 @@ import (
 	"carehub/subscribers/signin"
 )
 
-// routes is every URL of the hub. draining is closed when the doors close.
-func (h *hub) routes(draining <-chan struct{}) *doors {
-	d := h.desk()
+// routes is every URL of the hub, by the configuration that d has. draining is closed when these doors close.
+func (h *hub) routes(d desk, draining <-chan struct{}) *doors {
 	src := source{heldToo{h.archive, h.held, h.store.Full}, h.engine, h.returns, h.answers, h.held}
 	viewer := receipts.Viewer{Source: src, Zone: d.Zone, Phones: d.Phones, Clock: time.Now}
 	read := &receipts.Handler{Viewer: viewer, Authenticate: h.byToken, MaySee: d.maySee, Resolve: d.Resolve, Draining: draining, Log: h.log}
@@ -35,7 +34,7 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 			}
 			return view, err
 		}}
-	letters := &receipts.Page{Links: h.links, Open: h.letter, Porter: porter{h.inboxes, h.signin.Session}, Answer: h.answerOf(src), Answered: answeredBy(src), Writer: page.Writer{Hub: h.folder.sender, Log: h.log},
+	letters := &receipts.Page{Links: h.links, Open: h.letter, Porter: porter{h.inboxes, h.signin.Session}, Answer: h.answerOf(src), Answered: answeredBy(src), Writer: page.Writer{Hub: d.sender, Log: h.log},
 		Zone: d.Zone, Clock: time.Now, Log: h.log}
 
 	api := h.fhirAPI(d)
@@ -54,9 +53,9 @@ func (h *hub) routes(draining <-chan struct{}) *doors {
 	h.phonePages(d, src, draining).Routes(mux.HandleFunc)
 	h.timelinePages(d, src).Routes(mux.HandleFunc)
 	h.consolePages(d, src, draining).Routes(mux.HandleFunc)
-	push.Handler{Channel: h.folder.channels.push, Required: h.signin.Required, Mark: signin.Mark, Log: h.log}.Routes(mux.HandleFunc)
-	h.endpointDesk().routes(mux, h.byToken, draining, h.log)
-	if door := h.returns.door(); door != nil {
+	push.Handler{Channel: d.channels.push, Required: h.signin.Required, Mark: signin.Mark, Log: h.log}.Routes(mux.HandleFunc)
+	h.endpointDesk(d).routes(mux, h.byToken, draining, h.log)
+	if door := h.returns.door(d.folder); door != nil {
 		mux.Handle("POST /mail/bounces", door)
 	}
 	mux.HandleFunc("GET /fhir/metadata", h.metadata)

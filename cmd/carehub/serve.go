@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -75,7 +76,7 @@ func loadForUse(dir string) (*folder, error) {
 	if problems.Unfit() {
 		return nil, exitError{1, problems.Error()}
 	}
-	f.channels, f.problems = made, problems
+	f.channels, f.registrar, f.problems = made, newRegistrar(f.patients), problems
 	return f, failed
 }
 
@@ -93,16 +94,18 @@ func storeOptions(f *folder, log *slog.Logger) stream.Options {
 
 // hub is the parts of a running hub, in the order in which an event meets them.
 type hub struct {
-	folder  *folder
+	running atomic.Pointer[folder] // see current
 	log     *slog.Logger
 	store   *stream.Store
 	archive *archive.Archive // the store and what has left it
 	leases  *stream.Leases   // nil with the embedded store: all of it is this hub's
 	tokens  *tokens
 	signin  *signin.Service
-	devices *push.Devices // of carers' browsers
-	answers *answers.Answers
-	held    *hold.Keeper
+	// devices are carers' browsers, and pushKeys prove to push services that the hub tells them.
+	devices  *push.Devices
+	pushKeys *push.Keys
+	answers  *answers.Answers
+	held     *hold.Keeper
 	// corrections take back what was logged by mistake.
 	corrections *correct.Corrections
 	oauth       *oauth.Server
@@ -128,7 +131,7 @@ type hub struct {
 // serve runs a hub until ctx ends, then drains: the doors close first, then what is in flight is delivered, then the
 // store closes. ready, if not nil, is called with the address once the doors are open.
 func serve(ctx context.Context, f *folder, log *slog.Logger, ready func(address string)) error {
-	h := &hub{folder: f, log: log, meter: newMeter(), started: time.Now()}
+	h := newHub(f, log)
 	opening, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	err := h.open(opening)
@@ -153,18 +156,18 @@ func (h *hub) open(ctx context.Context) (err error) {
 	}
 	h.pulse = newPulse(h.store, h.engine, h.meter, h.log)
 	h.meter.registry.MustRegister(gauges{h})
-	if h.doors, err = net.Listen("tcp", h.folder.hub.Listen); err != nil {
+	if h.doors, err = net.Listen("tcp", h.current().hub.Listen); err != nil {
 		return fmt.Errorf("hub.yaml: listen: %w", err)
 	}
-	if h.folder.hub.NATS == nil {
-		h.admin, err = listenAdmin(h.folder.hub.Store)
+	if h.current().hub.NATS == nil {
+		h.admin, err = listenAdmin(h.current().hub.Store)
 	}
 	return err
 }
 
 // assemble opens the store and puts together what works on it.
 func (h *hub) assemble(ctx context.Context) (err error) {
-	if h.store, err = openStore(ctx, h.folder, h.log); err != nil {
+	if h.store, err = openStore(ctx, h.current(), h.log); err != nil {
 		return err
 	}
 	if err := h.openArchive(ctx); err != nil {
@@ -174,9 +177,9 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("key of the links: %w", err)
 	}
-	h.links = receipts.Links{Key: key, Base: h.folder.hub.URL}
+	h.links = receipts.Links{Key: key, Base: h.current().hub.URL}
 	h.learned = endpoints.New(h.store)
-	h.inboxes = newInboxes(h.folder, h.learned, key, h.archive, h.log)
+	h.inboxes = newInboxes(h.current, h.learned, key, h.archive, h.log)
 	if h.pages, err = secretKey(ctx, h.store, "pages"); err != nil {
 		return fmt.Errorf("key of the pages: %w", err)
 	}
@@ -185,7 +188,7 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 	if key, err = secretKey(ctx, h.store, "signin"); err != nil {
 		return fmt.Errorf("key of the sessions: %w", err)
 	}
-	h.signin = newSignin(h.folder, h.store, key, h.log)
+	h.signin = newSignin(h.current, h.store, key, h.log)
 	h.held = hold.New(holdStore{h.store, h.archive}, time.Now, h.log, func(event string) { h.engine.Changed(event) })
 	if err := h.openPush(ctx); err != nil {
 		return err
@@ -194,22 +197,22 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 	if key, err = secretKey(ctx, h.store, "oauth"); err != nil {
 		return fmt.Errorf("key of the access tokens: %w", err)
 	}
-	h.oauth = newOAuth(h.folder, h.store, key, h.log)
+	h.oauth = newOAuth(h.current, h.store, key, h.log)
 	if err := h.openReturns(ctx); err != nil {
 		return err
 	}
 	h.tried = attempts.New(h.store, h.log)
-	h.folder.channels.webhook.Remember(h.learned)
+	h.equip(h.current().channels)
 	h.subscriptions = h.newSubscriptions()
 	h.answers = h.newAnswers()
 	h.corrections = h.newCorrections()
 	store := timedStore{h.store, h.meter}
 	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.subscriber, Link: h.links.For, Return: h.returns.address,
-		Allowed: h.desk().mayBeTold, Announce: h.announce, Renew: h.renew,
+		Allowed: func(rec *events.Record, recipient string) bool { return h.desk().mayBeTold(rec, recipient) }, Announce: h.announce, Renew: h.renew,
 		Slog: h.log, Attempted: h.meter.attempted, Ended: h.meter.ended,
 		Tried: h.logAttempt, Paused: h.isPaused, Gone: h.pauseGone,
 		Alarm: h.alarm}
-	if h.folder.hub.NATS != nil {
+	if h.current().hub.NATS != nil {
 		h.leases = stream.NewLeases(h.store, stream.LeaseTimes{})
 		options.Owner = h.leases
 	}
@@ -234,7 +237,7 @@ func (h *hub) close() {
 			_ = l.Close() // closed already unless opening failed
 		}
 	}
-	h.folder.channels.close(ctx)
+	h.current().channels.close(ctx)
 	if h.store != nil {
 		if err := h.store.Close(ctx); err != nil {
 			h.log.Error("store not closed in order", "error", err.Error())
@@ -256,14 +259,14 @@ func (h *hub) run(ctx context.Context) error {
 		if !await(ctx, known...) {
 			return nil
 		}
-		return serveUntil(ctx, h.doors, h.routes(ctx.Done()), h.log)
+		return serveUntil(ctx, h.doors, h.anew(ctx, func(d desk, closing <-chan struct{}) http.Handler { return h.routes(d, closing) }), h.log)
 	})
 	if h.admin != nil {
 		open.run("admin socket", func(ctx context.Context) error {
 			if !await(ctx, known...) {
 				return nil
 			}
-			return serveUntil(ctx, h.admin, h.adminRoutes(ctx.Done()), h.log)
+			return serveUntil(ctx, h.admin, h.anew(ctx, h.adminRoutes), h.log)
 		})
 	}
 	open.work.Wait()

@@ -120,7 +120,7 @@ func withInboxes(ctx context.Context, f *folder, direct func(context.Context, *i
 	return withStore(ctx, f, func(ctx context.Context, store *stream.Store) error {
 		learned := endpoints.New(store)
 		return whileFollowing(ctx, learned.Follow, func() error {
-			return direct(ctx, newInboxes(f, learned, nil, nil, slog.New(slog.DiscardHandler)))
+			return direct(ctx, newInboxes(always(f), learned, nil, nil, slog.New(slog.DiscardHandler)))
 		})
 	}, ask)
 }

@@ -15,10 +15,11 @@ import (
 
 // newSubscriptions connects the Subscriptions of providers' systems with all that they are part of.
 func (h *hub) newSubscriptions() *signup.Service {
-	guard := egress.New(h.folder.hub.Egress.Allow)
+	guard := func() *egress.Guard { return h.current().channels.guard }
 	return signup.New(signup.Options{
-		Hub: h.folder.hub.URL, Version: version, Store: h.store, Notices: h.store, Desk: signupDesk{desk{h.folder, nil}},
-		Client: h.folder.channels.http, AllowPlain: guard.AllowPlain, Reachable: guard.Reachable, Mine: h.mine,
+		Hub: h.current().hub.URL, Version: version, Store: h.store, Notices: h.store, Desk: signupDesk{h.current}, Client: inForce(h.current),
+		AllowPlain: func(host string) bool { return guard().AllowPlain(host) },
+		Reachable:  func(ctx context.Context, host string) error { return guard().Reachable(ctx, host) }, Mine: h.mine,
 		Alarm: func(ctx context.Context, about events.About) error {
 			return h.alarm(ctx, about, events.Stored{})
 		},
@@ -35,9 +36,6 @@ func (h *hub) newSubscriptions() *signup.Service {
 	})
 }
 
-// desk is the configuration in force with the Subscriptions of this hub.
-func (h *hub) desk() desk { return desk{h.folder, h.subscriptions} }
-
 // mine reports whether what has this id is for this hub to look after: where several share a store, whoever delivers the
 // partition that the id falls into.
 func (h *hub) mine(id string) bool {
@@ -53,22 +51,22 @@ func (h *hub) mine(id string) bool {
 }
 
 // signupDesk is what Subscriptions ask of the configuration in force.
-type signupDesk struct{ desk }
+type signupDesk struct{ inForce }
 
 // Provider returns an organisation that is registered.
 func (d signupDesk) Provider(id string) (subscribers.Subscriber, bool) {
-	s, ok := d.register.Lookup(id)
+	s, ok := d.inForce().register.Lookup(id)
 	return s, ok && !s.Carer
 }
 
 // Concerns reports whether the rules name a provider for anything about a patient.
 func (d signupDesk) Concerns(provider, patient string) bool {
-	return d.concerns(events.Actor{Kind: events.System, ID: provider}, patient)
+	return desk{folder: d.inForce()}.concerns(events.Actor{Kind: events.System, ID: provider}, patient)
 }
 
 // MayBeTold reports whether the rules name a provider for this event.
 func (d signupDesk) MayBeTold(rec *events.Record, provider string) bool {
-	return d.namesFor(provider, &rec.Event)
+	return d.inForce().namesFor(provider, &rec.Event)
 }
 
 // rows are what a match adds to the plan of an event: the recipient as registered, and each of its Subscriptions that asks

@@ -15,7 +15,7 @@ import (
 // timelinePages are a patient's events, the card to show to staff, and letters to hand over.
 func (h *hub) timelinePages(d desk, src source) *timeline.Pages {
 	return &timeline.Pages{Options: timeline.Options{
-		Writer: page.Writer{Hub: h.folder.sender, Log: h.log}, Required: h.signin.Required, Patient: d.shown, MaySee: d.maySee,
+		Writer: page.Writer{Hub: d.sender, Log: h.log}, Required: h.signin.Required, Patient: d.shown, MaySee: d.maySee,
 		Find: src.Find, Timeline: src.Timeline, Receipts: src.Receipts, Words: receipts.Words, Name: d.nameOf,
 		Contacts: func(patient string) (all []timeline.Contact) {
 			for _, c := range d.contacts(patient) {

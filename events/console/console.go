@@ -200,8 +200,33 @@ func (p *Pages) record(r *http.Request, who page.Session, a Access, admin bool) 
 // body is what the template gets.
 type body struct {
 	Form   string // of the page; empty: there is nothing to show
-	Config Config
+	Banner *banner
 	At     any
+}
+
+// banner says that the newest edit of the configuration was refused.
+type banner struct {
+	Title, Says string
+	Problems    []string
+	More        string
+}
+
+// mostProblems is how many a banner shows.
+const mostProblems = 10
+
+// bannerOf is nil where there is nothing to say.
+func bannerOf(lang page.Lang, c Config) *banner {
+	if len(c.Failed) == 0 {
+		return nil
+	}
+	b := &banner{Title: words.Say(lang, "failed.title"), Says: words.Say(lang, "failed.say"), Problems: c.Failed}
+	if c.Kept {
+		b.Says = words.Say(lang, "failed.kept")
+	}
+	if more := len(c.Failed) - mostProblems; more > 0 {
+		b.Problems, b.More = c.Failed[:mostProblems], words.Count(lang, "entry.more", more)
+	}
+	return b
 }
 
 // show writes one of the pages.
@@ -212,7 +237,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, who page.Session, s
 		{"/admin/patients", "nav.patients"}} {
 		c.Nav = append(c.Nav, page.Link{Href: link.href, Text: words.Say(lang, link.key), Here: r.URL.Path == link.href})
 	}
-	c.Body = body{form, p.Config(), at}
+	c.Body = body{form, bannerOf(lang, p.Config()), at}
 	p.Writer.Write(w, r, status, layoutTemplate, c)
 }
 

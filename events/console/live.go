@@ -27,10 +27,16 @@ type nowView struct {
 	Entries []entry
 	Live    bool
 	Older   string // address of the events before these
-	Running string
-	Since   string
+	Config  running
 	Unready string // what keeps the hub from its work
 	Shared  bool
+}
+
+// running is the configuration in force.
+type running struct{ Label, Running, Since string }
+
+func (p *Pages) running(lang page.Lang, c Config) running {
+	return running{words.Say(lang, "config.running"), c.Running, words.Say(lang, "config.since", "at", lang.Moment(c.Since.In(p.Zone())))}
 }
 
 // summary is what waits, in numbers.
@@ -51,8 +57,8 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request, who page.Session) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), storeFor)
 	defer cancel()
-	lang, config := page.LangOf(r), p.Config()
-	view := nowView{Live: before == nil, Running: config.Running, Since: lang.Moment(config.Since.In(p.Zone())), Shared: p.Shared}
+	lang := page.LangOf(r)
+	view := nowView{Live: before == nil, Config: p.running(lang, p.Config()), Shared: p.Shared}
 	if ok, why := p.Ready(); !ok {
 		view.Unready = why
 	}
@@ -124,19 +130,25 @@ func (p *Pages) sum(ctx context.Context, lang page.Lang) (s summary, err error) 
 
 // fragment is a part as a script gets it.
 type fragment struct {
-	Summary string   `json:"summary"` // HTML
-	Rows    []string `json:"rows"`    // HTML of each event
+	News    string   `json:"news"` // HTML, as all of these: that an edit was refused
+	Summary string   `json:"summary"`
+	Config  string   `json:"config"`
+	Rows    []string `json:"rows"` // each event
 	seen    string   // the events among them
 }
 
 func (p *Pages) fragment(r *http.Request) (fragment, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeFor)
 	defer cancel()
-	part, _, err := p.part(ctx, page.LangOf(r), nil)
+	lang, config := page.LangOf(r), p.Config()
+	part, _, err := p.part(ctx, lang, nil)
 	if err != nil {
 		return fragment{}, err
 	}
-	out := fragment{Rows: []string{}, Summary: render("summary", part.summary)}
+	out := fragment{Rows: []string{}, Summary: render("summary", part.summary), Config: render("config", p.running(lang, config))}
+	if b := bannerOf(lang, config); b != nil {
+		out.News = render("banner", b)
+	}
 	for _, e := range part.entries {
 		out.Rows = append(out.Rows, render("entry", e))
 		out.seen += e.ID

@@ -62,7 +62,7 @@ func (m *memory) Timeline(_ context.Context, patient string, _ events.Place, lim
 
 // desk knows ruth, her dad p-7f3k and mum p-2b9c (of whom nobody is told); tom, whose authority has ended; and the
 // system of a ward.
-type desk struct{}
+type desk struct{ registry }
 
 var (
 	ruth = events.Actor{Kind: events.Carer, ID: "ruth"}

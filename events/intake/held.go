@@ -229,7 +229,7 @@ func (r *Receiver) Release(ctx context.Context, id, patient, by string) (events.
 	if revision, err = r.put(ctx, h, revision); err != nil {
 		return events.Stored{}, err
 	}
-	result, err := r.intake.report(ctx, h.By, patient, *h.Report, true)
+	result, err := r.intake.report(ctx, r.intake.desk(), h.By, patient, *h.Report, true)
 	if err != nil {
 		return events.Stored{}, err
 	}

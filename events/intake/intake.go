@@ -26,6 +26,7 @@ type Store interface {
 
 // Desk is what the configuration in force says. One Desk does not change.
 type Desk interface {
+	Registrar
 	// Resolve returns the patient that by means by an id or one of their own aliases.
 	Resolve(by events.Actor, who string) (patient string, err error)
 	// Aliases are what by calls people -> patient.

@@ -19,16 +19,15 @@ type Registrar interface {
 // Receiver takes in what other systems tell in messages of their own, once each, and holds for a person what does not
 // certainly mean a patient that its sender may log for. It is safe for concurrent use, and several may share a store.
 type Receiver struct {
-	intake    *Intake
-	records   Records
-	registrar Registrar
+	intake  *Intake
+	records Records
 	// alarm tells the people named for alarms, durably, once for each About.
 	alarm func(ctx context.Context, about events.About, test bool) error
 }
 
 // NewReceiver returns a receiver that stores events through in, and all else in records.
-func NewReceiver(in *Intake, records Records, registrar Registrar, alarm func(context.Context, events.About, bool) error) *Receiver {
-	return &Receiver{intake: in, records: records, registrar: registrar, alarm: alarm}
+func NewReceiver(in *Intake, records Records, alarm func(context.Context, events.About, bool) error) *Receiver {
+	return &Receiver{intake: in, records: records, alarm: alarm}
 }
 
 // Message is one that a system sent.
@@ -82,7 +81,7 @@ type Answer struct {
 // What is held is answered alike whatever the reason: that nobody here has the number, that a detail differs, and that the
 // sender may not log for the patient take the same steps and cannot be told apart.
 func (r *Receiver) Receive(ctx context.Context, m Message) (Answer, Verdict, error) {
-	if m.By.Kind != events.System || !r.registrar.Registered(m.By) {
+	if m.By.Kind != events.System || !r.intake.desk().Registered(m.By) {
 		return Answer{}, Verdict{}, &events.Error{Kind: events.Forbidden, Message: "Only the systems of registered organisations send messages. Nothing was saved."}
 	}
 	a, v, err := r.receive(ctx, m)
@@ -118,7 +117,8 @@ func (r *Receiver) receive(ctx context.Context, m Message) (Answer, Verdict, err
 
 // decide makes an event of a message, or holds it.
 func (r *Receiver) decide(ctx context.Context, m Message, now time.Time) (Verdict, error) {
-	patient, certain := r.match(m, now)
+	desk := r.intake.desk()
+	patient, certain := match(desk, m, now)
 	if !certain {
 		held, err := r.hold(ctx, m, now)
 		if events.KindOf(err) != events.Busy {
@@ -126,7 +126,7 @@ func (r *Receiver) decide(ctx context.Context, m Message, now time.Time) (Verdic
 		}
 		return Verdict{Held: held, At: now}, err
 	}
-	result, err := r.intake.report(ctx, m.By, patient, m.Report, false)
+	result, err := r.intake.report(ctx, desk, m.By, patient, m.Report, false)
 	if events.KindOf(err) == events.Conflict {
 		err = errReused // from before what is remembered of it
 	}
@@ -142,9 +142,8 @@ func unfinished(err error) error {
 }
 
 // match is the patient, if the details are certain and the sender may log for them. It asks everything in any case.
-func (r *Receiver) match(m Message, now time.Time) (string, bool) {
-	desk := r.intake.desk()
-	patient := r.registrar.Match(m.Report.Patient)
+func match(desk Desk, m Message, now time.Time) (string, bool) {
+	patient := desk.Match(m.Report.Patient)
 	authority := desk.May(m.By, patient, now.In(desk.Zone()))
 	return patient, patient != "" && authority != No && !m.Report.Restricted
 }

@@ -56,7 +56,7 @@ func (f *flaky) HubPut(ctx context.Context, key string, value []byte, revision u
 func newStation() *station {
 	in, store, now := opened()
 	s := &station{store: store, now: now, records: &flaky{Memory: stream.NewMemory(1)}}
-	s.Receiver = NewReceiver(in, s.records, registry{}, func(_ context.Context, about events.About, _ bool) error {
+	s.Receiver = NewReceiver(in, s.records, func(_ context.Context, about events.About, _ bool) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, a := range s.alarms {
@@ -73,7 +73,7 @@ func newStation() *station {
 // restarted is another hub on the same stores.
 func (s *station) restarted() {
 	in := New(s.store, func() Desk { return desk{} }, func() time.Time { return *s.now })
-	s.Receiver = NewReceiver(in, s.records, registry{}, s.alarm)
+	s.Receiver = NewReceiver(in, s.records, s.alarm)
 }
 
 // admitted is a message of the ward about p-7f3k.

@@ -33,8 +33,8 @@ func (r Report) key() string { return "message " + r.From.Message }
 
 // report takes in an event that a message tells of a patient, as it was received: a message that is told again gives the
 // first event. decided says that a person, not the details, matched it to the patient.
-func (in *Intake) report(ctx context.Context, by events.Actor, patient string, r Report, decided bool) (Result, error) {
-	n := entry{in: in, desk: in.desk(), by: by, asked: r.hash(), said: r.Occurred}
+func (in *Intake) report(ctx context.Context, desk Desk, by events.Actor, patient string, r Report, decided bool) (Result, error) {
+	n := entry{in: in, desk: desk, by: by, asked: r.hash(), said: r.Occurred}
 	n.now = in.clock().In(n.desk.Zone()).Truncate(time.Millisecond)
 	n.event = events.Event{ID: events.NewID(by, patient, r.key()), Patient: patient, Kind: r.Kind, Because: r.Because,
 		Place: r.Place, Words: r.Words, Test: r.Test, By: by, From: new(r.From)}

@@ -56,12 +56,20 @@ type gate struct {
 	at    time.Time
 }
 
-func gatesOf(providers []Provider) map[string]*gate {
-	all := map[string]*gate{}
-	for _, p := range providers {
-		all[p.Subscriber] = &gate{Provider: p, terms: p.terms()}
+// gate returns the provider that the staff of a subscriber sign in with now.
+func (s *Service) gate(subscriber string) (*gate, bool) {
+	all := s.Providers()
+	i := slices.IndexFunc(all, func(p Provider) bool { return p.Subscriber == subscriber })
+	if i < 0 {
+		return nil, false
 	}
-	return all
+	terms := all[i].terms()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g := s.gates[subscriber]; g == nil || g.terms != terms || g.ClientSecret != all[i].ClientSecret {
+		s.gates[subscriber] = &gate{Provider: all[i], terms: terms}
+	}
+	return s.gates[subscriber], true
 }
 
 // trip is what must come back from a provider as it was sent there.
@@ -98,7 +106,7 @@ func (s *Service) oauth(g *gate, provider *oidc.Provider) *oauth2.Config {
 
 // leave leads to a provider.
 func (s *Service) leave(w http.ResponseWriter, r *http.Request) {
-	g, ok := s.gates[r.PathValue("subscriber")]
+	g, ok := s.gate(r.PathValue("subscriber"))
 	if !ok {
 		s.dead(w, r)
 		return
@@ -138,7 +146,7 @@ var errStranger = refusal{"not among those who may", "oidc.stranger"}
 
 // comeBack lets in whom a provider has sent back with proof of who they are.
 func (s *Service) comeBack(w http.ResponseWriter, r *http.Request) {
-	g, ok := s.gates[r.PathValue("subscriber")]
+	g, ok := s.gate(r.PathValue("subscriber"))
 	if !ok {
 		s.dead(w, r)
 		return
@@ -309,7 +317,7 @@ func (p Provider) called(claims map[string]any) string {
 type way struct{ Name, Href string }
 
 func (s *Service) providers(next string) (all []way) {
-	for _, p := range s.Providers {
+	for _, p := range s.Providers() {
 		all = append(all, way{p.Name, "/signin/oidc/" + p.Subscriber + "?next=" + url.QueryEscape(next)})
 	}
 	return all

@@ -213,7 +213,7 @@ func (s *Service) found(r *http.Request) (hash string, one session, who page.Ses
 func (s *Service) whoIs(one session) (who page.Session, ok bool) {
 	switch one.Kind {
 	case events.System:
-		g, ok := s.gates[one.ID]
+		g, ok := s.gate(one.ID)
 		return page.Session{Actor: events.Actor{Kind: events.System, ID: one.ID}, Name: one.Name}, ok && same(one.Terms, g.terms)
 	case "":
 		p, ok := s.Person(one.ID)

@@ -59,8 +59,8 @@ type Options struct {
 	Key   []byte // of what proves that a form is the hub's own
 	// Person is a carer as registered now; ok is false for anybody else, who is out at once.
 	Person    func(id string) (p events.Person, ok bool)
-	Providers []Provider   // with which staff sign in; may be none
-	HTTP      *http.Client // that they are asked with
+	Providers func() []Provider // with which staff sign in now; may be none
+	HTTP      *http.Client      // that they are asked with
 	Hub       func() events.Sender
 	Clock     func() time.Time
 	Log       *slog.Logger
@@ -70,8 +70,8 @@ type Options struct {
 type Service struct {
 	Options
 
-	gates    map[string]*gate // by subscriber
 	mu       sync.RWMutex
+	gates    map[string]*gate   // by subscriber, as of when they were last needed
 	invites  map[string]invite  // by hash
 	sessions map[string]session // by hash
 	passkeys map[string]passkey // by hash of the credential's id
@@ -115,7 +115,7 @@ func (s session) good(now time.Time) bool {
 
 // New returns a Service that knows nobody until Follow runs.
 func New(o Options) *Service {
-	return &Service{Options: o, gates: gatesOf(o.Providers), invites: map[string]invite{}, sessions: map[string]session{}, passkeys: map[string]passkey{}, spent: map[string]spent{}}
+	return &Service{Options: o, gates: map[string]*gate{}, invites: map[string]invite{}, sessions: map[string]session{}, passkeys: map[string]passkey{}, spent: map[string]spent{}}
 }
 
 // Follow keeps up with invitations and sessions until ctx ends; ready is called when everything stored is known.

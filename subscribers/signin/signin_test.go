@@ -39,7 +39,8 @@ func newDesk(t testing.TB) *desk {
 
 // hub is one more hub on the store, which follows it.
 func (d *desk) hub() (*signin.Service, *http.ServeMux) {
-	s := signin.New(signin.Options{Store: d.store, Key: make([]byte, 32), Providers: slices.Clone(d.providers), HTTP: http.DefaultClient, Log: slog.New(slog.DiscardHandler),
+	providers := slices.Clone(d.providers)
+	s := signin.New(signin.Options{Store: d.store, Key: make([]byte, 32), Providers: func() []signin.Provider { return providers }, HTTP: http.DefaultClient, Log: slog.New(slog.DiscardHandler),
 		Clock: func() time.Time { return d.now },
 		Hub:   func() events.Sender { return events.Sender{Name: "Riverside", URL: "https://hub.example"} },
 		Person: func(id string) (events.Person, bool) {

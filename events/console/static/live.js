@@ -2,6 +2,7 @@
 "use strict";
 
 const feed = document.getElementById("feed"), sum = document.getElementById("sum");
+const config = document.getElementById("config"), news = document.getElementById("config-news");
 const lookAgain = 15 * 1000;
 
 function put(node, html) {
@@ -13,6 +14,8 @@ function put(node, html) {
 // apply keeps a row that has the focus in its place: somebody may be about to open it.
 function apply(now) {
   put(sum, now.summary);
+  put(config, now.config);
+  put(news, now.news);
   if (feed.contains(document.activeElement)) return;
   now.rows.forEach((html, n) => put(feed.children[n] || feed.appendChild(document.createElement("li")), html));
   while (feed.children.length > now.rows.length) feed.lastElementChild.remove();
