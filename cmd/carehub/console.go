@@ -56,7 +56,7 @@ func (f *folder) checkAdmins(source *strict.Folder, known routing.Known) {
 		case !registered && !known.NoCarers:
 			source.Report(strict.UnknownRecipient, admin.Pos, "unknown admin %q%s", admin.V, strict.DidYouMean(admin.V, slices.Sorted(maps.Keys(known.Reachable))))
 		case registered && !s.Carer && !staff[admin.V]:
-			source.Report(strict.Unreachable, admin.Pos, "%s cannot sign in: name somebody of carers.yaml, or give their staff a way to sign in under signin.oidc", admin.V)
+			source.Report(strict.Missing, admin.Pos, "%s cannot sign in: name somebody of carers.yaml, or give their staff a way to sign in under signin.oidc", admin.V)
 		}
 	}
 }

@@ -81,22 +81,17 @@ func (p *Pages) newest(ctx context.Context, before cursor, most int) (found []ev
 		at[first] = heads[first].stored.Seq
 		delete(heads, first)
 	}
-	if !slices.ContainsFunc(positions(at), func(seq uint64) bool { return seq > 1 }) {
-		return found, nil, nil
-	}
 	for n, h := range heads { // looked at, and not shown
 		if h.ok {
 			at[n] = h.stored.Seq + 1
 		}
 	}
-	return found, at, nil
-}
-
-func positions(c cursor) (all []uint64) {
-	for _, seq := range c {
-		all = append(all, seq)
+	for _, seq := range at {
+		if seq > 1 {
+			return found, at, nil
+		}
 	}
-	return all
+	return found, nil, nil
 }
 
 // head is the newest event of a partition before where it has been read to, which moves on past what is none.
