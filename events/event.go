@@ -65,6 +65,8 @@ type Event struct {
 
 	By    Actor  `json:"by"`
 	Place string `json:"place,omitempty"`
+	// Class of the encounter where the message of another system says it, one of Classes; see EncounterClass.
+	Class string `json:"class,omitempty"`
 	Words string `json:"words,omitempty"` // the carer's own, never parsed into codes
 	Flags []Flag `json:"flags,omitempty"`
 	Test  bool   `json:"test,omitempty"`

@@ -1,6 +1,9 @@
 package events
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Content says how much a message may tell. The default is the least: a link.
 type Content string
@@ -10,6 +13,22 @@ const (
 	ContentSummary Content = "summary" // initials, year of birth, what happened and when
 	ContentFull    Content = "full"    // everything; only to verified domains
 )
+
+// Contents are the levels from the least on.
+var Contents = []Content{ContentLink, ContentSummary, ContentFull}
+
+// Below reports whether c is a level, and less than another.
+func (c Content) Below(other Content) bool {
+	return c != "" && slices.Index(Contents, c) < slices.Index(Contents, other)
+}
+
+// Within is c, or ceiling where that is less. No ceiling leaves c as it is; a channel without levels has none to lower.
+func (c Content) Within(ceiling Content) Content {
+	if c != "" && ceiling.Below(c) {
+		return ceiling
+	}
+	return c
+}
 
 // Urgency of a kind of event.
 type Urgency string
@@ -66,6 +85,8 @@ type Recipient struct {
 	Acknowledge *Acknowledge `json:"acknowledge,omitempty"`
 	// Step says that the row is told only if others do not answer in time. Until then it is Spared.
 	Step bool `json:"step,omitempty"`
+	// Content is the most that a message may tell, where the rules set a ceiling. The content of the channels is within it.
+	Content Content `json:"content,omitempty"`
 	// Quiet is when this can wait, on the rows of events that are not urgent.
 	Quiet *Quiet `json:"quiet,omitempty"`
 }

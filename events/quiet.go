@@ -20,10 +20,10 @@ func (q Quiet) Hours() (Hours, error) {
 	const aTime = "must be a time of day in quotes, such as \"22:00\""
 	h := Hours{}
 	var ok bool
-	if h.from, ok = timeOfDay(q.From); !ok {
+	if h.from, ok = TimeOfDay(q.From); !ok {
 		return h, &QuietError{"from", aTime}
 	}
-	if h.to, ok = timeOfDay(q.To); !ok {
+	if h.to, ok = TimeOfDay(q.To); !ok {
 		return h, &QuietError{"to", aTime}
 	}
 	if h.from == h.to {
@@ -37,8 +37,8 @@ func (q Quiet) Hours() (Hours, error) {
 	return h, nil
 }
 
-// timeOfDay reads 22:00 as minutes since midnight.
-func timeOfDay(text string) (minutes int, ok bool) {
+// TimeOfDay reads 22:00 as minutes since midnight.
+func TimeOfDay(text string) (minutes int, ok bool) {
 	t, err := time.Parse("15:04", text)
 	return minute(t), err == nil && len(text) == len("15:04")
 }

@@ -57,9 +57,9 @@ func (a *Ask) stricter(b *Ask) *Ask {
 }
 
 // steps are those who are told if others do not answer, and the rules that say so.
-func (r *Rules) steps(a Asked) (steps []Match) {
-	for _, rule := range r.patients[a.Patient].rules {
-		if rule.ask == nil || !rule.covers(a.Kind, a.Because) {
+func (r *Rules) steps(a *Asked, now time.Time) (steps []Match) {
+	for rule := range r.covering(a) {
+		if rule.ask == nil || rule.only.ended(now.In(r.zone)) {
 			continue
 		}
 		for _, id := range rule.ask.Else {
@@ -69,10 +69,9 @@ func (r *Rules) steps(a Asked) (steps []Match) {
 	return steps
 }
 
-// IsStep reports whether somebody is told of an event that was taken in at a.At if others do not answer, by the rules as
-// they are at now.
+// IsStep reports whether somebody is still told of such events if others do not answer, by the rules as they are at now.
 func (r *Rules) IsStep(who string, a Asked, now time.Time) bool {
-	return slices.ContainsFunc(r.steps(a), func(m Match) bool { return m.Recipient == who })
+	return slices.ContainsFunc(r.steps(&a, now), func(m Match) bool { return m.Recipient == who })
 }
 
 // acknowledge finds what is wrong with what a rule asks for.
@@ -87,8 +86,6 @@ func (c *checker) acknowledge(rule strict.At[ruleEntry]) {
 	c.hasty(rule)
 	for _, id := range ask.Else {
 		switch reachable, known := c.known.Reachable[id.V]; {
-		case !c.registered(id.V):
-			c.folder.Report(strict.UnknownRecipient, id.Pos, "unknown recipient %q%s", id.V, c.suggest(id.V))
 		case known && !reachable:
 			c.folder.Warn(strict.NoChannel, id.Pos, "%s has no channel: when it is their turn, an alarm asks a person to phone them, and the next is told at once", id.V)
 		case slices.Contains(rule.V.Notify.Values(), id.V):

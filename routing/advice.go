@@ -24,20 +24,28 @@ func pairs(r ruleEntry) (all []pair) {
 // covered warns of rules that could be left out, all of them at once: everybody whom they name is named for the same kinds
 // by rules that stay. One that asks for an answer adds that.
 func (c *checker) covered() {
-	named := map[pair]int{}
-	for _, rule := range c.sound {
-		for _, p := range pairs(rule.V) {
-			named[p]++
+	named := map[pair]int{} // by rules that always hold, without a ceiling
+	count := func(rule ruleEntry, n int) {
+		if conditions(rule) == "" && rule.Content.V == "" {
+			for _, p := range pairs(rule) {
+				named[p] += n
+			}
 		}
 	}
+	for _, rule := range c.sound {
+		count(rule.V, 1)
+	}
+	for _, d := range c.kept {
+		count(d.entry.V, 1)
+	}
 	for _, rule := range slices.Backward(c.sound) {
-		if rule.V.Acknowledge != nil || slices.ContainsFunc(pairs(rule.V), func(p pair) bool { return named[p] == 1 }) {
+		count(rule.V, -1)
+		adds := rule.V.Acknowledge != nil || rule.V.Mandatory || len(rule.V.Attach) > 0
+		if adds || slices.ContainsFunc(pairs(rule.V), func(p pair) bool { return named[p] == 0 }) {
+			count(rule.V, 1)
 			continue
 		}
 		c.folder.Warn(strict.Covered, rule.Pos, "this rule adds nothing: others name everybody here for the same kinds, so it can be left out")
-		for _, p := range pairs(rule.V) {
-			named[p]--
-		}
 	}
 }
 
@@ -48,7 +56,7 @@ func (c *checker) inboxes() {
 	}
 	var unread []events.Kind
 	for _, kind := range events.Kinds {
-		told := c.told(kind)
+		told := c.told(kind, c.going)
 		otherwise := slices.ContainsFunc(told, func(id string) bool { return !c.known.Inboxes[id] })
 		nobodyElse := len(told) == 0 || len(told) == 1 && slices.Contains(c.mayLog(), told[0]) // reported by reach
 		if c.known.Urgent[kind] && !nobodyElse && !otherwise && !c.asked(kind) {
@@ -62,9 +70,7 @@ func (c *checker) inboxes() {
 }
 
 func (c *checker) asked(kind events.Kind) bool {
-	return slices.ContainsFunc(c.file.Rules, func(rule strict.At[ruleEntry]) bool {
-		return rule.V.Acknowledge != nil && slices.Contains(rule.V.On.Values(), string(kind))
-	})
+	return slices.ContainsFunc(c.rules, func(r *rule) bool { return r.ask != nil && r.covers(kind, "") })
 }
 
 // hasty warns of a within that is over before the next channel of a recipient is tried.

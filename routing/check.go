@@ -9,19 +9,16 @@ import (
 	"carehub/events"
 )
 
-// check finds what is wrong with the rules of one patient beyond their form: names that nobody has, rules that do nothing
-// and events that would reach nobody.
-func (l *loader) check(top strict.Node, f file) {
-	c := checker{loader: l, file: f, top: top}
-	earlier := map[string]strict.Pos{}
+// check finds what is wrong with the rules of one patient beyond their form: rules that do nothing and events that would
+// reach nobody. rules are all that apply, with the defaults that are kept.
+func (l *loader) check(top strict.Node, f file, kept []*inherited, rules []*rule) {
+	c := checker{loader: l, file: f, top: top, kept: kept, rules: rules, earlier: map[string]strict.Pos{}, unknown: l.misspelt}
 	for _, rule := range f.Rules {
-		c.kinds(rule)
-		c.recipients(rule)
-		c.acknowledge(rule)
-		c.effect(rule, earlier)
+		c.judge(rule)
 	}
 	c.loggers()
 	c.reach()
+	c.silences()
 	c.covered()
 	c.inboxes()
 }
@@ -30,8 +27,20 @@ type checker struct {
 	*loader
 	file    file
 	top     strict.Node
+	kept    []*inherited
+	rules   []*rule
+	earlier map[string]strict.Pos  // rules by what they say
 	sound   []strict.At[ruleEntry] // rules that tell somebody something
 	unknown bool                   // a kind of some rule is misspelt, so it cannot be said what reaches nobody
+}
+
+// judge finds what is wrong with one rule.
+func (c *checker) judge(rule strict.At[ruleEntry]) {
+	c.kinds(rule)
+	c.recipients(rule)
+	c.acknowledge(rule)
+	c.class(rule)
+	c.effect(rule)
 }
 
 func (c *checker) kinds(rule strict.At[ruleEntry]) {
@@ -49,25 +58,25 @@ func (c *checker) kinds(rule strict.At[ruleEntry]) {
 
 func (c *checker) recipients(rule strict.At[ruleEntry]) {
 	for _, recipient := range rule.V.Notify {
-		switch reachable, known := c.known.Reachable[recipient.V]; {
-		case !c.registered(recipient.V):
-			c.folder.Report(strict.UnknownRecipient, recipient.Pos, "unknown recipient %q%s", recipient.V, c.suggest(recipient.V))
-		case known && !reachable:
+		if reachable, known := c.known.Reachable[recipient.V]; known && !reachable {
 			c.folder.Warn(strict.NoChannel, recipient.Pos, "%s has no channel: each event will be an alarm that somebody must phone them", recipient.V)
+		}
+		channel, limit := c.known.Whole[recipient.V], rule.V.Content
+		if channel != "" && limit.V != "" && limit.V != string(events.ContentFull) {
+			c.folder.Warn(strict.WholeMessage, limit.Pos, "%s is told by %s, which carries the whole message whatever content says", recipient.V, channel)
 		}
 	}
 }
 
-// registered reports whether id is somebody's. Where carers.yaml is missing a logger is taken to be a carer.
-func (c *checker) registered(id string) bool {
-	_, known := c.known.Reachable[id]
-	return known || c.known.NoCarers && slices.ContainsFunc(c.file.LoggedBy, func(e strict.Entry[grantEntry]) bool {
-		return e.Key == id
-	})
+// class warns of a rule that asks a fall for what it does not have.
+func (c *checker) class(rule strict.At[ruleEntry]) {
+	if when := rule.V.When; when != nil && len(when.Class) > 0 && slices.Contains(rule.V.On.Values(), string(events.Fall)) {
+		c.folder.Warn(strict.FallClass, when.Class[0].Pos, "a fall has no class: of falls, this rule holds only for what they led to, such as an admission")
+	}
 }
 
 // effect reports a rule that can never tell anyone anything.
-func (c *checker) effect(rule strict.At[ruleEntry], earlier map[string]strict.Pos) {
+func (c *checker) effect(rule strict.At[ruleEntry]) {
 	switch sole, alone := c.soleLogger(); {
 	case len(rule.V.On) == 0:
 		c.folder.Report(strict.DeadRule, rule.Pos, "this rule can never match: it names no kind of event")
@@ -79,11 +88,11 @@ func (c *checker) effect(rule strict.At[ruleEntry], earlier map[string]strict.Po
 		c.folder.Report(strict.DeadRule, rule.Pos, "this rule can never tell anyone: only %s logs for this patient, and whoever logged is not told", sole)
 	}
 	key := signature(rule.V)
-	if first, same := earlier[key]; same {
+	if first, same := c.earlier[key]; same {
 		c.folder.Report(strict.AddsNothing, rule.Pos, "this rule adds nothing: the one on line %d says the same", first.Line)
 		return
 	}
-	earlier[key] = rule.Pos
+	c.earlier[key] = rule.Pos
 	c.sound = append(c.sound, rule)
 }
 
@@ -94,7 +103,22 @@ func signature(r ruleEntry) string {
 	if r.Acknowledge != nil {
 		ask = fmt.Sprint(r.Acknowledge.Within.V, r.Acknowledge.Else.Values(), r.Acknowledge.Any)
 	}
-	return strings.Join(on, " ") + "\n" + strings.Join(notify, " ") + "\n" + ask
+	return strings.Join(on, " ") + "\n" + strings.Join(notify, " ") + "\n" + ask + "\n" + conditions(r) +
+		fmt.Sprint(r.Content.V, r.Attach.Values(), r.Mandatory)
+}
+
+// conditions is the same for rules that hold at the same times and places, as far as they are written alike.
+func conditions(r ruleEntry) (all string) {
+	for _, h := range r.Hours {
+		all += fmt.Sprintln(h.V.Days.Values(), h.V.From.V, h.V.To.V, h.V.Zone.V)
+	}
+	if r.When != nil {
+		all += fmt.Sprintln("when", r.When.Place.Values(), r.When.Class.Values())
+	}
+	if r.Until.V != "" {
+		all += fmt.Sprintln("until", r.Until.V)
+	}
+	return all
 }
 
 // mayLog returns who may log for this patient.
@@ -129,7 +153,7 @@ func (c *checker) reach() {
 	}
 	at := c.top.Locate("rules")
 	for _, kind := range events.Kinds {
-		switch told := c.told(kind); {
+		switch told := c.told(kind, c.going); {
 		case len(told) == 0:
 			c.folder.Gap(strict.ReachesNobody, at, "%s would reach nobody: no rule names anyone with a channel for it", article(kind))
 		case len(told) == 1 && slices.Contains(c.mayLog(), told[0]):
@@ -138,24 +162,24 @@ func (c *checker) reach() {
 	}
 }
 
-// told returns who would hear of a kind, whoever logged it. Somebody unknown counts: that is another problem.
-func (c *checker) told(kind events.Kind) []string {
-	var told []string
-	seen := map[string]bool{}
-	for _, rule := range c.file.Rules {
-		if !slices.Contains(rule.V.On.Values(), string(kind)) {
+// told returns who would hear of a kind by the rules that hold, whoever logged it. Somebody unknown counts: that is another
+// problem.
+func (c *checker) told(kind events.Kind, holds func(*rule) bool) (told []string) {
+	for _, rule := range c.rules {
+		if !rule.covers(kind, "") || !holds(rule) {
 			continue
 		}
-		for _, id := range rule.V.Notify.Values() {
-			reachable, known := c.known.Reachable[id]
-			if (reachable || !known) && !seen[id] {
-				seen[id] = true
+		for _, id := range rule.notify {
+			if reachable, known := c.known.Reachable[id]; (reachable || !known) && !slices.Contains(told, id) {
 				told = append(told, id)
 			}
 		}
 	}
 	return told
 }
+
+// going reports whether a rule has not ended.
+func (c *checker) going(r *rule) bool { return !r.only.ended(c.now) }
 
 func article(kind events.Kind) string {
 	if strings.ContainsRune("aeiou", rune(kind[0])) {

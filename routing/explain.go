@@ -35,6 +35,8 @@ func (r *Rules) Explain(a Asked, everyone []string) (e Explanation, known bool) 
 			e.NotTold = append(e.NotTold, NotTold{id, "logged it"})
 		case r.IsStep(id, a, a.At):
 			e.NotTold = append(e.NotTold, NotTold{id, "only if others do not answer"})
+		case r.withheld(id, &a) != "":
+			e.NotTold = append(e.NotTold, NotTold{id, r.withheld(id, &a)})
 		case len(elsewhere) > 0:
 			why := fmt.Sprintf("no rule for %s names them; named for %s", kinds(a.Kind, a.Because), strings.Join(elsewhere, "; "))
 			e.NotTold = append(e.NotTold, NotTold{id, why})

@@ -30,6 +30,8 @@ type Known struct {
 	Urgent map[events.Kind]bool
 	// FallbackAfter is how long each kind waits until the next channel is tried as well; a kind that is missing is not judged.
 	FallbackAfter map[events.Kind]time.Duration
+	// Whole holds, for those with a channel that carries the whole message whatever a rule's content says, the channel's type.
+	Whole map[string]string
 	// NoCarers says that there was no carers.yaml to check against: somebody unknown in logged_by may be a carer.
 	NoCarers bool
 }
@@ -38,6 +40,7 @@ type Known struct {
 type file struct {
 	Patient  strict.At[string]      `yaml:"patient,required"`
 	LoggedBy strict.Map[grantEntry] `yaml:"logged_by,required"`
+	Defaults strict.At[string]      `yaml:"defaults"`
 	Rules    []strict.At[ruleEntry] `yaml:"rules,required"`
 }
 
@@ -47,23 +50,31 @@ type grantEntry struct {
 	Until strict.At[strict.Date] `yaml:"until"`
 }
 
+// ruleEntry is a rule as written, of a patient or of all. Once spelled its groups are written out.
 type ruleEntry struct {
-	On          strict.List[string] `yaml:"on,required"`
-	Notify      strict.List[string] `yaml:"notify,required"`
-	Acknowledge *acknowledgeEntry   `yaml:"acknowledge"`
-
-	_ struct{} `yaml:"attach,later"`
+	Name        strict.At[string]       `yaml:"name"`
+	On          strict.List[string]     `yaml:"on,required"`
+	Notify      strict.List[string]     `yaml:"notify,required"`
+	Acknowledge *acknowledgeEntry       `yaml:"acknowledge"`
+	Hours       strict.List[hoursEntry] `yaml:"hours"`
+	When        *whenEntry              `yaml:"when"`
+	Until       strict.At[strict.Date]  `yaml:"until"`
+	Content     strict.At[string]       `yaml:"content"`
+	Attach      strict.List[string]     `yaml:"attach"`
+	Mandatory   bool                    `yaml:"mandatory"`
 }
 
-// Load reads, checks and compiles all routing files. Problems are reported to the folder; the rules are fit for use when
+// Load reads, checks and compiles routing.yaml and all patients' files. Problems are reported to the folder; the rules are fit for use when
 // there is none but warnings. now, in the hub's time zone, is what an until is compared with.
 func Load(folder *strict.Folder, known Known, now time.Time) *Rules {
 	l := loader{
 		folder: folder, known: known, ids: sortedKeys(known.Reachable), now: now,
 		places: map[string]strict.Pos{}, aliases: map[[2]string]strict.Pos{}, words: map[string]string{},
-		rules: &Rules{patients: map[string]patient{}, aliases: map[string][]alias{}},
+		groups: map[string]*group{}, zones: map[string]*time.Location{},
+		rules: &Rules{patients: map[string]patient{}, aliases: map[string][]alias{}, zone: now.Location()},
 	}
 	var sums strings.Builder
+	sums.WriteString(l.shared())
 	for _, name := range folder.List(Folder) {
 		if top, ok := folder.Read(name); ok {
 			sum := top.Hash()
@@ -72,6 +83,7 @@ func Load(folder *strict.Folder, known Known, now time.Time) *Rules {
 		}
 	}
 	l.unruled()
+	l.unused()
 	l.rules.hash = events.Hash([]byte(sums.String()))
 	return l.rules
 }
@@ -84,12 +96,19 @@ type loader struct {
 	places  map[string]strict.Pos    // of every patient's rules
 	aliases map[[2]string]strict.Pos // by actor and folded alias
 	words   map[string]string        // one copy of each id, for thousands of files name the same few
-	rules   *Rules
+	groups  map[string]*group
+	names   []string // of groups, in the order of the file
+	zones   map[string]*time.Location
+
+	defaults []*inherited
+	misspelt bool // a kind of some default
+	whole    bool // the file being read has the right form, so that nothing is missing for want of it
+	rules    *Rules
 }
 
 func (l *loader) file(name string, top strict.Node) {
 	var f file
-	whole := top.Decode(&f) == nil
+	l.whole = top.Decode(&f) == nil
 	id := f.Patient.V
 	if id == "" || !l.patient(name, f.Patient) {
 		return
@@ -98,12 +117,17 @@ func (l *loader) file(name string, top strict.Node) {
 	for _, entry := range f.LoggedBy {
 		p.grants = append(p.grants, l.grant(id, entry))
 	}
-	for _, entry := range f.Rules {
-		p.rules = append(p.rules, l.rule(entry))
+	for i := range f.Rules {
+		l.spell(&f.Rules[i], f.LoggedBy)
+		p.rules = append(p.rules, l.rule(&f.Rules[i]))
+	}
+	kept := l.inherit(&f)
+	for _, d := range kept {
+		p.rules = append(p.rules, d.rule)
 	}
 	l.rules.patients[id] = p
-	if whole {
-		l.check(top, f)
+	if l.whole {
+		l.check(top, f, kept, p.rules)
 	}
 }
 
@@ -150,15 +174,74 @@ func (l *loader) grant(patient string, entry strict.Entry[grantEntry]) grant {
 	return g
 }
 
-func (l *loader) rule(entry strict.At[ruleEntry]) rule {
-	r := rule{place: entry.Short(), ask: l.ask(entry.V.Acknowledge)}
+// rule compiles a rule that is spelled out.
+func (l *loader) rule(entry *strict.At[ruleEntry]) *rule {
+	r := &rule{place: entry.Short(), ask: l.ask(entry.V.Acknowledge), only: l.condition(entry), content: l.content(entry.V.Content), mandatory: entry.V.Mandatory}
 	for _, kind := range entry.V.On {
 		r.kinds = append(r.kinds, events.Kind(l.word(kind.V)))
 	}
 	for _, recipient := range entry.V.Notify {
 		r.notify = append(r.notify, l.word(recipient.V))
 	}
+	for _, kind := range entry.V.Attach {
+		r.attach = append(r.attach, l.word(l.document(kind)))
+	}
 	return r
+}
+
+// spell reports recipients that nobody is, and puts the members in the place of each group.
+func (l *loader) spell(rule *strict.At[ruleEntry], loggers strict.Map[grantEntry]) {
+	rule.V.Notify = l.spelled(rule.V.Notify, loggers)
+	if ask := rule.V.Acknowledge; ask != nil {
+		ask.Else = l.spelled(ask.Else, loggers)
+	}
+}
+
+func (l *loader) spelled(names strict.List[string], loggers strict.Map[grantEntry]) (all strict.List[string]) {
+	seen := map[string]bool{}
+	for _, name := range names {
+		ids := []string{name.V}
+		if g := l.groups[name.V]; g != nil {
+			g.used, ids = true, g.members
+		} else {
+			l.recipient(name, loggers)
+		}
+		for _, id := range ids {
+			if !seen[id] {
+				seen[id] = true
+				all = append(all, strict.At[string]{Pos: name.Pos, V: id})
+			}
+		}
+	}
+	return all
+}
+
+// recipient reports a name that nobody has. Where carers.yaml is missing a logger is taken to be a carer.
+func (l *loader) recipient(name strict.At[string], loggers strict.Map[grantEntry]) {
+	_, known := l.known.Reachable[name.V]
+	if known || l.known.NoCarers && slices.ContainsFunc(loggers, func(e strict.Entry[grantEntry]) bool { return e.Key == name.V }) {
+		return
+	}
+	l.folder.Report(strict.UnknownRecipient, name.Pos, "unknown recipient %q%s", name.V, strict.DidYouMean(name.V, slices.Concat(l.ids, l.names)))
+}
+
+func (l *loader) content(written strict.At[string]) events.Content {
+	if written.V != "" && !slices.Contains(events.Contents, events.Content(written.V)) {
+		contents := []string{string(events.ContentLink), string(events.ContentSummary), string(events.ContentFull)}
+		l.folder.Report(strict.BadValue, written.Pos, "content must be one of %s%s", strings.Join(contents, ", "), strict.DidYouMean(written.V, contents))
+	}
+	return events.Content(l.word(written.V))
+}
+
+// documents are the kinds of document that may be attached, and what stands for all of them.
+var documents = []string{"letter", "result", "report", "respect", "photo", "other", "all"}
+
+// document is a kind of document that may be attached.
+func (l *loader) document(written strict.At[string]) string {
+	if !slices.Contains(documents, written.V) {
+		l.folder.Report(strict.BadValue, written.Pos, "attach takes %s%s", strings.Join(documents, ", "), strict.DidYouMean(written.V, documents))
+	}
+	return written.V
 }
 
 // unruled reports patients whose events would reach nobody because there is no routing file at all.

@@ -4,6 +4,7 @@
 package routing
 
 import (
+	"iter"
 	"slices"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 // Rules are the rules of all patients. They do not change and are safe for concurrent use.
 type Rules struct {
+	zone     *time.Location // of the hub
 	patients map[string]patient
 	aliases  map[string][]alias // by who uses them
 	hash     string
@@ -20,15 +22,20 @@ type Rules struct {
 
 // patient is one routing file, compiled.
 type patient struct {
-	rules  []rule // in the order of the file
+	rules  []*rule // in the order of the file, then the defaults, which all patients share
 	grants []grant
 }
 
 type rule struct {
 	kinds  []events.Kind
 	notify []string
-	ask    *Ask   // nil: nobody has to answer
-	place  string // routing/p-7f3k.yaml:4
+	ask    *Ask       // nil: nobody has to answer
+	only   *condition // nil: it always holds
+	place  string     // routing/p-7f3k.yaml:4, or routing.yaml:9 of a default
+
+	content   events.Content // empty: no ceiling
+	attach    []string
+	mandatory bool
 }
 
 // grant is what one carer or system may do for a patient.
@@ -62,13 +69,15 @@ type Match struct {
 }
 
 // Match returns who is told of an event. All rules for its kind, and for what led to it, apply: the recipients are
-// their union, each with the first rule of the file that names them. Whoever logged the event is not told of it. known is
-// false for a patient without rules, which is not the same as one whose rules name nobody.
+// their union, each with the first rule that names them: those of the patient's file come before the defaults. Whoever
+// logged the event is not told of it. known is false for a patient without rules, which is not the same as one whose rules
+// name nobody.
 func (r *Rules) Match(a Asked) (matches []Match, known bool) {
-	p, known := r.patients[a.Patient]
+	_, known = r.patients[a.Patient]
 	at := map[string]int{}
-	for _, rule := range p.rules {
-		if !rule.covers(a.Kind, a.Because) {
+	today := a.At.In(r.zone)
+	for rule := range r.covering(&a) {
+		if rule.only.withheld(&a, today) != "" {
 			continue
 		}
 		for _, recipient := range rule.notify {
@@ -76,20 +85,60 @@ func (r *Rules) Match(a Asked) (matches []Match, known bool) {
 			switch {
 			case recipient == a.LoggedBy:
 			case seen:
-				matches[i].Ask = matches[i].Ask.stricter(rule.ask)
+				matches[i].add(rule)
 			default:
 				at[recipient] = len(matches)
-				matches = append(matches, Match{Recipient: recipient, Rule: rule.place, Ask: rule.ask})
+				matches = append(matches, Match{Recipient: recipient, Rule: rule.place, Ask: rule.ask, Content: rule.content,
+					Attach: rule.attach, Mandatory: rule.mandatory})
 			}
 		}
 	}
 	return matches, known
 }
 
-// Names reports whether the rules as they are at now tell somebody of an event that was taken in at a.At.
+// covering yields the rules of a patient for the kind of an event, and for what led to it.
+func (r *Rules) covering(a *Asked) iter.Seq[*rule] {
+	return func(yield func(*rule) bool) {
+		for _, rule := range r.patients[a.Patient].rules {
+			if rule.covers(a.Kind, a.Because) && !yield(rule) {
+				return
+			}
+		}
+	}
+}
+
+// add is what another rule gives the same recipient.
+func (m *Match) add(r *rule) {
+	m.Ask = m.Ask.stricter(r.ask)
+	m.Content = wider(m.Content, r.content)
+	m.Mandatory = m.Mandatory || r.mandatory
+	for _, kind := range r.attach {
+		if !slices.Contains(m.Attach, kind) {
+			m.Attach = append(slices.Clip(m.Attach), kind) // what it has is the first rule's own
+		}
+	}
+}
+
+// wider is the ceiling that lets through more; none lets everything through.
+func wider(a, b events.Content) events.Content {
+	if a == "" || b == "" {
+		return ""
+	}
+	if a.Within(b) == a {
+		return b
+	}
+	return a
+}
+
+// Names reports whether the rules as they are at now still tell somebody of such events. Whether they did of this one, at
+// its hour and place, is frozen in its plan.
 func (r *Rules) Names(who string, a Asked, now time.Time) bool {
-	matches, _ := r.Match(a)
-	return slices.ContainsFunc(matches, func(m Match) bool { return m.Recipient == who })
+	for rule := range r.covering(&a) {
+		if who != a.LoggedBy && !rule.only.ended(now.In(r.zone)) && rule.tells(who) {
+			return true
+		}
+	}
+	return false
 }
 
 // Recipients returns everybody who is told of some event of a patient, whatever the hour and place, by the rules as they
@@ -98,7 +147,7 @@ func (r *Rules) Recipients(patient string, now time.Time) (ids []string) {
 	for _, kind := range events.Kinds {
 		for _, rule := range r.patients[patient].rules {
 			for _, id := range rule.notify {
-				if rule.covers(kind, "") && !slices.Contains(ids, id) {
+				if rule.covers(kind, "") && !rule.only.ended(now.In(r.zone)) && !slices.Contains(ids, id) {
 					ids = append(ids, id)
 				}
 			}
@@ -107,7 +156,9 @@ func (r *Rules) Recipients(patient string, now time.Time) (ids []string) {
 	return ids
 }
 
-func (r rule) covers(kind, because events.Kind) bool {
+func (r *rule) tells(id string) bool { return slices.Contains(r.notify, id) }
+
+func (r *rule) covers(kind, because events.Kind) bool {
 	return slices.Contains(r.kinds, kind) || because != "" && slices.Contains(r.kinds, because)
 }
 

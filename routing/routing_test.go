@@ -24,6 +24,7 @@ func known() routing.Known {
 		Reachable: map[string]bool{"surgery": true, "nurses": true, "hospice": true, "duty-line": false, "ruth": true, "tom": true},
 		Inboxes:   map[string]bool{"nurses": true, "ruth": true, "tom": true},
 		Several:   map[string]bool{"surgery": true},
+		Whole:     map[string]string{"hospice": "webhook"},
 		Urgent:    map[events.Kind]bool{events.Fall: true, events.Admission: true},
 		Patients:  map[string]strict.Pos{"p-7f3k": {File: "patients.yaml", Line: 1, Column: 1}},
 
@@ -81,7 +82,7 @@ func story(t *testing.T, name string) {
 	got, ok := load(t, archive).Explain(e, []string{"hospice", "nurses", "ruth", "surgery", "tom"})
 	var told, not strings.Builder
 	for _, m := range got.Told {
-		fmt.Fprintf(&told, "%s by %s\n", m.Recipient, m.Rule)
+		fmt.Fprintf(&told, "%s by %s%s\n", m.Recipient, m.Rule, given(m))
 	}
 	for _, n := range got.NotTold {
 		fmt.Fprintf(&not, "%s: %s\n", n.ID, n.Why)
@@ -91,8 +92,33 @@ func story(t *testing.T, name string) {
 	}
 }
 
-// event reads "p-7f3k admission because of fall, logged by ruth".
+// given is what a rule gives beside the message.
+func given(m routing.Match) (words string) {
+	if m.Content != "" {
+		words += ", content " + string(m.Content)
+	}
+	if len(m.Attach) > 0 {
+		words += ", attach " + strings.Join(m.Attach, " ")
+	}
+	if m.Mandatory {
+		words += ", mandatory"
+	}
+	return words
+}
+
+// event reads "p-7f3k admission because of fall, logged by ruth, at 2026-11-23T09:00:00Z, place A B, class IMP".
 func event(line string) (e routing.Asked) {
+	line, rest, _ := strings.Cut(strings.TrimSpace(line), ", at ")
+	for i, part := range strings.Split(rest, ", ") {
+		switch word, value, _ := strings.Cut(part, " "); {
+		case i == 0:
+			e.At, _ = time.Parse(time.RFC3339, part)
+		case word == "place":
+			e.Place = value
+		case word == "class":
+			e.Class = value
+		}
+	}
 	words := strings.Fields(strings.ReplaceAll(line, ",", ""))
 	e.Patient, e.Kind = words[0], events.Kind(words[1])
 	for i, w := range words[2:] {

@@ -122,10 +122,25 @@ func (l *loader) provider(file string) {
 	if p.Phone == "" && len(p.Channels) == 0 {
 		l.folder.Report(strict.Unreachable, p.ID.Pos, "%s cannot be reached: it needs a channel, or a phone at least", p.ID.V)
 	}
+	l.personal(p.Channels)
 	l.add(p.ID.Pos,
 		Subscriber{ID: p.ID.V, Name: p.Name, ODS: p.ODS, Phone: p.Phone, Channels: l.channels(p.Channels), Quiet: l.quiet(p.Quiet)},
 		events.Person{ID: p.ID.V, Kind: events.System, Name: p.Name},
 	)
+}
+
+// carersChannel is the channel that leads to the page of a carer who has signed in, as nobody else can.
+const carersChannel = "push"
+
+// personal warns of channels of a provider that nobody there could ever use.
+func (l *loader) personal(items []strict.Map[strict.Node]) {
+	for _, item := range items {
+		for _, entry := range item {
+			if entry.Key == carersChannel {
+				l.folder.Warn(strict.CarersChannel, entry.Pos, "%s reaches the phones of carers only: nobody here could ever switch it on", carersChannel)
+			}
+		}
+	}
 }
 
 // add registers one subscriber. Carers and providers share one set of ids, for a rule names either.

@@ -50,7 +50,14 @@ func (hook) Open(decode func(into any) error) (subscribers.Endpoint, error) {
 	return letter{s.URL}, nil
 }
 
-var types = map[string]subscribers.Type{"email": letter{}, "webhook": hook{}}
+// note takes no settings.
+type note struct{}
+
+func (note) Open(decode func(any) error) (subscribers.Endpoint, error) {
+	return nil, decode(&struct{}{})
+}
+
+var types = map[string]subscribers.Type{"email": letter{}, "webhook": hook{}, "push": note{}}
 
 func TestBroken(t *testing.T) {
 	stricttest.Broken(t, "testdata/broken/*.txtar", func(folder *strict.Folder) { subscribers.Load(folder, types) })

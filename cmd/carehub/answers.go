@@ -59,7 +59,7 @@ func (d desk) asked(plan *events.Plan, e *events.Event, matches []routing.Match)
 			}
 			i := slices.IndexFunc(plan.Recipients, func(r events.Recipient) bool { return r.ID == id && r.Step })
 			if i < 0 {
-				r, _ := d.recipient(id, m.Rule)
+				r, _ := d.matched(id, m)
 				r.Step = true
 				i = len(plan.Recipients)
 				plan.Recipients = append(plan.Recipients, r)

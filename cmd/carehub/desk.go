@@ -136,6 +136,16 @@ func (f *folder) recipient(id, rule string) (events.Recipient, bool) {
 	return r, ok
 }
 
+// matched is a registered subscriber with what a rule gives them: the channels tell no more than it lets them.
+func (f *folder) matched(id string, m routing.Match) (events.Recipient, bool) {
+	r, ok := f.recipient(id, m.Rule)
+	r.Content = m.Content
+	for i, c := range r.Channels {
+		r.Channels[i].Content = c.Content.Within(m.Content)
+	}
+	return r, ok
+}
+
 // sender is the hub as recipients see it.
 func (f *folder) sender() events.Sender {
 	return events.Sender{Name: f.hub.Name, URL: f.hub.URL, Phone: f.hub.Contact.Phone, Email: f.hub.Contact.Email, Version: version}

@@ -65,14 +65,22 @@ func readFolder(source *strict.Folder, types func(*config.Hub) map[string]subscr
 // inboxTypes are the channels by which a message can lie unread.
 var inboxTypes = []string{"email", "sms", "push"}
 
+// wholeTypes are the channels that carry the whole message, whatever the content that a rule allows.
+var wholeTypes = []string{"webhook", "fhir"}
+
 // known gathers what the routing rules are checked against.
 func (f *folder) known(source *strict.Folder) routing.Known {
 	known := routing.Known{Reachable: map[string]bool{}, NoCarers: !source.Has(subscribers.CarersFile),
-		Inboxes: map[string]bool{}, Several: map[string]bool{},
+		Inboxes: map[string]bool{}, Several: map[string]bool{}, Whole: map[string]string{},
 		Urgent: map[events.Kind]bool{}, FallbackAfter: map[events.Kind]time.Duration{}}
 	for _, s := range f.register.All() {
 		known.Reachable[s.ID] = len(s.Channels) > 0
 		known.Several[s.ID] = len(s.Channels) > 1
+		for _, c := range s.Channels {
+			if slices.Contains(wholeTypes, c.Type) {
+				known.Whole[s.ID] = c.Type
+			}
+		}
 		known.Inboxes[s.ID] = !slices.ContainsFunc(s.Channels, func(c subscribers.Channel) bool { return !slices.Contains(inboxTypes, c.Type) })
 	}
 	for kind, k := range f.hub.Kinds {
@@ -141,7 +149,7 @@ func (f *folder) checkUnused(source *strict.Folder) {
 
 // checkNames reports files whose names nearly are ours: they would not be read.
 func checkNames(source *strict.Folder) {
-	ours := []string{"hub.yaml", config.PatientsFile, subscribers.CarersFile, subscribers.Folder, routing.Folder}
+	ours := []string{"hub.yaml", config.PatientsFile, subscribers.CarersFile, subscribers.Folder, routing.Folder, routing.DefaultsFile}
 	entries, _ := os.ReadDir(source.Dir)
 	for _, e := range entries {
 		if near := strict.DidYouMean(e.Name(), ours); near != "" && !slices.Contains(ours, e.Name()) {

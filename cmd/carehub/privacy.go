@@ -40,15 +40,20 @@ const (
 // too. It quotes nothing. A hub can run with it: to tell nobody would be worse.
 func (f *folder) checkPrivacy(source *strict.Folder) {
 	p := f.private()
+	var names []string
+	if source.Has(routing.DefaultsFile) {
+		names = append(names, routing.DefaultsFile)
+	}
 	for _, sub := range []string{routing.Folder, subscribers.Folder} {
 		if !source.Has(sub) {
 			continue // reported
 		}
-		for _, name := range source.List(sub) {
-			data, err := os.ReadFile(source.Path(name)) // #nosec G304 -- it was listed in the folder
-			if err == nil && utf8.Valid(data) {
-				p.search(source, name, string(data))
-			}
+		names = append(names, source.List(sub)...)
+	}
+	for _, name := range names {
+		data, err := os.ReadFile(source.Path(name)) // #nosec G304 -- it is ours or was listed in the folder
+		if err == nil && utf8.Valid(data) {
+			p.search(source, name, string(data))
 		}
 	}
 }

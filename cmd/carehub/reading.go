@@ -46,14 +46,15 @@ func (f *folder) names(who, patient string) bool {
 	return slices.Contains(f.rules.Recipients(patient, f.today()), who)
 }
 
-// namesFor reports whether the rules in force name somebody for an event that was taken in.
+// namesFor reports whether the rules in force still name somebody for such an event as one that was taken in.
 func (f *folder) namesFor(who string, e *events.Event) bool {
 	return f.rules.Names(who, askedOf(e), f.today())
 }
 
 // askedOf is an event as the rules see it, whether it comes in now or came in long ago.
 func askedOf(e *events.Event) routing.Asked {
-	return routing.Asked{Patient: e.Patient, Kind: e.Kind, Because: e.Because, LoggedBy: e.By.ID, At: e.Recorded, Place: e.Place}
+	return routing.Asked{Patient: e.Patient, Kind: e.Kind, Because: e.Because, LoggedBy: e.By.ID, At: e.Recorded,
+		Place: e.Place, Class: e.EncounterClass()}
 }
 
 // today is now where the hub is.

@@ -73,12 +73,12 @@ func (d signupDesk) MayBeTold(rec *events.Record, provider string) bool {
 // for such an event. Somebody without a channel is told by phone alone, unless a Subscription tells them: one that waits for its
 // handshake, or is in error, does not.
 func (d desk) rows(e *events.Event, m routing.Match) []events.Recipient {
-	r, registered := d.recipient(m.Recipient, m.Rule)
+	r, registered := d.matched(m.Recipient, m)
 	s, _ := d.register.Lookup(m.Recipient)
 	if !registered || s.Carer || d.subs == nil {
 		return []events.Recipient{r} // whoever is not registered stands there without a channel: the engine refuses them, with an alarm
 	}
-	subscribed := d.subs.Rows(e, s, m.Rule)
+	subscribed := d.subs.Rows(e, s, m.Rule, m.Content)
 	if len(r.Channels) == 0 && slices.ContainsFunc(subscribed, func(row events.Recipient) bool { return d.subs.Tells(row.ID) }) {
 		return subscribed
 	}

@@ -33,6 +33,10 @@ const (
 	ChannelSettings  Code = "CH209"
 	UnknownKind      Code = "CH210"
 	UnknownPatient   Code = "CH211"
+	EmptyGroup       Code = "CH212"
+	GroupInGroup     Code = "CH213"
+	UnknownDefault   Code = "CH214"
+	CarersChannel    Code = "CH215"
 
 	NoRules         Code = "CH301"
 	ReachesNobody   Code = "CH302"
@@ -50,6 +54,15 @@ const (
 	AuthorityEnding Code = "CH322"
 	BasisEnded      Code = "CH323"
 	BasisEnding     Code = "CH324"
+	SilentHours     Code = "CH331"
+	SilentElsewhere Code = "CH332"
+	NoTime          Code = "CH333"
+	FallClass       Code = "CH334"
+	RuleEnded       Code = "CH335"
+	RuleEnding      Code = "CH336"
+	Mandatory       Code = "CH337"
+	UnusedDefault   Code = "CH338"
+	WholeMessage    Code = "CH339"
 
 	Identifies   Code = "CH401"
 	LooksLikeNHS Code = "CH402"
@@ -84,6 +97,10 @@ var Codes = map[Code]string{
 	ChannelSettings:  "a channel that cannot be opened",
 	UnknownKind:      "unknown kind of event",
 	UnknownPatient:   "rules for a patient whom patients.yaml does not name",
+	EmptyGroup:       "a group of nobody",
+	GroupInGroup:     "a group in a group",
+	UnknownDefault:   "no default has this name",
+	CarersChannel:    "a channel that only a carer can use",
 	NoRules:          "a patient without rules",
 	ReachesNobody:    "a kind that reaches nobody",
 	ReachesLogger:    "a kind that reaches only whoever logged it",
@@ -100,6 +117,15 @@ var Codes = map[Code]string{
 	AuthorityEnding:  "an authority ends within 30 days",
 	BasisEnded:       "a consent or other basis has ended",
 	BasisEnding:      "a consent or other basis ends within 30 days",
+	SilentHours:      "hours at which a kind reaches nobody",
+	SilentElsewhere:  "a kind that reaches nobody unless it says where",
+	NoTime:           "hours that are none",
+	FallClass:        "a class asked of a fall",
+	RuleEnded:        "a rule has ended",
+	RuleEnding:       "a rule ends within 30 days",
+	Mandatory:        "a mandatory default replaced",
+	UnusedDefault:    "a default or group that nothing uses",
+	WholeMessage:     "a ceiling that a channel does not keep",
 	Identifies:       "something that identifies a patient or carer where it does not belong",
 	LooksLikeNHS:     "what looks like an NHS number where it does not belong",
 	OpenToOthers:     "a private file that others may read",

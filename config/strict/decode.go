@@ -133,7 +133,7 @@ func (d decoder) list(n Node, v reflect.Value, name string) {
 	items := n.yaml.Content
 	switch _, single := v.Addr().Interface().(single); {
 	case n.yaml.Kind == yaml.SequenceNode:
-	case single && n.yaml.Kind == yaml.ScalarNode:
+	case single && (n.yaml.Kind == yaml.ScalarNode || n.yaml.Kind == yaml.MappingNode && ofMappings(v.Type())):
 		items = []*yaml.Node{n.yaml}
 	default:
 		n.report(WrongType, "%s must be a list", name)
@@ -148,6 +148,12 @@ func (d decoder) list(n Node, v reflect.Value, name string) {
 		seen[item.Value] = item.Kind == yaml.ScalarNode
 		decoder{}.value(n.at(item), v.Index(i), "each item of "+name)
 	}
+}
+
+// ofMappings reports whether a list is one of structs with their places.
+func ofMappings(list reflect.Type) bool {
+	item, ok := list.Elem().FieldByName("V")
+	return ok && item.Type.Kind() == reflect.Struct
 }
 
 func (d decoder) mapping(n Node, into adder, name string) {

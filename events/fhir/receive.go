@@ -19,6 +19,7 @@ type Incoming struct {
 	Because  events.Kind
 	Occurred time.Time
 	Place    string
+	Class    string // of the encounter, one of events.Classes; empty if it says none of them
 	Words    string // of the sender: all the texts of its Communications
 	Test     bool
 	// Restricted says that the sender marks it as confidential beyond what is usual (v3-Confidentiality R or V).

@@ -36,6 +36,9 @@ func (d *document) stay(head resource, out *Incoming) {
 		out.Because = events.Fall
 	}
 	out.Place = d.place(e)
+	if class := e.at("class"); class.isCode(actCode, events.Classes...) {
+		out.Class = class.at("code").text()
+	}
 	e.marks(out)
 }
 

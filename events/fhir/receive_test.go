@@ -47,7 +47,7 @@ func TestReceive(t *testing.T) {
 	for name, want := range map[string]fhir.Incoming{
 		"uk-admission": {
 			Reply:  fhir.Reply{Message: "6e4bafc5-3ac8-4c0e-9d6c-1f6d0b6f2d11", Event: "notification-admit", Endpoint: "https://pas.riverside.example/fhir"},
-			Bundle: "0f3a7e0c-8a57-4d7e-9d0b-b0a3c5a7b611", Kind: events.Admission, Because: events.Fall,
+			Bundle: "0f3a7e0c-8a57-4d7e-9d0b-b0a3c5a7b611", Class: "IMP", Kind: events.Admission, Because: events.Fall,
 			Occurred: time.Date(2026, 11, 22, 1, 50, 0, 0, time.UTC), Place: "Acute frailty unit, Riverside Hospital NHS Trust",
 			Words:   "Bed 4. Family has been told.",
 			From:    events.Origin{Message: "6e4bafc5-3ac8-4c0e-9d6c-1f6d0b6f2d11", Sender: trust, ODS: "RX0ZZ"},
@@ -55,14 +55,14 @@ func TestReceive(t *testing.T) {
 		},
 		"us-attendance": {
 			Reply:  fhir.Reply{Message: "31ab7fe2-e0ad-41ea-bf7c-864d2e68a322", Event: "notification-admit", Endpoint: "https://example.org/Endpoints/P456", Wanted: "always"},
-			Bundle: "admit-notification-message-bundle-01", Kind: events.Attendance,
+			Bundle: "admit-notification-message-bundle-01", Class: "EMER", Kind: events.Attendance,
 			Occurred: time.Date(2026, 7, 12, 1, 22, 15, 0, zone), Place: "HOLY FAMILY HOSPITAL",
 			From:    events.Origin{Message: "31ab7fe2-e0ad-41ea-bf7c-864d2e68a322", Sender: "HOLY FAMILY HOSPITAL"},
 			Patient: events.Details{NHSNumber: "9990000018", Born: "1941-03-11", Family: "Example", Name: "Mr. Thomas Example"},
 		},
 		"discharge": {
 			Reply:  fhir.Reply{Message: "m-2", Event: "notification-discharge", Endpoint: "https://pas.riverside.example/fhir"},
-			Bundle: "b-2", Kind: events.Discharge, Occurred: time.Date(2026, 11, 27, 15, 20, 0, 0, time.UTC), Place: trust,
+			Bundle: "b-2", Class: "IMP", Kind: events.Discharge, Occurred: time.Date(2026, 11, 27, 15, 20, 0, 0, time.UTC), Place: trust,
 			From: events.Origin{Message: "m-2", Sender: trust}, Patient: details,
 		},
 		"fall": {

@@ -84,7 +84,7 @@ func (h *MessageHandler) message(by events.Actor, in fhir.Incoming) Message {
 	}
 	return Message{
 		By: by, Envelope: in.Bundle, Form: strings.Join([]string{in.Wanted, in.Event, in.Endpoint}, " "),
-		Report: Report{Kind: in.Kind, Because: in.Because, Occurred: in.Occurred, Place: in.Place, Words: in.Words, Test: in.Test,
+		Report: Report{Kind: in.Kind, Because: in.Because, Occurred: in.Occurred, Place: in.Place, Class: in.Class, Words: in.Words, Test: in.Test,
 			From: in.From, Patient: in.Patient, Restricted: in.Restricted},
 		Answer: func(v Verdict) (Answer, error) {
 			status, first := http.StatusOK, fhir.Issue{Severity: "information", Code: "informational",

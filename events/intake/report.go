@@ -15,6 +15,7 @@ type Report struct {
 	Because  events.Kind    `json:"because,omitempty"`
 	Occurred time.Time      `json:"occurred"`
 	Place    string         `json:"place,omitempty"`
+	Class    string         `json:"class,omitempty"` // of the encounter; see events.Event
 	Words    string         `json:"words,omitempty"`
 	Test     bool           `json:"test,omitempty"`
 	From     events.Origin  `json:"from"`
@@ -23,7 +24,9 @@ type Report struct {
 	Restricted bool `json:"restricted,omitempty"`
 }
 
+// hash leaves the class out: of a message that came before the hub read it, a repeat is still the same.
 func (r Report) hash() string {
+	r.Class = ""
 	told, _ := json.Marshal(r) // strings, bools and a time within the calendar always marshal
 	return events.Hash(told)
 }
@@ -37,7 +40,7 @@ func (in *Intake) report(ctx context.Context, desk Desk, by events.Actor, patien
 	n := entry{in: in, desk: desk, by: by, asked: r.hash(), said: r.Occurred}
 	n.now = in.clock().In(n.desk.Zone()).Truncate(time.Millisecond)
 	n.event = events.Event{ID: events.NewID(by, patient, r.key()), Patient: patient, Kind: r.Kind, Because: r.Because,
-		Place: r.Place, Words: r.Words, Test: r.Test, By: by, From: new(r.From)}
+		Place: r.Place, Class: r.Class, Words: r.Words, Test: r.Test, By: by, From: new(r.From)}
 	switch n.authority = n.desk.May(by, patient, n.now); {
 	case decided:
 		n.flag(events.FlagMatched)

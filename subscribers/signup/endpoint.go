@@ -37,7 +37,7 @@ func (e endpoint) Send(ctx context.Context, d events.Delivery) error {
 	if err != nil {
 		return &events.Failure{Reason: events.ReasonInternal, Err: err}
 	}
-	told, err := e.notified(number, d.Recorded, e.sub.Set.Content, d.Event, d.Message)
+	told, err := e.notified(number, d.Recorded, e.sub.Set.Content.within(d.Content), d.Event, d.Message)
 	if err != nil {
 		return &events.Failure{Reason: events.ReasonInternal, Body: true, Err: err}
 	}

@@ -161,12 +161,12 @@ func TestEnd(t *testing.T) {
 		id := w.active(wanted(`"reason":`, `"end":"`+end+`","reason":`))
 		gp, _ := w.Provider("gp")
 		fall := events.Event{Kind: events.Fall, Patient: "p-7f3k"}
-		if len(w.Rows(&fall, gp, "")) != 1 {
+		if len(w.Rows(&fall, gp, "", "")) != 1 {
 			t.Error("it is not in the plan")
 		}
 		time.Sleep(time.Hour + 2*time.Second)
 		w.expect("handshake requested", "heartbeat off")
-		if len(w.Rows(&fall, gp, "")) != 0 {
+		if len(w.Rows(&fall, gp, "", "")) != 0 {
 			t.Error("it is still in the plan")
 		}
 		if err := w.send(id, w.happens(1, "p-7f3k", events.Fall)); err == nil {

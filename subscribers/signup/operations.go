@@ -149,5 +149,10 @@ func (s *Service) recall(ctx context.Context, sub *Subscription, id string, numb
 	case !s.Desk.MayBeTold(&st.Record, sub.Owner):
 		content = Empty
 	}
+	for _, to := range st.Record.Plan.Recipients {
+		if to.ID == sub.ID {
+			content = content.within(to.Content)
+		}
+	}
 	return s.notified(number, st.Record.Event.Recorded, content, id, st.Message)
 }

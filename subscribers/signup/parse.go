@@ -50,6 +50,14 @@ const (
 
 var levels = []Content{Empty, IDOnly, Full}
 
+// within is c under the ceiling of a rule: below full, a notification holds no more than ids.
+func (c Content) within(ceiling events.Content) Content {
+	if c == Full && ceiling.Below(events.ContentFull) {
+		return IDOnly
+	}
+	return c
+}
+
 // settings are what a Subscription asks for, as understood.
 type settings struct {
 	Topic     string        `json:"topic"`

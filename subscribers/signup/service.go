@@ -104,13 +104,13 @@ func New(o Options) *Service {
 const ChannelType = "subscription"
 
 // Rows are the recipients that the Subscriptions of a provider add to the plan of an event which the rules send to it by
-// this rule.
-func (s *Service) Rows(e *events.Event, provider subscribers.Subscriber, rule string) (rows []events.Recipient) {
+// this rule, with its ceiling.
+func (s *Service) Rows(e *events.Event, provider subscribers.Subscriber, rule string, ceiling events.Content) (rows []events.Recipient) {
 	now := s.Clock()
 	for _, sub := range s.Of(provider.ID) {
 		if sub.open(now) && sub.Set.concerns(e) {
-			rows = append(rows, events.Recipient{ID: sub.ID, For: provider.ID, Name: provider.Name, Phone: provider.Phone, Rule: rule,
-				Channels: []events.Channel{{Key: ChannelType, Type: ChannelType}}})
+			rows = append(rows, events.Recipient{ID: sub.ID, For: provider.ID, Name: provider.Name, Phone: provider.Phone, Rule: rule, Content: ceiling,
+				Channels: []events.Channel{{Key: ChannelType, Type: ChannelType, Content: ceiling}}})
 		}
 	}
 	return rows
