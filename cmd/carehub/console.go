@@ -134,40 +134,62 @@ func (d endpointDesk) again(ctx context.Context, event, recipient, channel strin
 	return result, err
 }
 
-// picture is who is told of a patient, of what: those who are told at once, and those whose turn comes when nobody answers.
+// picture is who is told of a patient, of what, whatever the hour, the place and the class: those who are told at once, and those
+// whose turn comes when nobody answers.
 func (d desk) picture(patient string) (all []console.Told, known bool) {
-	at, now := map[string]int{}, time.Now().In(d.hub.Location)
-	add := func(id string, kind events.Kind, cell console.Cell) {
-		i, seen := at[id]
-		if !seen {
-			s, _ := d.register.Lookup(id)
-			i, at[id] = len(all), len(all)
-			all = append(all, console.Told{Name: cmp.Or(s.Name, id), Kinds: map[events.Kind]console.Cell{}})
-			for _, c := range s.Channels {
-				all[i].Means = append(all[i].Means, c.Type)
-			}
-		}
-		if _, told := all[i].Kinds[kind]; !told {
-			all[i].Kinds[kind] = cell
-		}
-	}
+	at := map[string]int{}
+	occasions := d.rules.Occasions(patient, time.Now())
 	for _, kind := range events.Kinds {
-		matches, found := d.rules.Match(routing.Asked{Patient: patient, Kind: kind, At: now})
-		known = known || found
-		for _, m := range matches {
-			cell := console.Cell{Rule: m.Rule, Mandatory: m.Mandatory}
-			if m.Ask != nil {
-				cell.Answer = m.Ask.Within
-			}
-			add(m.Recipient, kind, cell)
-		}
-		for _, m := range matches {
-			for n, id := range steps(m.Ask) {
-				add(id, kind, console.Cell{Step: n + 1, Rule: m.Rule})
+		for _, when := range occasions {
+			cells, found := d.cells(routing.Asked{Patient: patient, Kind: kind, At: when.At, Place: when.Place, Class: when.Class})
+			known = known || found
+			for _, c := range cells {
+				i, seen := at[c.id]
+				if !seen {
+					i, at[c.id] = len(all), len(all)
+					all = append(all, d.inPicture(c.id))
+				}
+				all[i].Add(kind, c.Cell, when.Name, len(occasions))
 			}
 		}
 	}
 	return all, known
+}
+
+// cellOf is how somebody is told of one kind of event.
+type cellOf struct {
+	id string
+	console.Cell
+}
+
+// cells are those who are told on one occasion.
+func (d desk) cells(a routing.Asked) (all []cellOf, known bool) {
+	matches, known := d.rules.Match(a)
+	for _, m := range matches {
+		cell := console.Cell{Rule: m.Rule, Mandatory: m.Mandatory}
+		if m.Ask != nil {
+			cell.Answer = m.Ask.Within
+		}
+		all = append(all, cellOf{m.Recipient, cell})
+	}
+	for _, m := range matches {
+		for n, id := range steps(m.Ask) {
+			if !slices.ContainsFunc(all, func(c cellOf) bool { return c.id == id }) {
+				all = append(all, cellOf{id, console.Cell{Step: n + 1, Rule: m.Rule}})
+			}
+		}
+	}
+	return all, known
+}
+
+// inPicture is somebody who is told, with their channels.
+func (d desk) inPicture(id string) console.Told {
+	s, _ := d.register.Lookup(id)
+	one := console.Told{Name: cmp.Or(s.Name, id)}
+	for _, c := range s.Channels {
+		one.Means = append(one.Means, c.Type)
+	}
+	return one
 }
 
 func steps(ask *routing.Ask) []string {

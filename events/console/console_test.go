@@ -125,6 +125,25 @@ func TestPictureSaysWhatItShows(t *testing.T) {
 	}
 }
 
+// TestPictureSaysWhen: what is not always so says when it is.
+func TestPictureSaysWhen(t *testing.T) {
+	w := newWorld()
+	told := Told{Name: "Duty line"}
+	for _, when := range []string{"mon-fri 18:30-08:00", ""} {
+		told.Add(events.Fall, Cell{Rule: "routing.yaml:3"}, when, 3)
+	}
+	for _, when := range []string{"mon-fri 18:30-08:00", "", "at Riverside"} {
+		told.Add(events.Discharge, Cell{Rule: "routing.yaml:4"}, when, 3)
+	}
+	w.Options.Told = func(string) ([]Told, bool) { return []Told{told}, true }
+	_, said := w.get(t, "/admin/patients/p-7f3k")
+	for _, want := range []string{"Told at once. Only mon-fri 18:30-08:00; otherwise. routing.yaml:3", "Told at once. routing.yaml:4", "Fall: mon-fri 18:30-08:00; otherwise"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("no %q in %s", want, said)
+		}
+	}
+}
+
 // TestRefusedEditIsOnEveryPage, with what is wrong, as check says it.
 func TestRefusedEditIsOnEveryPage(t *testing.T) {
 	w := newWorld()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"carehub/events"
@@ -29,6 +30,27 @@ type Cell struct {
 	Answer    time.Duration // within which a person there is to answer; 0: nobody is asked
 	Mandatory bool
 	Rule      string // file and line
+	// When names the hours, places and classes in which it is so, where the rules make a difference; none: always.
+	When   []string
+	counts int // of the occasions
+}
+
+// Add takes note that somebody is told of a kind of event so on an occasion, one of many that stand for all. How they are told on the
+// first of them is shown.
+func (t *Told) Add(kind events.Kind, c Cell, occasion string, many int) {
+	if t.Kinds == nil {
+		t.Kinds = map[events.Kind]Cell{}
+	}
+	known, seen := t.Kinds[kind]
+	if seen {
+		c.Step, c.Answer, c.Mandatory, c.Rule = min(known.Step, c.Step), known.Answer, known.Mandatory, known.Rule
+	}
+	c.When, c.counts = append(known.When, occasion), known.counts+1
+	t.Kinds[kind] = c
+	if c.counts == many {
+		c.When = nil
+		t.Kinds[kind] = c
+	}
 }
 
 // patients lists the pseudonyms of those who have rules.
@@ -65,7 +87,7 @@ type picture struct {
 	Kinds           []heading
 	Rows            []pictureRow
 	Asked, Steps    bool // what the legend has to explain
-	Mandatory       bool
+	Mandatory, Only bool
 	Watchers        []string
 	Entries         []entry
 }
@@ -74,6 +96,7 @@ type heading struct{ Kind, Text string }
 
 type pictureRow struct {
 	Name, Means string
+	When        []string // of what is not always so, in words
 	Cells       []square
 }
 
@@ -126,6 +149,9 @@ func (v *picture) row(lang page.Lang, one Told) pictureRow {
 	for _, kind := range events.Kinds {
 		cell, told := one.Kinds[kind]
 		row.Cells = append(row.Cells, v.square(lang, cell, told))
+		if len(cell.When) > 0 {
+			row.When = append(row.When, words.Say(lang, "row.only", "kind", words.Say(lang, "short."+string(kind)), "when", occasions(lang, cell.When)))
+		}
 	}
 	return row
 }
@@ -149,8 +175,24 @@ func (v *picture) square(lang page.Lang, c Cell, told bool) square {
 		s.Mark += "★"
 		s.Says += " " + words.Say(lang, "cell.mandatory")
 	}
+	if len(c.When) > 0 {
+		v.Only = true
+		s.Class += " only"
+		s.Says += " " + words.Say(lang, "cell.only", "when", occasions(lang, c.When))
+	}
 	s.Says += " " + c.Rule
 	return s
+}
+
+// occasions are the names of occasions; one without a name is what is left when the others do not apply.
+func occasions(lang page.Lang, names []string) string {
+	all := slices.Clone(names)
+	for i, name := range all {
+		if name == "" {
+			all[i] = words.Say(lang, "otherwise")
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 // short is a length of time in as little room as there is: 90m, 2h.
