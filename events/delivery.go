@@ -90,6 +90,7 @@ type Delivery struct {
 	Recipient string // subscriber id
 	Channel   string // key of the recipient's channel
 	Name      string // of the recipient
+	Language  string // they are written to in: en, cy; empty: English
 	Content   Content
 	Recorded  time.Time
 	Attempt   int           // 1 is the first; never part of the bytes

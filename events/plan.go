@@ -89,6 +89,8 @@ type Recipient struct {
 	Content Content `json:"content,omitempty"`
 	// Quiet is when this can wait, on the rows of events that are not urgent.
 	Quiet *Quiet `json:"quiet,omitempty"`
+	// Language is the one they are written to in, as the register has it; empty: English.
+	Language string `json:"language,omitempty"`
 }
 
 // Is reports whether the row tells a subscriber, by the admin's channels or by a subscription of their own.

@@ -54,6 +54,7 @@ type provider struct {
 	Phone    string                    `yaml:"phone"`
 	Channels []strict.Map[strict.Node] `yaml:"channels"`
 	Quiet    *quietHours               `yaml:"quiet_hours"`
+	Language strict.At[string]         `yaml:"language"`
 }
 
 // carer is one entry of carers.yaml.
@@ -63,6 +64,7 @@ type carer struct {
 	Phone        string                    `yaml:"phone"`
 	Channels     []strict.Map[strict.Node] `yaml:"channels"`
 	Quiet        *quietHours               `yaml:"quiet_hours"`
+	Language     strict.At[string]         `yaml:"language"`
 }
 
 // Load reads subscribers/*.yaml and carers.yaml and opens every channel with the type of its name. Problems are reported
@@ -100,7 +102,7 @@ func (l *loader) carers() {
 		var c carer
 		_ = entry.V.Decode(&c) // reported
 		l.add(entry.Pos,
-			Subscriber{ID: entry.Key, Name: c.Name, Phone: c.Phone, Carer: true, Channels: l.channels(c.Channels), Quiet: l.quiet(c.Quiet)},
+			Subscriber{ID: entry.Key, Name: c.Name, Phone: c.Phone, Carer: true, Channels: l.channels(c.Channels), Quiet: l.quiet(c.Quiet), Language: l.language(c.Language)},
 			events.Person{ID: entry.Key, Kind: events.Carer, Name: c.Name, Relationship: c.Relationship, Phone: c.Phone},
 		)
 	}
@@ -124,7 +126,7 @@ func (l *loader) provider(file string) {
 	}
 	l.personal(p.Channels)
 	l.add(p.ID.Pos,
-		Subscriber{ID: p.ID.V, Name: p.Name, ODS: p.ODS, Phone: p.Phone, Channels: l.channels(p.Channels), Quiet: l.quiet(p.Quiet)},
+		Subscriber{ID: p.ID.V, Name: p.Name, ODS: p.ODS, Phone: p.Phone, Channels: l.channels(p.Channels), Quiet: l.quiet(p.Quiet), Language: l.language(p.Language)},
 		events.Person{ID: p.ID.V, Kind: events.System, Name: p.Name},
 	)
 }
@@ -199,6 +201,18 @@ func key(channelType string, n int) string {
 
 // contentType is the one channel on which content has a meaning: the others always carry the whole message.
 const contentType = "email"
+
+// languages are those that the hub speaks, as ISO 639 has them.
+var languages = []string{"en", "cy"}
+
+// language reads in which language somebody is written to; "" is English.
+func (l *loader) language(given strict.At[string]) string {
+	if given.V != "" && !slices.Contains(languages, given.V) {
+		l.folder.Report(strict.BadValue, given.Pos, "must be one of %s", strings.Join(languages, ", "))
+		return ""
+	}
+	return given.V
+}
 
 // content reads how much a channel may tell, a link unless told otherwise. The key stays where the channel's own type can
 // read it too.

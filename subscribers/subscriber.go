@@ -56,6 +56,8 @@ type Subscriber struct {
 	Channels []Channel // in order of preference
 	// Quiet is when they are not told what can wait; nil: never. Without a Zone it is the hub's.
 	Quiet *events.Quiet
+	// Language is the one they are written to in: en, cy, or "" for English.
+	Language string
 }
 
 // Channel is an events.Channel with the live endpoint behind it.

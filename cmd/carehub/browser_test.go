@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -32,11 +33,17 @@ import (
 const (
 	phoneWidth, phoneHeight = 390, 844
 	narrowest               = 320
+	zoom                    = 4 // 1280 by 1024 at 400 %: 320 by 256
+	zoomedHeight            = 256
 	maxPage                 = 60 * 1024 // bytes of a page with its script
 )
 
-// screenshots, an environment variable, has the tests write pictures of the pages into docs/images.
-const screenshots = "CAREHUB_SCREENSHOTS"
+// Pictures of all pages are taken in each run, into the test's artifacts (go test -artifacts keeps them). This environment variable
+// has them written into docs/images too.
+const (
+	screenshots = "CAREHUB_SCREENSHOTS"
+	images      = "../../docs/images"
+)
 
 // screen is a real browser on a phone's screen. It belongs to one test.
 type screen struct {
@@ -117,6 +124,20 @@ func (s *screen) do(steps ...chromedp.Action[chromedp.Void]) {
 func (s *screen) size(width int64) {
 	s.t.Helper()
 	s.do(chromedp.EmulateViewport(width, phoneHeight))
+}
+
+// zoomed holds the page against a small window at 400 %: nothing is to be scrolled sideways for, and nothing that has the focus is
+// behind what stays in its place (WCAG 2.2, 1.4.10 and 2.4.11).
+func (s *screen) zoomed(name string) {
+	s.t.Helper()
+	s.do(chromedp.EmulateViewport(narrowest, zoomedHeight, chromedp.EmulateScale(zoom)))
+	defer s.size(phoneWidth)
+	if wide := eval[int64](s, `document.documentElement.scrollWidth`); wide > narrowest {
+		s.t.Errorf("%s at 400 %% is %d px wide, not %d", name, wide, narrowest)
+	}
+	for _, covered := range eval[[]string](s, coveredTargets) {
+		s.t.Errorf("%s at 400 %%: %s", name, covered)
+	}
 }
 
 // eval runs a script of the test's own in the page.
@@ -251,6 +272,7 @@ func (s *screen) judge(name string) {
 	s.complaints = nil
 	s.mu.Unlock()
 	s.picture(name)
+	s.zoomed(name)
 }
 
 // smallTargets are what a finger is to meet and cannot well: less than 48 px on a side, but for rounding.
@@ -259,6 +281,23 @@ const smallTargets = `Array.from(document.querySelectorAll("a[href], button, inp
 	.map(e => [e, e.getBoundingClientRect()]).filter(([e, r]) => r.width < 47.5 || r.height < 47.5)
 	.map(([e, r]) => e.outerHTML.slice(0, 120) + " is " + r.width + " by " + r.height)`
 
+// coveredTargets are what cannot be seen though it has the focus: in its middle there is something else.
+const coveredTargets = `(() => {
+	const found = Array.from(document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary"))
+		.filter(e => e.getClientRects().length > 0 && !e.disabled && !e.closest(".skip"))
+		.map(e => {
+			e.focus();
+			e.scrollIntoView({block: "nearest", behavior: "instant"});
+			const r = e.getClientRects()[0], x = r.x + r.width / 2, y = (Math.max(r.top, 0) + Math.min(r.bottom, innerHeight)) / 2;
+			const there = document.elementFromPoint(x, y);
+			return there && (e.contains(there) || there.contains(e) || e.labels && Array.from(e.labels).some(l => l.contains(there))) ? "" :
+				e.outerHTML.slice(0, 120) + " is behind " + (there ? there.outerHTML.slice(0, 120) : "nothing");
+		}).filter(Boolean);
+	document.activeElement.blur();
+	scrollTo(0, 0);
+	return found;
+})()`
+
 const violations = `axe.run(document, {resultTypes: ["violations"]})
 	.then(r => r.violations.map(v => v.id + ": " + v.help + ": " + v.nodes.map(n => n.html.slice(0, 160)).join(" | ")))`
 
@@ -266,9 +305,10 @@ const violations = `axe.run(document, {resultTypes: ["violations"]})
 const weigh = `performance.getEntries().filter(e => e.entryType === "navigation" || e.entryType === "resource" && e.initiatorType === "script")
 	.reduce((sum, e) => sum + e.decodedBodySize, 0)`
 
+// picture keeps what the page looks like on a phone. Each page in English has its picture in docs/images.
 func (s *screen) picture(name string) {
 	s.t.Helper()
-	if os.Getenv(screenshots) == "" || strings.HasSuffix(name, ".cy") {
+	if strings.HasSuffix(name, ".cy") {
 		return
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
@@ -277,17 +317,27 @@ func (s *screen) picture(name string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	file := "phone-" + name + ".png"
+	writeFile(s.t, filepath.Join(s.t.ArtifactDir(), file), string(shot))
+	if os.Getenv(screenshots) != "" {
+		if err := os.WriteFile(filepath.Join(images, file), small(s.t, shot), 0o644); err != nil { // #nosec G306 -- a picture for everybody
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// small is a picture at a third of the size.
+func small(t *testing.T, shot []byte) []byte {
+	t.Helper()
 	img, err := png.Decode(bytes.NewReader(shot))
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	var b bytes.Buffer
 	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, fewColours(img)); err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join("../../docs/images", "phone-"+name+".png"), b.Bytes(), 0o644); err != nil { // #nosec G306 -- a picture for everybody
-		s.t.Fatal(err)
-	}
+	return b.Bytes()
 }
 
 // fewColours is a picture in its sixteen commonest colours, at a third of the size.
@@ -302,4 +352,35 @@ func fewColours(img image.Image) *image.Paletted {
 	few := image.NewPaletted(img.Bounds(), common[:min(16, len(common))])
 	draw.Draw(few, few.Bounds(), img, image.Point{}, draw.Src)
 	return few
+}
+
+// judgedPages are the pages that the tests of this package hold to what every page must be.
+var judgedPages = regexp.MustCompile(`\.judge\("([a-z-]+)"`)
+
+// TestEveryPageHasItsPicture: docs/images shows the pages that the tests walk through, all of them and no other.
+func TestEveryPageHasItsPicture(t *testing.T) {
+	tests, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	walked := map[string]bool{}
+	for _, file := range tests {
+		for _, page := range judgedPages.FindAllStringSubmatch(readText(t, file), -1) {
+			walked["phone-"+page[1]+".png"] = true
+		}
+	}
+	shown, err := filepath.Glob(filepath.Join(images, "phone-*.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range shown {
+		if name := filepath.Base(path); !walked[name] {
+			t.Errorf("%s shows a page that no test walks through", name)
+		} else if delete(walked, name); !strings.HasPrefix(readText(t, path), "\x89PNG") {
+			t.Errorf("%s is no picture", name)
+		}
+	}
+	for name := range walked {
+		t.Errorf("docs/images has no %s: %s=1 go test -run TestPhone ./cmd/carehub makes it", name, screenshots)
+	}
 }

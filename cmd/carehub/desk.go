@@ -129,7 +129,7 @@ func (d desk) Phones(patient string) (phones []string) {
 // recipient is a registered subscriber as a plan names them.
 func (f *folder) recipient(id, rule string) (events.Recipient, bool) {
 	s, ok := f.register.Lookup(id)
-	r := events.Recipient{ID: id, Name: cmp.Or(s.Name, id), Phone: s.Phone, Rule: rule}
+	r := events.Recipient{ID: id, Name: cmp.Or(s.Name, id), Phone: s.Phone, Rule: rule, Language: s.Language}
 	for _, c := range s.Channels {
 		r.Channels = append(r.Channels, c.Channel)
 	}

@@ -120,6 +120,15 @@ func TestPhoneInBothLanguages(t *testing.T) {
 		s.tap(tapSend) // in Welsh it is another one, and was asked about
 		s.shows("#rows")
 		s.judge("fall-event" + lang.suffix)
+		s.open("/p/p-7f3k")
+		s.shows(`a[href*="/letter/"]`)
+		s.judge("timeline" + lang.suffix)
+		s.tap(`a[href*="/letter/"]`)
+		s.shows(`html[lang="` + lang.tag + `"] h1`)
+		s.judge("printed" + lang.suffix)
+		s.open("/p/p-7f3k/card")
+		s.shows(`html[lang="` + lang.tag + `"] h1`)
+		s.judge("card" + lang.suffix)
 	}
 	waitUntil(t, "the admin is asked, once", func() bool { return len(w.mail.to("on-call@riverside.example")) == 1 })
 }
@@ -179,6 +188,12 @@ func TestPhoneSeesAnAnswer(t *testing.T) {
 	nurse.open(strings.TrimPrefix(link, w.url) + "?lang=cy")
 	nurse.says("Rydym yn gweithredu ar hyn")
 	nurse.judge("letter.cy")
+	nurse.tap("a.target[href*='/inbox/']")
+	nurse.says("Yn mynd i ffwrdd?")
+	nurse.judge("inbox.cy")
+	nurse.open(nurse.path() + "?lang=en-GB")
+	nurse.says("Going away?")
+	nurse.judge("inbox")
 	s.says("Jo Smith, Frailty team, is acting on this")
 	s.says("We ring today")
 	s.judge("answered")

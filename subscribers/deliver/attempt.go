@@ -179,7 +179,7 @@ func (e *Engine) message(ev *event, to *events.Recipient, by events.Channel, num
 		ID: events.DeliveryID(rec.Event.ID, to.ID), Event: rec.Event.ID, Ref: ev.ref,
 		Kind: rec.Event.Kind, Urgent: rec.Plan.Urgency == events.Urgent, Test: rec.Event.Test,
 		Notice:    rec.Plan.About != nil && rec.Plan.About.Notice(),
-		Recipient: to.ID, Channel: by.Key, Name: to.Name, Content: by.Content, Recorded: rec.Event.Recorded,
+		Recipient: to.ID, Channel: by.Key, Name: to.Name, Language: to.Language, Content: by.Content, Recorded: rec.Event.Recorded,
 		Attempt: number, Message: body, Hub: rec.Plan.Hub,
 		Link: func() string { return e.opt.Link(rec.Event.ID, to.ID) },
 	}, nil

@@ -15,6 +15,7 @@ import (
 
 // letter is what a message tells, before it is laid out as plain text or HTML. Empty parts are left out.
 type letter struct {
+	Lang   string // BCP 47
 	Title  string
 	Lead   []string // paragraphs
 	Family *family  // what the family says of the patient's health
@@ -47,6 +48,9 @@ const (
 
 // compose decides what each content level tells. Less is the default: anything but summary and full is a link.
 func compose(d events.Delivery, m fhir.Message) letter {
+	if isWelsh(d) {
+		return bareInWelsh(d, m)
+	}
 	var l letter
 	switch {
 	case m.Event.Kind == events.Alarm:
@@ -64,6 +68,7 @@ func compose(d events.Delivery, m fhir.Message) letter {
 	if d.Test || m.Event.Test {
 		l.Lead = append([]string{testWords}, l.Lead...)
 	}
+	l.Lang = english
 	return l
 }
 

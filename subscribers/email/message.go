@@ -49,13 +49,13 @@ func (c *Channel) write(to string, d events.Delivery) (message, error) {
 	if err != nil {
 		return message{}, errLayout
 	}
-	return c.assemble(heading{from: returnPath(d), to: to, id: d.ID, hub: content.Hub.Name, subject: subject(content.Hub.Name, d), date: d.Recorded}, l.text(), html)
+	return c.assemble(heading{from: returnPath(d), to: to, id: d.ID, hub: content.Hub.Name, subject: subject(content.Hub.Name, d), lang: l.Lang, date: d.Recorded}, l.text(), html)
 }
 
 // heading is what the headers of a message say.
 type heading struct {
-	from, to, id, hub, subject string // from, of the envelope, is the hub's own unless given
-	date                       time.Time
+	from, to, id, hub, subject, lang string // from, of the envelope, is the hub's own unless given
+	date                             time.Time
 }
 
 // assemble puts the headers before the two forms of the letter. The one date is when the event was recorded, or a note
@@ -70,7 +70,7 @@ func (c *Channel) assemble(h heading, text, html string) (message, error) {
 	m.SetDateWithValue(h.date.UTC())
 	m.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834
 	m.SetGenHeader(gomail.HeaderXAutoResponseSuppress, "All")
-	m.SetGenHeader(gomail.HeaderContentLang, "en-GB")
+	m.SetGenHeader(gomail.HeaderContentLang, h.lang)
 	m.SetBodyString(gomail.TypeTextPlain, text)
 	m.AddAlternativeString(gomail.TypeTextHTML, html)
 	// From everything between the boundaries, so that nobody can write words that contain it.
@@ -92,6 +92,9 @@ func returnPath(d events.Delivery) string {
 
 // subject says nothing of the patient or the event.
 func subject(hub string, d events.Delivery) string {
+	if isWelsh(d) {
+		return subjectInWelsh(hub, d)
+	}
 	what := hub + ": a message about someone in your care"
 	switch {
 	case d.Kind == events.Alarm && d.Notice:

@@ -126,6 +126,32 @@ func TestHeadersHoldNothingOfThePatient(t *testing.T) {
 	}
 }
 
+// TestWelsh: that there is a message is said in the recipient's language, what it says is in English.
+func TestWelsh(t *testing.T) {
+	d := deliver(t, sample(), events.ContentLink)
+	d.Language, d.Test = "cy", true
+	got := send(t, d)
+	if want := "PRAWF Riverside carers' network: neges am rywun yn eich gofal [brys] - cyf " + d.Ref; got.header.Get("Subject") != want {
+		t.Errorf("subject %q, want %q", got.header.Get("Subject"), want)
+	}
+	if lang := got.header.Get("Content-Language"); lang != "cy" {
+		t.Errorf("in %s", lang)
+	}
+	for _, words := range []string{"PRAWF: dim ond prawf yw hwn.", "Mae hyn yn frys.", "Darllen y neges", "999"} {
+		if !strings.Contains(got.text, words) || !strings.Contains(got.html, words) {
+			t.Errorf("no %q in %s", words, got.text)
+		}
+	}
+	d.Content = events.ContentSummary
+	if got := send(t, d); got.header.Get("Content-Language") != "en-GB" || !strings.Contains(got.text, "TEST") {
+		t.Errorf("a summary is %s", got.text)
+	}
+	d.Content, d.Kind = events.ContentLink, events.Alarm
+	if got := send(t, d); got.header.Get("Content-Language") != "en-GB" {
+		t.Error("an alarm is in Welsh")
+	}
+}
+
 func TestSubjects(t *testing.T) {
 	m := sample()
 	m.Urgency = events.Routine

@@ -26,12 +26,12 @@ func (e *endpoint) Post(ctx context.Context, n subscribers.Note) error {
 		return &events.Failure{Reason: events.ReasonInternal, Body: true, Err: errID}
 	}
 	hub := e.channel.config.HubName
-	l := letter{Title: n.Title, Lead: n.Paragraphs, Link: n.Link, Action: n.Action, Foot: []string{n.Foot, notForHelp}}
+	l := letter{Lang: english, Title: n.Title, Lead: n.Paragraphs, Link: n.Link, Action: n.Action, Foot: []string{n.Foot, notForHelp}}
 	html, err := l.html()
 	if err != nil {
 		return &events.Failure{Reason: events.ReasonInternal, Body: true, Err: errLayout}
 	}
-	m, err := e.channel.assemble(heading{to: e.to, id: n.ID, hub: hub, subject: hub + ": " + n.Subject, date: n.At}, l.text(), html)
+	m, err := e.channel.assemble(heading{to: e.to, id: n.ID, hub: hub, subject: hub + ": " + n.Subject, lang: english, date: n.At}, l.text(), html)
 	if err != nil {
 		return &events.Failure{Reason: events.ReasonInternal, Body: true, Err: err}
 	}

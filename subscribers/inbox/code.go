@@ -10,8 +10,6 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/argon2"
-
-	"carehub/events"
 )
 
 // A code has so many digits and letters. It is short so that people on a ward remember it, and worth something only with a
@@ -30,7 +28,7 @@ func normal(code string) string {
 func checkForm(code string) error {
 	bad := strings.ContainsFunc(code, func(r rune) bool { return (r < '0' || r > '9') && (r < 'A' || r > 'Z') })
 	if bad || len(code) < minCode || len(code) > maxCode {
-		return invalid("A code has 4 to 8 digits or letters and nothing else.")
+		return invalid("wrong.form")
 	}
 	return nil
 }
@@ -42,7 +40,7 @@ func checkChoice(code string) error {
 	}
 	for _, step := range []int{-1, 0, 1} { // 9876, 1111, 1234, ABCD
 		if runs(code, step) {
-			return invalid("Please choose a code that is harder to guess: not one like 1234 or 1111.")
+			return invalid("wrong.easy")
 		}
 	}
 	return nil
@@ -57,8 +55,6 @@ func runs(code string, step int) bool {
 	}
 	return true
 }
-
-func invalid(words string) error { return &events.Error{Kind: events.Invalid, Message: words} }
 
 // Parameters of Argon2id (RFC 9106) for new hashes, as OWASP's Password Storage Cheat Sheet recommends: 19 MiB, two passes, one
 // lane. They stand in each hash, so that they can be raised.

@@ -7,35 +7,34 @@ import (
 	"time"
 
 	"carehub/events"
+	"carehub/events/page"
 	"carehub/subscribers/endpoints"
 )
-
-const settingsTitle = "This inbox"
 
 // settings is the page where whoever reads an inbox pauses it or hands it over. It takes the code.
 func (k *Keeper) settings(w http.ResponseWriter, r *http.Request, o opened) {
 	post := r.Method == http.MethodPost
 	switch {
 	case k.code(o.box) == "":
-		k.say(w, r, http.StatusNotFound, "This link does not work", phoneHelp)
+		k.say(w, r, http.StatusNotFound, "dead", "dead.help")
 	case !k.Knows(r, o.subscriber) && post && r.PostFormValue("do") == "enter":
 		if err := k.Admit(w, r, o.subscriber, r.PathValue("token"), r.PostFormValue("code")); err != nil {
-			k.refuse(w, r, o, settingsTitle, err, body{Form: "enter"})
+			k.refuse(w, r, o, "settings", err, body{Form: "enter"})
 			return
 		}
 		k.again(w, r)
 	case !k.Knows(r, o.subscriber):
-		k.write(w, r, http.StatusOK, settingsTitle, "", body{Form: "enter"})
+		k.write(w, r, http.StatusOK, "settings", "", body{Form: "enter"})
 	case post:
 		if err := k.do(r.Context(), o, r); err != nil {
-			form := k.standing(o)
+			form := k.standing(page.LangOf(r), o)
 			form.Typed = map[string]string{"until": r.PostFormValue("until"), "to": r.PostFormValue("to")}
-			k.refuse(w, r, o, settingsTitle, err, form)
+			k.refuse(w, r, o, "settings", err, form)
 			return
 		}
 		k.again(w, r)
 	default:
-		k.write(w, r, http.StatusOK, settingsTitle, "", k.standing(o))
+		k.write(w, r, http.StatusOK, "settings", "", k.standing(page.LangOf(r), o))
 	}
 }
 
@@ -46,12 +45,13 @@ func (k *Keeper) again(w http.ResponseWriter, r *http.Request) {
 }
 
 // standing is how the inbox is just now.
-func (k *Keeper) standing(o opened) body {
+func (k *Keeper) standing(lang page.Lang, o opened) body {
 	rec, now := k.record(o.place), time.Now().In(k.Zone())
 	b := body{Form: "settings", Team: !o.who.Carer, Name: o.who.Name, Domain: domain(rec.Address(o.mail.Address())),
 		First: now.AddDate(0, 0, 1).Format(time.DateOnly), Last: now.AddDate(0, 0, MaxAway).Format(time.DateOnly)}
 	if away := rec.Inbox.Away; away.Now(now) {
-		b.Until = k.day(away.Until)
+		until := away.Until.In(k.Zone())
+		b.Until = lang.Day(until) + until.Format(" 2006")
 	}
 	b.Pending = rec.Inbox.Handover.Ask.Open(now)
 	return b
@@ -71,7 +71,7 @@ func (k *Keeper) do(ctx context.Context, o opened, r *http.Request) error {
 	case "enter": // they are known already
 		return nil
 	}
-	return invalid("This page cannot do that.")
+	return invalid("wrong.action")
 }
 
 func (k *Keeper) set(ctx context.Context, o opened, what func(*endpoints.Record)) error {
@@ -84,10 +84,10 @@ func (k *Keeper) away(ctx context.Context, o opened, day string) error {
 	now := time.Now().In(k.Zone())
 	until, err := time.ParseInLocation(time.DateOnly, day, k.Zone())
 	if err != nil {
-		return invalid("Please give the first day back as a date, such as " + now.AddDate(0, 0, 7).Format(time.DateOnly) + ".")
+		return invalid("wrong.date", "date", now.AddDate(0, 0, 7).Format(time.DateOnly))
 	}
 	if !until.After(now) || until.After(now.AddDate(0, 0, MaxAway)) {
-		return invalid("The first day back must be after today, and at most 60 days from now. If it is later, please phone us.")
+		return invalid("wrong.day")
 	}
 	if err := k.alarm(ctx, o.box, "paused-"+stamp(o.place, now.Truncate(time.Minute))+"-"+until.Format(time.DateOnly), events.ReasonPaused, k.day(until)); err != nil {
 		return err
@@ -101,16 +101,16 @@ func (k *Keeper) away(ctx context.Context, o opened, day string) error {
 func (k *Keeper) handOver(ctx context.Context, o opened, to string) error {
 	registered := o.mail.Address()
 	if o.who.Carer { // the domain of whose address is often everybody's
-		return invalid("Only a team's inbox can be handed over here. Please phone us.")
+		return invalid("wrong.carer")
 	}
 	if _, err := o.mail.At(to); err != nil {
-		return invalid("That is not an email address. It looks like name@" + domain(registered) + ".")
+		return invalid("wrong.address", "domain", domain(registered))
 	}
 	if domain(to) != domain(registered) {
-		return invalid("The address must end with @" + domain(registered) + ", as yours does. For any other please phone us.")
+		return invalid("wrong.domain", "domain", domain(registered))
 	}
 	if rec := k.record(o.place); strings.EqualFold(to, rec.Address(registered)) {
-		return invalid("That is the address that messages come to already.")
+		return invalid("wrong.same")
 	}
 	a := newAsk(to, wordsHandover, time.Now(), LinkLife)
 	if err := k.alarm(ctx, o.box, "handover-"+a.Nonce, events.ReasonHandover, ""); err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"carehub/events"
+	"carehub/events/page"
 )
 
 // settled is a browser at the page where the team's inbox is looked after, with the code given.
@@ -36,6 +37,26 @@ func TestSettingsTakeTheCode(t *testing.T) {
 		}
 		if why := w.tell("frailty-team"); why != "" || len(w.told()) != 0 {
 			t.Errorf("something was changed: %s", why)
+		}
+	})
+}
+
+// TestInboxInWelsh: pages, days and complaints are in the language that their reader chooses.
+func TestInboxInWelsh(t *testing.T) {
+	inWorld(t, func(w *world) {
+		b, link := w.settled()
+		b.cookies["lang"] = "cy"
+		until := time.Now().In(london()).AddDate(0, 0, 5)
+		if _, page := b.posts(link, "do", "away", "until", "soon"); !strings.Contains(page, "Rhowch y diwrnod cyntaf yn ôl fel dyddiad") {
+			t.Error(page)
+		}
+		if _, text := b.posts(link, "do", "away", "until", until.Format(time.DateOnly)); !strings.Contains(text, "Mae wedi&#39;i oedi tan "+page.Welsh.Day(until)) {
+			t.Error(text)
+		}
+		stranger := w.browser()
+		stranger.cookies["lang"] = "cy"
+		if _, page := stranger.posts(link, "do", "enter", "code", "0000"); !strings.Contains(page, "Nid dyna&#39;r cod. Nifer y cynigion sydd ar ôl: ") {
+			t.Error(page)
 		}
 	})
 }

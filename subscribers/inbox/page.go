@@ -16,14 +16,14 @@ import (
 //go:embed page.html
 var layout string
 
-var layoutTemplate = page.Parse(layout, nil)
+var layoutTemplate = page.Parse(layout, words)
 
 // body is what a page says: one of its forms, or sentences alone.
 type body struct {
-	Form     string // choose, enter, beat, settings; empty for none
-	Name     string // whose inbox it is; empty for a carer, before they have shown who they are
-	Says     []string
-	Settings string // where the inbox is looked after
+	Form     string   // choose, enter, beat, settings; empty for none
+	Name     string   // whose inbox it is; empty for a carer, before they have shown who they are
+	Says     []string // keys
+	Settings string   // where the inbox is looked after
 
 	// Of the page where an inbox is looked after.
 	Until       string // it is paused
@@ -34,10 +34,7 @@ type body struct {
 	Typed       map[string]string // what was wrong in a field
 }
 
-const (
-	maxForm   = 4 << 10 // bytes read of a form
-	phoneHelp = "Please phone us if you need help."
-)
+const maxForm = 4 << 10 // bytes read of a form
 
 // ServeHTTP is /inbox/{token}: the pages behind the links of the hub's own mails, and the one where an inbox is looked
 // after. Mail scanners open links: GET changes nothing.
@@ -47,9 +44,9 @@ func (k *Keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost:
 		w.Header().Set("Allow", "GET, HEAD, POST")
-		k.say(w, r, http.StatusMethodNotAllowed, "This page cannot do that")
+		k.say(w, r, http.StatusMethodNotAllowed, "cannot")
 	case !ok:
-		k.say(w, r, http.StatusNotFound, "This link does not work", phoneHelp)
+		k.say(w, r, http.StatusNotFound, "dead", "dead.help")
 	case o.question == noQuestion:
 		k.settings(w, r, o)
 	default:
@@ -57,13 +54,14 @@ func (k *Keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// say answers with sentences alone.
+// say answers with sentences alone. They and the title are keys of the catalogue.
 func (k *Keeper) say(w http.ResponseWriter, r *http.Request, status int, title string, says ...string) {
 	k.write(w, r, status, title, "", body{Says: says})
 }
 
+// write answers with a page whose title is a key, and whose problem, if any, is in words.
 func (k *Keeper) write(w http.ResponseWriter, r *http.Request, status int, title, problem string, b body) {
-	k.pages.Write(w, r, status, layoutTemplate, page.Content{Title: title, Problem: problem, Body: b})
+	k.pages.Write(w, r, status, layoutTemplate, page.Content{Title: words.Say(page.LangOf(r), title), Problem: problem, Body: b})
 }
 
 // name is whose inbox it is, for a page that shows it to anybody with the link. A carer's name stays out.
@@ -74,18 +72,18 @@ func (b box) name() string {
 	return b.who.Name
 }
 
-// The titles of the forms.
+// The titles of the forms, as keys.
 var titles = map[question]string{
-	askVerify:   "Verify this address",
-	askHandover: "Verify this address",
-	askBeat:     "Does anybody still read this inbox?",
+	askVerify:   "verify",
+	askHandover: "verify",
+	askBeat:     "beat",
 }
 
 // answer shows the form of a question, or takes its answer.
 func (k *Keeper) answer(w http.ResponseWriter, r *http.Request, o opened) {
 	rec := k.record(o.place)
 	if a := ask(&rec, o.question); a.Nonce != o.nonce || !a.Open(time.Now()) {
-		k.say(w, r, http.StatusGone, "This link has ended", "It was used already, it is too old, or a newer one was sent. If something does not work as it should, please phone us.")
+		k.say(w, r, http.StatusGone, "ended", "ended.why")
 		return
 	}
 	form := body{Form: "choose", Name: o.name()}
@@ -111,18 +109,17 @@ func (k *Keeper) answer(w http.ResponseWriter, r *http.Request, o opened) {
 
 func (k *Keeper) thank(w http.ResponseWriter, r *http.Request, o opened) {
 	if o.question == askBeat {
-		k.write(w, r, http.StatusOK, "Thank you", "", body{Says: []string{"We shall ask again in a month."}, Settings: k.link(noQuestion, o.place, "")})
+		k.write(w, r, http.StatusOK, "thanks", "", body{Says: []string{"thanks.beat"}, Settings: k.link(noQuestion, o.place, "")})
 		return
 	}
-	k.write(w, r, http.StatusOK, "This address is verified", "", body{Settings: k.link(noQuestion, o.place, ""), Says: []string{
-		"Messages come here from now on. To open one you will be asked for the code: keep it in mind, and tell it to those who read this inbox with you.",
-		"Once a month we ask by mail whether anybody still reads this inbox.",
-		"What could not be sent before now is not sent again: our admin was told to phone about it. If you are not sure that you know everything, please phone us."}})
+	k.write(w, r, http.StatusOK, "verified", "", body{Settings: k.link(noQuestion, o.place, ""),
+		Says: []string{"verified.now", "verified.monthly", "verified.before"}})
 }
 
 // refuse shows a form again with what was wrong with it.
 func (k *Keeper) refuse(w http.ResponseWriter, r *http.Request, o opened, title string, err error, form body) {
-	if refused, ok := errors.AsType[*events.Error](err); ok && (refused.Kind == events.Invalid || refused.Kind == events.Forbidden) {
+	lang := page.LangOf(r)
+	if refused, ok := errors.AsType[*events.Error](inLanguage(lang, err)); ok && (refused.Kind == events.Invalid || refused.Kind == events.Forbidden) {
 		status := http.StatusUnprocessableEntity
 		if refused.Kind == events.Forbidden {
 			status = http.StatusForbidden
@@ -131,7 +128,7 @@ func (k *Keeper) refuse(w http.ResponseWriter, r *http.Request, o opened, title 
 		return
 	}
 	k.Log.Error("a form of an inbox cannot be taken", "recipient", o.subscriber, "channel", o.channel, "error", err.Error())
-	k.write(w, r, http.StatusServiceUnavailable, title, "This does not work just now, and nothing was changed. Please try again, or phone us.", form)
+	k.write(w, r, http.StatusServiceUnavailable, title, words.Say(lang, "failed"), form)
 }
 
 // verified takes a code for an address that was verified by it.
@@ -154,14 +151,14 @@ func (k *Keeper) verified(ctx context.Context, o opened, code string) error {
 	_, err = k.change(ctx, o.place, func(rec *endpoints.Record) error {
 		now, a := time.Now(), ask(rec, o.question)
 		if a.Nonce != o.nonce || !a.Open(now) {
-			return invalid("This link has just been used.")
+			return invalid("wrong.used")
 		}
 		address := rec.Address(o.mail.Address())
 		if o.question == askHandover {
 			address = rec.Inbox.Handover.To
 		}
 		if a.Target != endpoints.Hash(address) {
-			return invalid("This link is for another address than we have now. Please phone us.")
+			return invalid("wrong.other")
 		}
 		if h := rec.Inbox.Handover; o.question == askHandover {
 			rec.Inbox.Successor = endpoints.Successor{From: h.From, To: h.To, Since: now.UTC().Truncate(time.Second)}

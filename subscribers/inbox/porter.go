@@ -3,13 +3,13 @@ package inbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"carehub/events"
+	"carehub/events/page"
 	"carehub/subscribers/endpoints"
 )
 
@@ -67,8 +67,12 @@ func (k *Keeper) cookieName() string {
 const admitTimeout = 20 * time.Second
 
 // Admit checks a code that was given behind a link, and has the answer carry a cookie by which Knows will know who gave it.
-// The message of its *events.Error is for them.
+// The message of its *events.Error is for them, in their language.
 func (k *Keeper) Admit(w http.ResponseWriter, r *http.Request, recipient, link, code string) error {
+	return inLanguage(page.LangOf(r), k.admit(w, r, recipient, link, code))
+}
+
+func (k *Keeper) admit(w http.ResponseWriter, r *http.Request, recipient, link, code string) error {
 	ctx, cancel := context.WithTimeout(r.Context(), admitTimeout)
 	defer cancel()
 	code = normal(code)
@@ -83,7 +87,7 @@ func (k *Keeper) Admit(w http.ResponseWriter, r *http.Request, recipient, link, 
 		}
 	}
 	if len(with) == 0 {
-		return forbidden("No code has been chosen for this inbox. Please phone us.")
+		return forbidden("code.none")
 	}
 	count := with[0].place // a recipient's wrong codes are counted together
 	link = events.Hash([]byte("link " + link))
@@ -103,10 +107,6 @@ func (k *Keeper) Admit(w http.ResponseWriter, r *http.Request, recipient, link, 
 	return k.wrong(ctx, count, left)
 }
 
-func forbidden(words string) error { return &events.Error{Kind: events.Forbidden, Message: words} }
-
-const tooMany = "There were too many wrong codes. Please phone us: we can tell you what it is about, and send a link to choose a new code."
-
 // guess counts a guess before it is looked at, durably, so that no number of them at one time gets more looks than one
 // after another. It returns how many are left behind this link.
 func (k *Keeper) guess(ctx context.Context, at place, link string) (left int, err error) {
@@ -122,7 +122,7 @@ func (k *Keeper) guess(ctx context.Context, at place, link string) (left int, er
 		return nil
 	})
 	if refused && (err == nil || errors.Is(err, errNothing)) {
-		return 0, forbidden(tooMany)
+		return 0, forbidden("code.locked")
 	}
 	return left, err
 }
@@ -143,11 +143,11 @@ func (k *Keeper) wrong(ctx context.Context, at place, left int) error {
 	}
 	switch left {
 	case 0:
-		return forbidden("That is not the code. " + tooMany)
+		return forbidden("code.wrong-locked")
 	case 1:
-		return forbidden("That is not the code. You can try once more.")
+		return forbidden("code.wrong-last")
 	}
-	return forbidden(fmt.Sprintf("That is not the code. You can try %d more times.", left))
+	return forbidden("code.wrong", "n", left)
 }
 
 // admitted takes the guess back, notes that somebody reads this inbox, and lets them in.

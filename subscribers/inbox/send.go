@@ -170,7 +170,7 @@ func (k *Keeper) noteSent(ctx context.Context, b box, q question, taken endpoint
 
 // letter is the mail of a question: a function of the record and the hub's key, so that it is the same at every attempt.
 func (k *Keeper) letter(b box, q question, a endpoints.Ask) subscribers.Note {
-	n := k.words(a.Mail.Words)
+	n := k.mail(a.Mail.Words)
 	n.ID = "note_" + events.Hash([]byte(fmt.Sprintf("%s %d", a.Nonce, a.Mail.N)))
 	n.At, n.Link = a.Mail.At, k.link(q, b.place, a.Nonce)
 	return n

@@ -19,8 +19,8 @@ const (
 	wordsReminder = "reminder"
 )
 
-// words are the texts of a mail. They are constant but for the hub's name and phone: it may go to a stranger.
-func (k *Keeper) words(which string) subscribers.Note {
+// mail is the text of a mail. It is constant but for the hub's name and phone: it may go to a stranger.
+func (k *Keeper) mail(which string) subscribers.Note {
 	hub := k.Hub()
 	notYours := "If this means nothing to you, please do nothing: then no such message is ever sent here. We would be glad of a word, so that we can correct the address."
 	how := "Please open the link, choose a code there and press the button. The link works once, for seven days."

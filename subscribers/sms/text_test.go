@@ -17,17 +17,20 @@ func TestText(t *testing.T) {
 		test bool
 		link func() string
 		want string
+		lang string
 	}{
-		{false, link(90), "You have a care message: " + link(90)()},
-		{false, link(113), "You have a care message: " + link(113)()},
-		{false, link(114), "You have a care message. Please sign in: https://hub.example"},
-		{true, link(107), "TEST. You have a care message: " + link(107)()},
-		{true, link(108), "TEST. You have a care message. Please sign in: https://hub.example"},
-		{false, nil, "You have a care message. Please sign in: https://hub.example"},
+		{false, link(90), "Mae gennych neges gofal: " + link(90)(), "cy"},
+		{true, link(112), "PRAWF. Mae gennych neges gofal. Mewngofnodwch: https://hub.example", "cy"},
+		{false, link(90), "You have a care message: " + link(90)(), ""},
+		{false, link(113), "You have a care message: " + link(113)(), ""},
+		{false, link(114), "You have a care message. Please sign in: https://hub.example", ""},
+		{true, link(107), "TEST. You have a care message: " + link(107)(), ""},
+		{true, link(108), "TEST. You have a care message. Please sign in: https://hub.example", ""},
+		{false, nil, "You have a care message. Please sign in: https://hub.example", ""},
 	} {
 		for _, kind := range events.Kinds {
 			d := channeltest.Sample()
-			d.Kind, d.Test, d.Link = kind, c.test, c.link
+			d.Kind, d.Test, d.Link, d.Language = kind, c.test, c.link, c.lang
 			got, err := compose(d)
 			if err != nil || got != c.want || !fits(got) {
 				t.Errorf("%q, %v, want %q", got, err, c.want)

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"carehub/events"
+	"carehub/events/intake"
+)
+
+// TestNobodyAnswersOverRestarts: on the embedded store, with a hub that is away when the time to answer is over, in order once and
+// once killed, the next step is told as soon as it is back, once; the alarm people when that does not answer either. In quiet hours
+// nobody has to answer.
+func TestNobodyAnswersOverRestarts(t *testing.T) {
+	team, duty := newProvider(t, "team"), newProvider(t, "duty")
+	hub := newProcess(t, 2, team, duty)
+	for _, patient := range []string{"p-0000", "p-0001"} {
+		rules := filepath.Join(hub.dir, "routing", patient+".yaml")
+		text, err := os.ReadFile(rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, rules, strings.Replace(string(text), "notify: [team, duty]", "notify: [team], acknowledge: {within: 1m, else: [duty]}", 1))
+	}
+
+	quiet := hub.stores("p-0001", events.Discharge, "quiet", func(r *events.Recipient) {
+		now := time.Now().UTC()
+		r.Quiet = &events.Quiet{From: now.Add(-time.Hour).Format("15:04"), To: now.Add(3 * time.Hour).Format("15:04"), Zone: "UTC"}
+	})
+	var asked []string
+	for i, end := range []func(){hub.stop, hub.kill} {
+		id := hub.stores("p-0000", events.Fall, fmt.Sprintf("key-%d", i), func(*events.Recipient) {})
+		asked = append(asked, id)
+		hub.start()
+		waitUntil(t, "the team has been told", func() bool { return hub.state(id, "team") == string(events.Received) })
+		told := time.Now()
+		end()
+		waitUntil(t, "their time is over", func() bool { return time.Since(told) > stepTime })
+		hub.start()
+		waitUntil(t, "the next step has been told", func() bool { return hub.state(id, "duty") == string(events.Received) })
+		waitUntil(t, "the team is said not to have answered", func() bool { return hub.state(id, "team") == string(events.Unacknowledged) })
+		hub.stop()
+	}
+	hub.start()
+	waitUntil(t, "the alarm has come", func() bool { return len(team.firsts(events.HubPatient)) == len(asked) })
+	if got := duty.firsts("p-0000"); strings.Join(got, " ") != strings.Join(asked, " ") {
+		t.Errorf("the step was told of %v, want %v", got, asked)
+	}
+	if arrived, _ := duty.count(); arrived != len(asked) {
+		t.Errorf("the step was told %d times of %d events", arrived, len(asked))
+	}
+	if team, duty := hub.state(quiet, "team"), hub.state(quiet, "duty"); team != string(events.Waiting) || duty != "" {
+		t.Errorf("in quiet hours the team is %s and the step %q", team, duty)
+	}
+	hub.stop()
+}
+
+// stepTime is what the rule gives each step here; a file of rules cannot ask for so little.
+const stepTime = 2 * time.Second
+
+// stores puts an event into the store of a hub that does not run, as a carer's would be, but for how little time its first
+// recipient has to answer.
+func (p *process) stores(patient string, kind events.Kind, key string, change func(*events.Recipient)) (id string) {
+	p.t.Helper()
+	f, err := loadForUse(p.dir)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	h := newHub(f, slog.New(slog.DiscardHandler))
+	defer h.close()
+	if err := h.open(p.t.Context()); err != nil {
+		p.t.Fatal(err)
+	}
+	ruth := events.Actor{Kind: events.Carer, ID: "ruth"}
+	would, err := h.intake.Log(p.t.Context(), ruth, intake.Request{Patient: patient, Kind: kind, Key: key, DryRun: true})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	rec := would.Stored.Record
+	rec.Plan.Recipients[0].Acknowledge.Within = stepTime
+	change(&rec.Plan.Recipients[0])
+	if _, _, err := h.archive.Publish(p.t.Context(), rec, would.Stored.Message); err != nil {
+		p.t.Fatal(err)
+	}
+	return rec.Event.ID
+}
