@@ -44,15 +44,29 @@ func TestAdminsPagesInBothLanguages(t *testing.T) {
 	s.signsInAsAdmin(w)
 	const log = "/admin/recipients/hospice/fhir"
 	for _, lang := range []struct{ tag, suffix string }{{"en-GB", ""}, {"cy", ".cy"}} {
-		for _, page := range []struct{ path, shows, name string }{
-			{"/admin", "#feed li li", "now"}, {"/admin/events/" + event, "ul.rows a", "event"}, {"/admin/recipients", "tr.late", "recipients"},
-			{log, "ul.rows a", "log"}, {log + "/redeliver/" + event, "main form button", "again"}, {"/admin/alarms", "main section", "alarms"},
-			{"/admin/patients", "#find", "patients"}, {"/admin/patients/p-7f3k", ".picture", "routing"}, {"/admin/patients?find=x", "#problem", "no-patient"},
-		} {
-			s.open(page.path + map[bool]string{true: "&", false: "?"}[strings.Contains(page.path, "?")] + "lang=" + lang.tag)
-			s.shows(`html[lang="` + lang.tag + `"] ` + page.shows)
-			s.judge("admin-" + page.name + lang.suffix)
+		visit := func(path, shows string) {
+			t.Helper()
+			s.open(path + map[bool]string{true: "&", false: "?"}[strings.Contains(path, "?")] + "lang=" + lang.tag)
+			s.shows(`html[lang="` + lang.tag + `"] ` + shows)
 		}
+		visit("/admin", "#feed li li")
+		s.judge("admin-now" + lang.suffix)
+		visit("/admin/events/"+event, "ul.rows a")
+		s.judge("admin-event" + lang.suffix)
+		visit("/admin/recipients", "tr.late")
+		s.judge("admin-recipients" + lang.suffix)
+		visit(log, "ul.rows a")
+		s.judge("admin-log" + lang.suffix)
+		visit(log+"/redeliver/"+event, "main form button")
+		s.judge("admin-again" + lang.suffix)
+		visit("/admin/alarms", "main section")
+		s.judge("admin-alarms" + lang.suffix)
+		visit("/admin/patients", "#find")
+		s.judge("admin-patients" + lang.suffix)
+		visit("/admin/patients/p-7f3k", ".picture")
+		s.judge("admin-routing" + lang.suffix)
+		visit("/admin/patients?find=x", "#problem")
+		s.judge("admin-no-patient" + lang.suffix)
 	}
 	w.hospice.answers(nil)
 	s.open("/admin/recipients?lang=en-GB")
