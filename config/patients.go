@@ -18,9 +18,10 @@ type Patient struct {
 	NHSNumber string      `yaml:"nhs_number"`
 	Basis     *Basis      `yaml:"basis"`
 	Summary   *Summary    `yaml:"summary"`
-
-	_ struct{} `yaml:"restricted,later"`
-	_ struct{} `yaml:"deceased,later"`
+	// Restricted keeps carers out: none is told of the patient, and none may log or see, whatever the rules say.
+	Restricted bool `yaml:"restricted"`
+	// Deceased is the day on which the patient died. From then on nobody has to answer, and nobody is told because others do not.
+	Deceased strict.Date `yaml:"deceased"`
 }
 
 // Basis is why the hub may hold and pass on what it is told of a patient.
@@ -93,6 +94,12 @@ func (p Patient) check(node strict.Node, now time.Time) {
 	}
 	if p.Born != "" && string(p.Born) > now.Format(time.DateOnly) {
 		node.Report(strict.BadValue, "born", "is in the future")
+	}
+	switch {
+	case p.Deceased != "" && string(p.Deceased) > now.Format(time.DateOnly):
+		node.Report(strict.BadValue, "deceased", "is in the future")
+	case p.Deceased != "" && p.Deceased < p.Born:
+		node.Report(strict.BadValue, "deceased", "is before they were born")
 	}
 	if p.Basis != nil {
 		p.Basis.check(node, now)

@@ -148,6 +148,7 @@ const (
 	ReasonHeldEnding  Reason = "held-ending"  // of an alarm: it has waited for weeks, and is deleted in a week
 	ReasonHeldEnded   Reason = "held-ended"   // of an alarm: it was deleted, and nobody was told
 	ReasonMissing     Reason = "missing"      // of an alarm: a carer says that a rule should name somebody else too
+	ReasonEnding      Reason = "ending"       // of an alarm: an authority or a basis ends, or has
 	ReasonHeldFull    Reason = "held-full"    // of an alarm: so many wait that no more of this sender's are taken
 )
 

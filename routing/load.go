@@ -30,6 +30,10 @@ type Known struct {
 	Urgent map[events.Kind]bool
 	// FallbackAfter is how long each kind waits until the next channel is tried as well; a kind that is missing is not judged.
 	FallbackAfter map[events.Kind]time.Duration
+	// Carers holds those who are carers, not providers.
+	Carers map[string]bool
+	// Restricted and Deceased hold the patients of whom patients.yaml says so.
+	Restricted, Deceased map[string]bool
 	// Whole holds, for those with a channel that carries the whole message whatever a rule's content says, the channel's type.
 	Whole map[string]string
 	// NoCarers says that there was no carers.yaml to check against: somebody unknown in logged_by may be a carer.
@@ -83,6 +87,8 @@ func Load(folder *strict.Folder, known Known, now time.Time) *Rules {
 		}
 	}
 	l.unruled()
+	l.exceptions()
+	sums.WriteString(known.exceptional())
 	l.unused()
 	l.rules.hash = events.Hash([]byte(sums.String()))
 	return l.rules

@@ -162,7 +162,7 @@ func (r *rule) covers(kind, because events.Kind) bool {
 	return slices.Contains(r.kinds, kind) || because != "" && slices.Contains(r.kinds, because)
 }
 
-// Hash identifies the rules: it changes with what any routing file says, and with nothing else. Nothing else decides who
+// Hash identifies the rules: it changes with what any routing file says and with who is restricted or has died. Nothing else decides who
 // is told.
 func (r *Rules) Hash() string { return r.hash }
 

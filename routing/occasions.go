@@ -40,6 +40,19 @@ func (r *Rules) Occasions(patient string, now time.Time, others ...*Rules) (all 
 	return all
 }
 
+// LastDays are those of rules of a patient, in any of the others as well, that are not over at now, in order.
+func (r *Rules) LastDays(patient string, now time.Time, others ...*Rules) (days []string) {
+	for _, set := range append(others, r) {
+		for _, rule := range set.patients[patient].rules {
+			if last := string(rule.only.last()); last != "" && !rule.only.ended(now.In(r.zone)) && !slices.Contains(days, last) {
+				days = append(days, last)
+			}
+		}
+	}
+	slices.Sort(days)
+	return days
+}
+
 func named(hours, place, class string) string {
 	var words []string
 	if hours != "" {

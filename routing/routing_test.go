@@ -35,6 +35,11 @@ func known() routing.Known {
 func TestBroken(t *testing.T) {
 	stricttest.Broken(t, "testdata/broken/*.txtar", func(folder *strict.Folder) {
 		k := known()
+		if folder.Has("routing/p-5hut.yaml") { // who is restricted
+			k.Patients["p-5hut"] = strict.Pos{File: "patients.yaml", Line: 3, Column: 1}
+			k.Carers, k.Restricted = map[string]bool{"ruth": true, "tom": true}, map[string]bool{"p-5hut": true}
+			delete(k.Patients, "p-7f3k")
+		}
 		if folder.Has("routing/p-9x2m.yaml") {
 			k.Patients["p-9x2m"] = strict.Pos{File: "patients.yaml", Line: 2, Column: 1}
 		}

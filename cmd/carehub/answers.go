@@ -22,6 +22,7 @@ func (h *hub) newAnswers() *answers.Answers {
 			return errors.Is(err, deliver.ErrElsewhere) || errors.Is(err, deliver.ErrNotYet)
 		},
 		Never: func(err error) bool { return errors.Is(err, deliver.ErrDrained) },
+		Over:  func(patient string) bool { return h.current().patients[patient].Deceased != "" },
 		Alarm: h.alarm, Clock: time.Now, Log: h.log,
 	})
 }

@@ -17,6 +17,7 @@ import (
 
 // TestAuditCommand reads over FHIR and then has the trail checked and copied out, of a hub that runs and of one that does not.
 func TestAuditCommand(t *testing.T) {
+	t.Parallel()
 	p := subscribable(t)
 	heads := filepath.Join(t.TempDir(), "heads")
 	if said := p.run("audit", "verify", "--heads", heads, p.dir); said != "unbroken: 0 accesses in 0 links, head none yet" {

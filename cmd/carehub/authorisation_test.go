@@ -288,6 +288,7 @@ func (b *bystander) asks(credential string, a attempt) *httptest.ResponseRecorde
 // TestAuthorisation: for every route, a provider who tries to get at a patient that routing does not give it gets, byte for
 // byte, what there is to say about a patient who does not exist.
 func TestAuthorisation(t *testing.T) {
+	t.Parallel()
 	b, mine, theirs, nobody := newBystander(t)
 	table := authorisation()
 	for _, pattern := range b.doors.patterns {
@@ -359,6 +360,7 @@ func (b *bystander) seen(name, credential string, a attempt, mine whom) {
 
 // TestRulesInForce: what a provider was told of ends with the rule that named it, for reading too.
 func TestRulesInForce(t *testing.T) {
+	t.Parallel()
 	b, mine, _, _ := newBystander(t)
 	read := attempt{method: "GET", path: "/fhir/Encounter/{event}"}.about("", mine)
 	if answer := b.asks(b.credentials[0], read); answer.Code != http.StatusOK {
@@ -386,6 +388,7 @@ func TestRulesInForce(t *testing.T) {
 
 // TestReadsAreOnRecord: the audit trail has each access, in a chain that holds, and names patients by pseudonym only.
 func TestReadsAreOnRecord(t *testing.T) {
+	t.Parallel()
 	b, mine, theirs, _ := newBystander(t)
 	for _, a := range []attempt{
 		{method: "GET", path: "/fhir/Encounter/{event}"},

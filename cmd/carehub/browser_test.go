@@ -45,7 +45,35 @@ const (
 	images      = "../../docs/images"
 )
 
-// screen is a real browser on a phone's screen. It belongs to one test.
+// chromium is the browser of all tests. Each opens a tab in it that shares nothing with those of others: no cookie, no cache.
+var chromium sharedBrowser
+
+type sharedBrowser struct {
+	once sync.Once
+	ctx  context.Context
+	stop context.CancelFunc
+	err  error
+}
+
+// start starts the browser, unless it has been. It is no test's: by no test's context, and not what one leaves behind.
+func (b *sharedBrowser) start() {
+	b.once.Do(func() {
+		unlabelled(func() {
+			b.ctx, b.stop = chromedp.NewContext(context.Background(), // tests may run as root
+				chromedp.WithAllocatorOptions(chromedp.NoSandbox, chromedp.Flag("lang", "en-GB"), chromedp.Env("LANGUAGE=en_GB")))
+			b.err = chromedp.Do(b.ctx)
+		})
+	})
+}
+
+// close ends the browser, if there is one.
+func (b *sharedBrowser) close() {
+	if b.stop != nil {
+		b.stop()
+	}
+}
+
+// screen is a tab of a real browser, of the size of a phone's screen. It belongs to one test.
 type screen struct {
 	t   *testing.T
 	ctx context.Context
@@ -58,7 +86,7 @@ type screen struct {
 	complaints []string // of the browser: refused by the policy, scripts that failed
 }
 
-// newScreen opens a browser on a hub. Without scripts it is one where somebody has turned them off.
+// newScreen opens a tab for a hub. Without scripts it is one where somebody has turned them off.
 func newScreen(t *testing.T, hub string, scripts bool) *screen {
 	t.Helper()
 	dir, err := validate.Install(t.Context(), "cmd/carehub/testdata/axe")
@@ -69,15 +97,17 @@ func newScreen(t *testing.T, hub string, scripts bool) *screen {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Not of the test's own context, which ends before its browser can close in order. Tests may run as root.
-	browser, stop := chromedp.NewContext(context.Background(),
-		chromedp.WithAllocatorOptions(chromedp.NoSandbox, chromedp.Flag("lang", "en-GB"), chromedp.Env("LANGUAGE=en_GB")))
-	t.Cleanup(stop)
-	s := &screen{t: t, ctx: browser, hub: hub, axe: string(axe), scripts: scripts}
-	if err := chromedp.Do(browser); err != nil {
-		t.Fatalf("no browser: install chromium (%v)", err)
+	chromium.start()
+	if chromium.err != nil {
+		t.Fatalf("no browser: install chromium (%v)", chromium.err)
 	}
-	if err := chromedp.Listen(browser, s.listen); err != nil {
+	tab, stop := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext())
+	t.Cleanup(stop)
+	s := &screen{t: t, ctx: tab, hub: hub, axe: string(axe), scripts: scripts}
+	if err := chromedp.Do(tab); err != nil {
+		t.Fatal(err)
+	}
+	if err := chromedp.Listen(tab, s.listen); err != nil {
 		t.Fatal(err)
 	}
 	s.do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {

@@ -89,6 +89,7 @@ func (one *browser) do(method, path, form string) *httptest.ResponseRecorder {
 // TestCarersPages: on every page, a carer who is signed in gets of a patient of others what there is to say about one who does
 // not exist, and of their own what they came for.
 func TestCarersPages(t *testing.T) {
+	t.Parallel()
 	b, mine, theirs, nobody := newBystander(t)
 	ruth := b.signIn("ruth")
 	for pattern, attempts := range carersPages() {
@@ -168,6 +169,7 @@ func (h *handset) sends(form url.Values) (int, string) {
 // TestPossibleRepeatIsAsked: what anybody logged a few minutes ago is asked about, by name where that may be seen, and two
 // pages that are sent at once are one event.
 func TestPossibleRepeatIsAsked(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	ruth, tom := w.handset("ruth"), w.handset("tom")
@@ -209,6 +211,7 @@ func TestPossibleRepeatIsAsked(t *testing.T) {
 
 // TestSameKeyOnPages: a key is one event, whatever is sent under it later, and whoever comes back to its check is led there.
 func TestSameKeyOnPages(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	ruth := w.handset("ruth")
@@ -235,6 +238,7 @@ func TestSameKeyOnPages(t *testing.T) {
 
 // TestEndedOnPages: what somebody logs after their authority has ended is passed on with a mark, and they see nothing new.
 func TestEndedOnPages(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.edit("routing/p-7f3k.yaml", "until: 2027-06-30", "until: 2026-01-31")
 	w.start()
@@ -283,6 +287,7 @@ func (w *town) phonePost(h *handset, path string, form url.Values) (*http.Respon
 
 // TestLivePageEndsWithItsSession: whoever is revoked is shown nothing more on a page that was open.
 func TestLivePageEndsWithItsSession(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	letGo := w.surgery.holds()
 	defer letGo()

@@ -48,6 +48,10 @@ func checkCommand() *cobra.Command {
 
 func check(cmd *cobra.Command, dir, format string, noSecrets bool) error {
 	f, problems := loadFolder(dir, loadOptions{noSecrets: noSecrets, types: channelTypes})
+	if !problems.Unfit() {
+		_, more := f.cases(dir, noSecrets)
+		problems = append(problems, more...)
+	}
 	if err := printFindings(cmd.OutOrStdout(), dir, format, problems); err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ func (w *town) correct(token, id, body string) (int, string) {
 // TestRetraction: whoever was told of an event, or may have been, is told that it is taken back, and nobody else is told anything. What
 // comes after is no part of a stay that never was.
 func TestRetraction(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.hospice.answers(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusServiceUnavailable) })
 	w.edit("subscribers/district-nurses.yaml", "channels:", `quiet_hours: {from: "00:00", to: "23:59", zone: UTC}`+"\nchannels:")
@@ -93,6 +94,7 @@ func (w *town) settledBut(token, id string, but ...string) {
 
 // TestWrongTime: everybody is told what the right time is.
 func TestWrongTime(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	ruth := w.token("ruth")
@@ -120,6 +122,7 @@ func TestWrongTime(t *testing.T) {
 // TestRetractionAfterKill: a hub that is killed while it tells many of an event, and again while it takes that back, takes it back from
 // exactly those whom it reached.
 func TestRetractionAfterKill(t *testing.T) {
+	t.Parallel()
 	var well atomic.Bool
 	var some []*provider
 	for i := range 6 {

@@ -15,6 +15,7 @@ import (
 // TestKilledUnderLoad kills the hub's process again and again while carers log, and then asks the receivers: is every
 // acknowledged event at every one of them, first arrivals in order per patient, repeats with the same id and bytes?
 func TestKilledUnderLoad(t *testing.T) {
+	t.Parallel()
 	const kills, patients = 8, 6
 	receivers := []*provider{newProvider(t, "gp"), newProvider(t, "nurses"), newProvider(t, "hospice"), newProvider(t, "frailty")}
 	var busy atomic.Int64

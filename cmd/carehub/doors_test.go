@@ -21,6 +21,7 @@ import (
 
 // TestRefusals: whatever is wrong with a request is said with a status and words, and changes nothing.
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.edit("carers.yaml", "tom:", "jo: {name: Jo Stranger, relationship: neighbour}\ntom:")
 	w.start()
@@ -99,6 +100,7 @@ func (w *town) onlyThese(token string, ids ...string) {
 
 // TestRepeat: the same key and body are the same event, with the states as they are now.
 func TestRepeat(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	ruth := w.token("ruth")
@@ -113,6 +115,7 @@ func TestRepeat(t *testing.T) {
 
 // TestRevoked: a token counts the moment it is made, and no more the moment it is revoked; a stream ends with it.
 func TestRevoked(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	letGo := w.nurses.holds()
 	defer letGo()
@@ -134,6 +137,7 @@ func TestRevoked(t *testing.T) {
 
 // TestNeverRefused: a wrong clock, ended authority and a flood are stored and marked.
 func TestNeverRefused(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.edit("routing/p-7f3k.yaml", "until: 2027-06-30", "until: 2020-06-30")
 	w.start()
@@ -172,6 +176,7 @@ func TestNeverRefused(t *testing.T) {
 
 // TestStoreClosed: without a store nothing is saved, and the carer is told so.
 func TestStoreClosed(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	ruth := w.token("ruth")
 	h := w.open()
@@ -216,6 +221,7 @@ func (w *town) open() *hub {
 // before is delivered, and once there is room the hub goes on by itself. A limit on the size of the process's files stands
 // in for the full disk.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	surgery := newProvider(t, "surgery")
 	hub := newProcess(t, 1, surgery)
 	hub.start()

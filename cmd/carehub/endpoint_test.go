@@ -18,6 +18,7 @@ import (
 
 // TestChallengedOnce: each webhook is challenged before its first message, the FHIR server never, and nobody again.
 func TestChallengedOnce(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	ruth := w.token("ruth")
@@ -34,6 +35,7 @@ func TestChallengedOnce(t *testing.T) {
 
 // TestUnverifiedIsNotTold: a system that answers 200 to everything gets nothing of a patient, and a person hears of it.
 func TestUnverifiedIsNotTold(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.edit("hub.yaml", "admission: {urgency: urgent, fallback_after: 5m, alarm_after: 15m}", "admission: {urgency: urgent, fallback_after: 1s, alarm_after: 1s}")
 	w.nurses.stands.mute = true
@@ -69,6 +71,7 @@ func (w *town) own(token, method, path, body string) (status int, answers []map[
 
 // TestProviderLooksAfterItsOwn: what it missed it sees, and gets, without anybody's help.
 func TestProviderLooksAfterItsOwn(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.edit("subscribers/hospice.yaml", "  - email: {to: nurses@hospice.example, content: link}\n", "")
 	w.hospice.answers(func(rw http.ResponseWriter, _ *http.Request) {
@@ -120,6 +123,7 @@ func TestProviderLooksAfterItsOwn(t *testing.T) {
 
 // TestAsksTooMuch: a provider that asks again and again keeps few connections to its endpoint's host busy, and is told to wait.
 func TestAsksTooMuch(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.edit("subscribers/hospice.yaml", "  - email: {to: nurses@hospice.example, content: link}\n", "")
 	w.start()
@@ -158,6 +162,7 @@ func TestAsksTooMuch(t *testing.T) {
 
 // TestOthersEndpoints: who has no endpoint, or asks about another's, learns nothing and changes nothing.
 func TestOthersEndpoints(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	ruth, surgery := w.token("ruth"), w.token("riverside-surgery")
@@ -199,6 +204,7 @@ func TestOthersEndpoints(t *testing.T) {
 
 // TestSecretIsRotated by the provider: from then on both sign, whatever process delivers.
 func TestSecretIsRotated(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	ruth, nurses := w.token("ruth"), w.token("district-nurses")
@@ -231,6 +237,7 @@ func TestSecretIsRotated(t *testing.T) {
 
 // TestPausedByItself: a provider that pauses its endpoint is not missed in silence, not even over a restart.
 func TestPausedByItself(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	ruth, nurses := w.token("ruth"), w.token("district-nurses")
@@ -264,6 +271,7 @@ func TestPausedByItself(t *testing.T) {
 
 // TestEndpointCommandsWithoutAHub work on the store themselves.
 func TestEndpointCommandsWithoutAHub(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	ruth := w.token("ruth")
@@ -292,6 +300,7 @@ func TestEndpointCommandsWithoutAHub(t *testing.T) {
 
 // TestSignalLeadsToTheMessage: what a thin signal links to can be read, with a token of who got it and of nobody else.
 func TestSignalLeadsToTheMessage(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.edit("subscribers/district-nurses.yaml", "format: fhir", "format: thin")
 	w.start()

@@ -102,7 +102,7 @@ func TestFindingsOfAFolder(t *testing.T) {
 func corpus(t *testing.T) (archives int, lines map[string][]string) {
 	t.Helper()
 	lines = map[string][]string{}
-	for _, at := range []string{"../../config", "../../config/strict", "../../routing", "../../subscribers", "."} {
+	for _, at := range []string{"../../config", "../../config/strict", "../../routing", "../../routing/cases", "../../subscribers", "."} {
 		names, _ := filepath.Glob(filepath.Join(at, "testdata", "broken", "*.txtar"))
 		for _, name := range names {
 			archive, err := txtar.ParseFile(name)

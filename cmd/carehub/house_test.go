@@ -37,6 +37,8 @@ var mayImport = map[string][]string{
 	"config/strict":              {},
 	"config":                     {},
 	"routing":                    {},
+	"routing/cases":              {"routing"},
+	"routing/compare":            {"routing"},
 	"subscribers":                {},
 	"subscribers/attempts":       {},
 	"subscribers/egress":         {},

@@ -97,9 +97,11 @@ func (p *process) run(args ...string) string {
 	p.t.Helper()
 	cmd := exec.CommandContext(p.t.Context(), "carehub", args...)
 	cmd.Env = quickExit()
+	var said bytes.Buffer
+	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
-		p.t.Fatalf("carehub %s: %v", strings.Join(args, " "), err)
+		p.t.Fatalf("carehub %s: %v: %s", strings.Join(args, " "), err, said.String())
 	}
 	return strings.TrimSpace(string(out))
 }

@@ -97,6 +97,7 @@ func (w *town) asked(address string, more int) (link string) {
 // TestInbox: an address gets nothing about a patient before it is verified, by its own mail and page; then messages, which
 // open with the code alone.
 func TestInbox(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.inboxes = true // as they are: unverified
 	w.start()
@@ -159,6 +160,7 @@ func (w *town) opensWithTheCode(ruth, code string) {
 
 // TestInboxOfAStoppedHub: the commands work by the store too, and the mail is sent when the hub runs.
 func TestInboxOfAStoppedHub(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	contains(t, w.carehub("subscriber", "verify", "tom", "--dir", w.dir), "link")
 	contains(t, w.carehub("subscriber", "list", "--dir", w.dir), "unverified, link not sent yet")
@@ -175,6 +177,7 @@ func TestInboxOfAStoppedHub(t *testing.T) {
 
 // TestAwayGoesToTheNextChannel: a paused inbox is passed over, and a person is told.
 func TestAwayGoesToTheNextChannel(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.edit("subscribers/hospice.yaml", `  - fhir: {url: "http://`+w.hospice.address()+`/fhir", token: "${file:secrets/hospice}"}
   - email: {to: nurses@hospice.example, content: link}`, `  - email: {to: nurses@hospice.example, content: link}

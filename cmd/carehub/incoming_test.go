@@ -61,6 +61,7 @@ var (
 // TestHospitalAdmits: a hospital tells what Ruth has told before. All are told of both, which are one stay; what goes out
 // and what is answered passes the validators.
 func TestHospitalAdmits(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	ruth, ward := w.token("ruth"), w.token("riverside-hospital")
@@ -199,6 +200,7 @@ func (w *town) validMessages(ward string, more ...string) {
 // TestHeldForAPerson: a message that is in doubt is told to nobody, alarms, and waits for a person, who releases or dismisses
 // it whether or not the hub runs. Nothing of the patient is in the log, the alarm, the answer or the list.
 func TestHeldForAPerson(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	ruth, ward := w.token("ruth"), w.token("riverside-hospital")
@@ -271,6 +273,7 @@ func (w *town) namesNobody(what, text string) {
 // TestSystemsWithoutRights: who is no system of the register sends nothing; a provider that may not log for the patient
 // learns no more than about somebody whom nobody here knows.
 func TestSystemsWithoutRights(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	ruth, hospice := w.token("ruth"), w.token("hospice")
@@ -387,6 +390,7 @@ func (w *town) try(token, message string) (int, string, error) {
 
 // TestForwardedIsReadAgain: what the hub sends is what another hub takes in.
 func TestForwardedIsReadAgain(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	ward := w.token("riverside-hospital")
@@ -401,6 +405,7 @@ func TestForwardedIsReadAgain(t *testing.T) {
 // TestMessagesToTwoHubs: hubs that share a store are one to a sender who cannot tell which of them has its message. Each
 // message goes to both at once.
 func TestMessagesToTwoHubs(t *testing.T) {
+	t.Parallel()
 	const messages = 6
 	one, _ := newTownOn(t)
 	two := *one

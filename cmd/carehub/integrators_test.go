@@ -20,6 +20,7 @@ var (
 // TestLinesOfTheDocs runs the lines of docs/integrators.md, and those of the README's API, as they are printed, but for the
 // port of a receiver, against a hub with the example's configuration. An answer of 400 and more ends it.
 func TestLinesOfTheDocs(t *testing.T) {
+	t.Parallel()
 	page := readText(t, "../../docs/integrators.md")
 	_, api, _ := strings.Cut(readText(t, "../../README.md"), "## The API\n")
 	w := newTown(t)

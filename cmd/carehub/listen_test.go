@@ -89,6 +89,7 @@ func TestAtTheDeskWithAnotherSecret(t *testing.T) {
 
 // TestTriggerLogsATest at a hub: it goes where it would go, marked as a test.
 func TestTriggerLogsATest(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	token := filepath.Join(t.TempDir(), "token")

@@ -98,6 +98,7 @@ func (l *livePage) read(body io.Reader) {
 
 // TestLivePages: two hundred pages at once each see every change of an event, and cost a hub little.
 func TestLivePages(t *testing.T) {
+	t.Parallel()
 	const teams = 5
 	var providers []*provider
 	var gates []chan struct{}

@@ -72,9 +72,11 @@ var wholeTypes = []string{"webhook", "fhir"}
 func (f *folder) known(source *strict.Folder) routing.Known {
 	known := routing.Known{Reachable: map[string]bool{}, NoCarers: !source.Has(subscribers.CarersFile),
 		Inboxes: map[string]bool{}, Several: map[string]bool{}, Whole: map[string]string{},
+		Carers: map[string]bool{}, Restricted: map[string]bool{}, Deceased: map[string]bool{},
 		Urgent: map[events.Kind]bool{}, FallbackAfter: map[events.Kind]time.Duration{}}
 	for _, s := range f.register.All() {
 		known.Reachable[s.ID] = len(s.Channels) > 0
+		known.Carers[s.ID] = s.Carer
 		known.Several[s.ID] = len(s.Channels) > 1
 		for _, c := range s.Channels {
 			if slices.Contains(wholeTypes, c.Type) {
@@ -92,6 +94,7 @@ func (f *folder) known(source *strict.Folder) routing.Known {
 	}
 	for id, p := range f.patients {
 		known.Patients[id] = p.Pos
+		known.Restricted[id], known.Deceased[id] = p.Restricted, p.Deceased != ""
 	}
 	return known
 }

@@ -19,6 +19,7 @@ import (
 // TestRealMailServers has Postfix and Dovecot take the hub's mail, by each way of signing in that providers of mail ask for, and
 // write back what they cannot deliver. The hub reads that over IMAP, tells the next channel, and a person.
 func TestRealMailServers(t *testing.T) {
+	t.Parallel()
 	server := mailtest.Start(t, "ward@hospice.example")
 	for n, auth := range []string{
 		fmt.Sprintf("{mechanism: SCRAM-SHA-256, user: %s, password: \"${file:secrets/mail}\"}", mailtest.User),

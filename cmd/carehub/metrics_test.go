@@ -57,6 +57,7 @@ func (w *town) series(all map[string]*dto.MetricFamily, name string, labels ...s
 // TestMetrics: a walk is counted where it should be, a carer who is told of things has no series of their own, and the
 // names follow Prometheus's practice.
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.edit("carers.yaml", "email: {to: tom@home.example}", "webhook: {url: \"http://"+w.nurses.address()+"/tom\", secret: \"${file:secrets/district-nurses}\"}")
 	w.edit("routing/p-7f3k.yaml", "frailty-team]", "frailty-team, tom]")
@@ -158,6 +159,7 @@ func (w *town) lint(all map[string]*dto.MetricFamily) {
 // TestAliveAndReady: a hub whose engine does not move is not alive; one whose reading stands still is not ready, and both
 // say why.
 func TestAliveAndReady(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	if out := w.carehub("ready", "--hub", w.url); out != "readyz: yes\n" {

@@ -81,6 +81,7 @@ func newTownOn(t *testing.T) (*town, *natsServer) {
 }
 
 func TestDadAdmittedOnNATS(t *testing.T) {
+	t.Parallel()
 	w, _ := newTownOn(t)
 	w.start()
 	w.dadAdmitted()
@@ -88,6 +89,7 @@ func TestDadAdmittedOnNATS(t *testing.T) {
 
 // TestTokensOnNATS: a token that the CLI makes or revokes beside the running hub counts there.
 func TestTokensOnNATS(t *testing.T) {
+	t.Parallel()
 	w, _ := newTownOn(t)
 	w.start()
 	ruth := w.newToken("ruth")
@@ -101,6 +103,7 @@ func TestTokensOnNATS(t *testing.T) {
 // TestNATSRestarts: the NATS server goes away and comes back while a provider is down, and so does the hub. Nothing is
 // lost, nothing overtakes, and while the store is away the carer is told that nothing was saved.
 func TestNATSRestarts(t *testing.T) {
+	t.Parallel()
 	w, n := newTownOn(t)
 	w.nurses.answers(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusServiceUnavailable) })
 	w.start()
@@ -142,6 +145,7 @@ func TestNATSRestarts(t *testing.T) {
 // TestStoreFull: a store at its limit takes no event and says so; what it took before reaches everybody, and with more room
 // the hub goes on.
 func TestStoreFull(t *testing.T) {
+	t.Parallel()
 	w, n := newTownOn(t)
 	n.stop()
 	n.options.JetStreamMaxStore = 256 << 10

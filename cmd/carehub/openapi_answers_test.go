@@ -12,6 +12,7 @@ import (
 // TestOpenAPIAnswers asks a running hub by every kind of door. town.ask holds what comes against the document, here and in
 // all other tests.
 func TestOpenAPIAnswers(t *testing.T) {
+	t.Parallel()
 	w := newBouncingTown(t)
 	client := strings.Fields(w.carehub("client", "create", "frailty-team", "--dir", w.dir))
 	w.start()
@@ -193,6 +194,7 @@ func (w *town) holdAnswers(calls []doorCall) {
 
 // TestMessagesByAccessToken: a client whose scopes say so sends messages, and no other.
 func TestMessagesByAccessToken(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	clients := map[string]int{"system/Bundle.c": http.StatusBadRequest, usualScope: http.StatusForbidden}
 	made := map[string][]string{}

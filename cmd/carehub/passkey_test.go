@@ -44,6 +44,7 @@ func (w *town) atHost() {
 
 // TestPasskey: a phone is offered a passkey when it is signed in, and gets back in with it until its carer is revoked.
 func TestPasskey(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.atHost()
 	w.start()

@@ -103,7 +103,7 @@ func (d desk) lookedAfter(by events.Actor) (all []phone.Patient) {
 		p := d.patients[id]
 		one := phone.Patient{ID: id, As: called[id], Log: logs != routing.No, See: sees == routing.Allowed, Ended: logs == routing.Ended}
 		if logs == routing.Allowed || sees == routing.Allowed {
-			one.Name, one.Born = p.Name, string(p.Born)
+			one.Name, one.Born, one.Died = p.Name, string(p.Born), string(p.Deceased)
 		}
 		all = append(all, one)
 	}

@@ -29,6 +29,7 @@ const (
 
 // TestPhone: a carer signs in by a link, logs in three taps and a confirmation, and sees how telling everybody goes.
 func TestPhone(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	letGo := w.surgery.holds()
 	defer letGo()
@@ -77,6 +78,7 @@ func TestPhone(t *testing.T) {
 
 // TestPhoneInBothLanguages judges every page on the way, a fall, and what the admin is asked.
 func TestPhoneInBothLanguages(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	s := newScreen(t, w.url, true)
@@ -135,6 +137,7 @@ func TestPhoneInBothLanguages(t *testing.T) {
 
 // TestPhoneUndo: what was logged by a slip is taken back before anybody is told.
 func TestPhoneUndo(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	s := newScreen(t, w.url, true)
@@ -163,6 +166,7 @@ func TestPhoneUndo(t *testing.T) {
 // TestPhoneSeesAnAnswer: a nurse answers by the page behind the link of a mail, in a browser of their own, and the carer's page says
 // so by itself, by name; where nobody answers it says that as well.
 func TestPhoneSeesAnAnswer(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	s := newScreen(t, w.url, true)
@@ -210,6 +214,7 @@ func TestPhoneSeesAnAnswer(t *testing.T) {
 
 // TestPhoneTapsTwice: a finger that taps twice, and two pages that were open at once, make one event.
 func TestPhoneTapsTwice(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	s := newScreen(t, w.url, true)
@@ -227,6 +232,7 @@ func TestPhoneTapsTwice(t *testing.T) {
 
 // TestPhoneWithoutSignal: what is logged without a signal is kept on the phone, which says so, and is sent once there is one.
 func TestPhoneWithoutSignal(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	s := newScreen(t, w.url, true)
@@ -285,6 +291,7 @@ func (s *screen) isAskedWhetherToSend(w *town) {
 
 // TestPhoneWithoutScripts: the whole way, with scripts turned off.
 func TestPhoneWithoutScripts(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	s := newScreen(t, w.url, false)
@@ -307,6 +314,7 @@ func TestPhoneWithoutScripts(t *testing.T) {
 
 // TestPhoneSignsOut: what the phone kept goes with whoever signs out, and what is not sent yet is asked about before.
 func TestPhoneSignsOut(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	s := newScreen(t, w.url, true)
@@ -331,6 +339,7 @@ func TestPhoneSignsOut(t *testing.T) {
 
 // TestPhoneWithoutStream: a browser to which the stream does not get through looks again now and then.
 func TestPhoneWithoutStream(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	letGo := w.surgery.holds()
 	defer letGo()

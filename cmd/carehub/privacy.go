@@ -50,6 +50,11 @@ func (f *folder) checkPrivacy(source *strict.Folder) {
 		}
 		names = append(names, source.List(sub)...)
 	}
+	p.searchAll(source, names)
+}
+
+// searchAll reports what of p is in files of a folder.
+func (p private) searchAll(source *strict.Folder, names []string) {
 	for _, name := range names {
 		data, err := os.ReadFile(source.Path(name)) // #nosec G304 -- it is ours or was listed in the folder
 		if err == nil && utf8.Valid(data) {

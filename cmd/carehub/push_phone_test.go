@@ -16,6 +16,7 @@ import (
 // TestPhoneNotes: a carer turns notes on with a tap, is told by one, which the phone shows, and turns them off again. What a browser
 // asks of its maker's push service is stood in for; the rest is real.
 func TestPhoneNotes(t *testing.T) {
+	t.Parallel()
 	notes := make(chan struct{}, 8)
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusCreated)
@@ -66,7 +67,7 @@ func (s *screen) showsNotes(hub string) {
 	}
 	s.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		if _, err := chromedp.CallBrowser(ctx, chrome.SetPermission, chrome.SetPermissionParams{Permission: &chrome.PermissionDescriptor{Name: "notifications"},
-			Setting: chrome.PermissionSettingGranted, Origin: hub}); err != nil {
+			Setting: chrome.PermissionSettingGranted, Origin: hub, BrowserContextID: chromedp.FromContext(ctx).BrowserContextID}); err != nil {
 			return err
 		}
 		_, err := chromedp.Call(ctx, serviceworker.Enable, cdp.Empty{})

@@ -25,6 +25,7 @@ func subscribed(t *testing.T, address string) string {
 // TestPush: a carer turns notes on, is told by them, over a restart too, and by the next way at once where no phone of theirs is
 // left or they were revoked.
 func TestPush(t *testing.T) {
+	t.Parallel()
 	var status, notes atomic.Int32
 	status.Store(http.StatusCreated)
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -26,12 +26,3 @@ func (f *folder) quietHours(s subscribers.Subscriber) *events.Quiet {
 	}
 	return &q
 }
-
-// quietly says when somebody is not told of an event of a kind: ", not from 22:00 to 07:00 (Europe/London)".
-func (f *folder) quietly(s subscribers.Subscriber, q question) string {
-	h := f.quietHours(s)
-	if h == nil || len(s.Channels) == 0 || f.hub.Kinds[q.kind].Urgency == events.Urgent || f.hub.Kinds[q.because].Urgency == events.Urgent {
-		return ""
-	}
-	return ", not from " + h.From + " to " + h.To + " (" + h.Zone + ")"
-}

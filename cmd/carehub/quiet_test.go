@@ -14,6 +14,7 @@ import (
 // TestQuietHours: on the embedded store a discharge waits for the end of the nurses' quiet hours, over a restart, and says
 // until when; others are told at once; a fall of the same patient is told at once and takes it along.
 func TestQuietHours(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	london, err := time.LoadLocation("Europe/London")
 	if err != nil {

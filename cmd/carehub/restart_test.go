@@ -14,6 +14,7 @@ import (
 // TestParkedSurvives: what a provider that is down has not been told waits on disk, over a stop in order and over a
 // kill, and reaches it in order, under the ids and with the bytes of the first attempt.
 func TestParkedSurvives(t *testing.T) {
+	t.Parallel()
 	const patients, each = 3, 10
 	gp, down := newProvider(t, "gp"), newProvider(t, "down")
 	var up atomic.Bool
@@ -47,6 +48,7 @@ func TestParkedSurvives(t *testing.T) {
 // TestReadBeforeLoaded: whoever asks before the engine has read its ledger never hears that somebody was not told who was,
 // and what the ledger knows is not forgotten for having been asked about.
 func TestReadBeforeLoaded(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	ruth := w.token("ruth")

@@ -36,6 +36,7 @@ func (w *town) bounces(token, to string) (int, string) {
 
 // TestBounceIsPosted: the address that the mail server got is the one that it reports to, and a watcher sees the turn.
 func TestBounceIsPosted(t *testing.T) {
+	t.Parallel()
 	w := newBouncingTown(t)
 	w.start()
 	ruth := w.token("ruth")
@@ -69,6 +70,7 @@ func TestBounceIsPosted(t *testing.T) {
 // TestBounceOfTheArchive: the event has left the store when its mail comes back. Nobody is told again, the admin hears of it, and
 // the receipt says so, after a restart too.
 func TestBounceOfTheArchive(t *testing.T) {
+	t.Parallel()
 	w := newBouncingTown(t)
 	w.start()
 	ruth := w.token("ruth")

@@ -12,7 +12,15 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"carehub": main}) }
+func TestMain(m *testing.M) { testscript.Main(tests{m}, map[string]func(){"carehub": main}) }
+
+// tests are those of the package, and then the end of what they share.
+type tests struct{ *testing.M }
+
+func (t tests) Run() int {
+	defer chromium.close()
+	return t.M.Run()
+}
 
 // TestScripts runs the program as an admin would, from testdata/script. $EXAMPLE is deploy/example.
 func TestScripts(t *testing.T) {

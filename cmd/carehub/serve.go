@@ -322,6 +322,7 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 	s.run("bounces", h.returns.run)
 	s.run("pulse", h.pulse.run)
 	s.run("disk", h.watchDisk)
+	s.run("authority", h.watchAuthority)
 	s.run("memory", func(ctx context.Context) error { return saveMemory(ctx, h.store.Trim) })
 	s.run("garbage collector", keepCollecting)
 }

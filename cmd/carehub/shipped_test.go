@@ -29,6 +29,7 @@ var metricNames = regexp.MustCompile(`\b(?:carehub|process|go)_[a-z0-9_]+`)
 // TestShippedFilesAskForRealMetrics: what the alerts and the dashboard ask for is what a hub answers, by the names of the
 // series that Prometheus makes of it, and the operators' page knows all of ours.
 func TestShippedFilesAskForRealMetrics(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	w.scraped(t)

@@ -11,6 +11,7 @@ import (
 
 // TestTextMessage: a carer is told by a text whose link opens on their own phone, where they are signed in, and on nobody else's.
 func TestTextMessage(t *testing.T) {
+	t.Parallel()
 	texts := make(chan map[string]string, 8)
 	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)

@@ -47,6 +47,7 @@ func (w *town) staffed() (provider string) {
 // TestStaff: the staff of an organisation sign in where it has them do so, in a browser; those who may not, and whoever comes back
 // with something else than they were sent for, do not.
 func TestStaff(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.atHost() // the provider is at another, as it would be
 	provider := w.staffed()

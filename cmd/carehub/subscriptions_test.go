@@ -232,6 +232,7 @@ func (p *process) log1(key, patient string, kind events.Kind) (id string) {
 }
 
 func TestSubscriptionIsToldAndCatchesUp(t *testing.T) {
+	t.Parallel()
 	p := subscribable(t)
 	p.start()
 	surgery := newSubscriber(p, "surgery")
@@ -290,6 +291,7 @@ func (s *subscriber) seesLog(id string) {
 
 // TestSubscriptionThatIsNotActive: as long as nothing is told by it, it does not hide that its provider can only be phoned.
 func TestSubscriptionThatIsNotActive(t *testing.T) {
+	t.Parallel()
 	p := subscribable(t)
 	p.start()
 	surgery := newSubscriber(p, "surgery")

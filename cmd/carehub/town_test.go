@@ -18,8 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"carehub/events/fhir"
 	"carehub/events/receipts"
 )
@@ -42,11 +40,7 @@ type town struct {
 
 func newTown(t *testing.T) *town {
 	t.Helper()
-	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() {
-		http.DefaultClient.CloseIdleConnections()
-		goleak.VerifyNone(t, before)
-	})
+	leavesNoGoroutine(t)
 	w := &town{t: t, dir: filepath.Join(t.TempDir(), "town"), log: &journal{}, http: &http.Client{Transport: &http.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	t.Cleanup(w.http.CloseIdleConnections)
 	secrets := map[string]string{"riverside-surgery": hookSecret(), "district-nurses": hookSecret(), "hospice": "hospice-bearer-token"}

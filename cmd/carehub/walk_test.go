@@ -15,6 +15,7 @@ import (
 
 // TestDadAdmitted is the story: one event from the carer's words to four receivers and back as receipts.
 func TestDadAdmitted(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	w.dadAdmitted()
@@ -177,6 +178,7 @@ func (w *town) checkLink(token, id string) {
 
 // TestWholeStory: an admission, its discharge and what else may happen, each to whom it concerns, in order.
 func TestWholeStory(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.start()
 	ruth := w.token("ruth")
@@ -224,6 +226,7 @@ func TestWholeStory(t *testing.T) {
 // TestCannotBeTold: one system says that it is gone, another refuses the message for good. Nobody is silently missed, and
 // what waits for the first arrives when an admin resumes it.
 func TestCannotBeTold(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.nurses.answers(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusGone) })
 	w.hospice.answers(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusUnprocessableEntity) })
@@ -261,6 +264,7 @@ func TestCannotBeTold(t *testing.T) {
 
 // TestNobodyToTell: a gap in the rules never refuses an event. It is stored, and a person hears of it.
 func TestNobodyToTell(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.edit("routing/p-7f3k.yaml", "  - on: fall\n    notify: [frailty-team, riverside-surgery, district-nurses, hospice, tom]\n", "")
 	w.start()

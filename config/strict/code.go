@@ -37,6 +37,7 @@ const (
 	GroupInGroup     Code = "CH213"
 	UnknownDefault   Code = "CH214"
 	CarersChannel    Code = "CH215"
+	Unruled          Code = "CH216"
 
 	NoRules         Code = "CH301"
 	ReachesNobody   Code = "CH302"
@@ -63,6 +64,7 @@ const (
 	Mandatory       Code = "CH337"
 	UnusedDefault   Code = "CH338"
 	WholeMessage    Code = "CH339"
+	Restricted      Code = "CH341"
 
 	Identifies   Code = "CH401"
 	LooksLikeNHS Code = "CH402"
@@ -101,6 +103,7 @@ var Codes = map[Code]string{
 	GroupInGroup:     "a group in a group",
 	UnknownDefault:   "no default has this name",
 	CarersChannel:    "a channel that only a carer can use",
+	Unruled:          "a test case for a patient without rules",
 	NoRules:          "a patient without rules",
 	ReachesNobody:    "a kind that reaches nobody",
 	ReachesLogger:    "a kind that reaches only whoever logged it",
@@ -126,6 +129,7 @@ var Codes = map[Code]string{
 	Mandatory:        "a mandatory default replaced",
 	UnusedDefault:    "a default or group that nothing uses",
 	WholeMessage:     "a ceiling that a channel does not keep",
+	Restricted:       "carers of a restricted patient",
 	Identifies:       "something that identifies a patient or carer where it does not belong",
 	LooksLikeNHS:     "what looks like an NHS number where it does not belong",
 	OpenToOthers:     "a private file that others may read",

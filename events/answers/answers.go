@@ -50,6 +50,8 @@ type Options struct {
 	// Later reports whether an error of the engine says to ask again, and Never whether it says that the outcome will not change
 	// any more: the event is in the archive.
 	Later, Never func(error) bool
+	// Over reports whether nobody has to answer for a patient any more: they have died.
+	Over func(patient string) bool
 	// Alarm tells the people named for alarms, and whoever logged the event, durably, once for each About.
 	Alarm func(ctx context.Context, about events.About, of events.Stored) error
 	Clock func() time.Time

@@ -27,7 +27,8 @@ type ward struct {
 	out     []events.Outcome
 	log     []string // what happened, with the minutes since acceptance
 	start   time.Time
-	away    bool         // the engine cannot do anything just now
+	away    bool // the engine cannot do anything just now
+	died    atomic.Bool
 	skew    atomic.Int64 // of the clock on the wall, in nanoseconds
 	answers *answers.Answers
 	stop    func()
@@ -49,7 +50,7 @@ func (w *ward) run() {
 		Find: func(context.Context, string) (events.Stored, error) {
 			return events.Stored{Partition: 0, Seq: 1, Record: w.rec}, nil
 		},
-		Mine: func(int) bool { return true }, Later: func(err error) bool { return errors.Is(err, errLater) }, Never: func(error) bool { return false },
+		Mine: func(int) bool { return true }, Over: func(string) bool { return w.died.Load() }, Later: func(err error) bool { return errors.Is(err, errLater) }, Never: func(error) bool { return false },
 		Clock: func() time.Time { return time.Now().Add(time.Duration(w.skew.Load())) }, Log: slog.New(slog.DiscardHandler)})
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
@@ -187,6 +188,19 @@ func TestDeclinedRunsTheNextStepAtOnce(t *testing.T) {
 		time.Sleep(5 * time.Hour)
 		w.stop()
 		w.happened("1m0s alarm team declined", "1m0s declined team", "1m0s told duty", "2m0s seen duty")
+	})
+}
+
+// TestNobodyIsRemindedOfTheDead: once it is known that the patient has died, no further step is told and nobody is alarmed.
+func TestNobodyIsRemindedOfTheDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWard(t)
+		w.announce()
+		time.Sleep(45 * time.Minute)
+		w.died.Store(true)
+		time.Sleep(5 * time.Hour)
+		w.stop()
+		w.happened("30m0s unanswered team", "30m0s told duty")
 	})
 }
 

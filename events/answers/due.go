@@ -163,6 +163,10 @@ func (a *Answers) look(ctx context.Context, d *due) error {
 	if st.Outcomes == nil && !a.Mine(st.Partition) {
 		return nil
 	}
+	if a.Over(st.Record.Event.Patient) {
+		a.Log.Info("the patient has died: nobody has to answer any more, and no further step is told", "event", d.event)
+		return a.close(ctx, d)
+	}
 	receipts, err := a.Receipts(ctx, st)
 	if err != nil {
 		return err

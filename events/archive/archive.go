@@ -207,14 +207,15 @@ func (a *Archive) find(ctx context.Context, id string) (stored events.Stored, fo
 	return stored, found, err
 }
 
-// backwards calls fn with the events of a shelf in the volumes that may hold key, newest first, until it says no.
+// backwards calls fn with the events of a shelf that a key names in the volumes that may hold it, newest first, until it says
+// no; see volume.backwards.
 func (a *Archive) backwards(ctx context.Context, shelf, key string, fn func(outline, entry) (bool, error)) error {
 	more := true
 	for _, v := range slices.Backward(*a.volumes.Load()) {
 		if !v.mayHold(key) {
 			continue
 		}
-		err := v.backwards(ctx, shelf, func(o outline, e entry) (_ bool, err error) {
+		err := v.backwards(ctx, shelf, key, func(o outline, e entry) (_ bool, err error) {
 			more, err = fn(o, e)
 			return more, err
 		})

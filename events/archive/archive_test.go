@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -144,6 +145,7 @@ func (w *world) check() {
 			w.t.Fatalf("%s could be stored again: %v %v %v", e.ID, created, again.Place(), err)
 		}
 	}
+	w.checkEach()
 	delete(timelines, events.HubPatient) // alarms are found by their ids only
 	for _, st := range w.events {
 		e := st.Record.Event
@@ -160,6 +162,29 @@ func (w *world) check() {
 			if got := w.timeline(patient, limit); !slices.Equal(got, want) {
 				w.t.Fatalf("timeline of %s by %d:\n%v, want\n%v", patient, limit, got, want)
 			}
+		}
+	}
+}
+
+// checkEach reads everything at once, and again what came in the second half of the time.
+func (w *world) checkEach() {
+	w.t.Helper()
+	for _, since := range []time.Time{{}, w.events[len(w.events)/2].Record.Event.Recorded} {
+		want, got := map[string]int{}, map[string]int{}
+		for _, st := range w.events {
+			if !st.Record.Event.Recorded.Before(since) {
+				want[st.Record.Event.ID]++
+			}
+		}
+		w.must(w.is.Each(w.t.Context(), since, func(st events.Stored) error {
+			if st.Message != nil || len(st.Record.Plan.Recipients) != 2 && st.Record.Event.Kind != events.Alarm {
+				return fmt.Errorf("%s has a message, or no plan", st.Record.Event.ID)
+			}
+			got[st.Record.Event.ID]++
+			return nil
+		}))
+		if !maps.Equal(got, want) {
+			w.t.Fatalf("since %s there are %v, want %v", since, got, want)
 		}
 	}
 }

@@ -223,5 +223,5 @@ func (w *headWriter) close() {
 
 // readHeads returns the heads of a volume.
 func (v *volume) readHeads(ctx context.Context) ([]byte, error) {
-	return v.read(ctx, v.Heads)
+	return v.reader().read(ctx, v.Heads)
 }

@@ -68,7 +68,7 @@ type merging struct {
 
 func (m *merging) run(ctx context.Context, old []*volume, w *writer) error {
 	for _, v := range old {
-		f := &front{of: v, page: -1}
+		f := &front{of: v.reader(), page: -1}
 		if more, err := f.next(ctx); err != nil {
 			return err
 		} else if more {
@@ -108,7 +108,7 @@ func (m *merging) take(ctx context.Context, f *front, w *writer) error {
 
 // front is where the merge stands in one volume.
 type front struct {
-	of      *volume
+	of      *reader
 	page    int
 	entries []entry
 	at      int

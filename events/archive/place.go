@@ -18,8 +18,9 @@ func (a *Archive) At(ctx context.Context, at events.Place) (events.Stored, bool,
 	}
 	begins := fmt.Appendf(nil, `{"p":%d,"s":%d,`, at.Partition, at.Seq) // as newEntry writes it
 	for _, v := range slices.Backward(*a.volumes.Load()) {
+		pages := v.reader()
 		for n := range v.index {
-			all, err := v.page(ctx, n)
+			all, err := pages.page(ctx, n)
 			if err != nil {
 				return events.Stored{}, false, err
 			}

@@ -68,14 +68,15 @@ type volume struct {
 
 func openVolume(ctx context.Context, in pages, about info) (*volume, error) {
 	v := &volume{info: about, in: in, filter: &bloom.BloomFilter{}}
-	index, err := v.read(ctx, about.Index)
+	all := v.reader()
+	index, err := all.read(ctx, about.Index)
 	if err != nil {
 		return nil, err
 	}
 	if err := json.Unmarshal(index, &v.index); err != nil || len(v.index) != about.Pages {
 		return nil, unreadable(err)
 	}
-	filter, err := v.bytes(ctx, about.Filter)
+	filter, err := all.bytes(ctx, about.Filter)
 	if err != nil {
 		return nil, err
 	}
@@ -85,33 +86,47 @@ func openVolume(ctx context.Context, in pages, about info) (*volume, error) {
 	return v, nil
 }
 
+// reader reads a volume. It keeps the parts that it read last, in which the neighbours of a page mostly are, too: JetStream
+// copies a part several times on its way. Not for concurrent use.
+type reader struct {
+	*volume
+	first, last int    // parts kept
+	parts       []byte // joined
+}
+
+func (v *volume) reader() *reader { return &reader{volume: v} }
+
 // read returns what was compressed at an extent.
-func (v *volume) read(ctx context.Context, at extent) ([]byte, error) {
-	b, err := v.bytes(ctx, at)
+func (r *reader) read(ctx context.Context, at extent) ([]byte, error) {
+	b, err := r.bytes(ctx, at)
 	if err != nil {
 		return nil, err
 	}
 	return expand(b)
 }
 
-func (v *volume) bytes(ctx context.Context, at extent) ([]byte, error) {
+// bytes returns what is at an extent, in memory that is to be left as it is.
+func (r *reader) bytes(ctx context.Context, at extent) ([]byte, error) {
 	if at.At < 0 || at.Size <= 0 {
 		return nil, unreadable(errors.New("nothing is nowhere in a volume"))
 	}
 	first, last := at.At/partSize, (at.At+at.Size-1)/partSize
-	b, err := v.in.ReadVolume(ctx, v.Number, uint64(first)+1, last-first+1) // #nosec G115 -- positive
-	if err != nil {
-		return nil, err
+	if r.parts == nil || first < r.first || last > r.last {
+		parts, err := r.in.ReadVolume(ctx, r.Number, uint64(first)+1, last-first+1) // #nosec G115 -- positive
+		if err != nil {
+			return nil, err
+		}
+		r.first, r.last, r.parts = first, last, parts
 	}
-	from := at.At - first*partSize
-	if from+at.Size > len(b) {
+	from := at.At - r.first*partSize
+	if from+at.Size > len(r.parts) {
 		return nil, unreadable(errors.New("a part of a volume is too short"))
 	}
-	return b[from : from+at.Size], nil
+	return r.parts[from : from+at.Size], nil
 }
 
-func (v *volume) page(ctx context.Context, n int) ([]entry, error) {
-	b, err := v.read(ctx, v.index[n].extent)
+func (r *reader) page(ctx context.Context, n int) ([]entry, error) {
+	b, err := r.read(ctx, r.index[n].extent)
 	if err != nil {
 		return nil, err
 	}
@@ -121,14 +136,19 @@ func (v *volume) page(ctx context.Context, n int) ([]entry, error) {
 // mayHold reports whether the volume may hold something under a key: an id or a patient.
 func (v *volume) mayHold(key string) bool { return v.filter.TestString(key) }
 
-// backwards calls fn with the events of a shelf, the newest first, until it says no.
-func (v *volume) backwards(ctx context.Context, shelf string, fn func(outline, entry) (more bool, err error)) error {
+// backwards calls fn with the events of a shelf that a key names, their patient's or their own id, the newest first, until it
+// says no; perhaps with some that only mention it.
+func (v *volume) backwards(ctx context.Context, shelf, key string, fn func(outline, entry) (more bool, err error)) error {
+	pages, mention := v.reader(), []byte(`"`+key+`"`)
 	for n := v.lastPage(shelf); n >= 0; n-- {
-		all, err := v.page(ctx, n)
+		all, err := pages.page(ctx, n)
 		if err != nil {
 			return err
 		}
 		for _, e := range slices.Backward(all) {
+			if !bytes.Contains(e.meta, mention) {
+				continue // most of a page are of others, and reading their outlines takes longer than unpacking it
+			}
 			o, err := e.outline()
 			if err != nil {
 				return err
@@ -271,9 +291,9 @@ func (w *writer) verify(ctx context.Context) (*volume, error) {
 	if err != nil {
 		return nil, err
 	}
-	count, sum := 0, uint64(0)
+	count, sum, pages := 0, uint64(0), v.reader()
 	for n := range v.index {
-		all, err := v.page(ctx, n)
+		all, err := pages.page(ctx, n)
 		if err != nil {
 			return nil, err
 		}

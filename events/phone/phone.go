@@ -23,6 +23,7 @@ type Patient struct {
 	ID       string
 	Name     string   // as the hub knows them
 	Born     string   // YYYY-MM-DD
+	Died     string   // YYYY-MM-DD; empty while they live
 	As       []string // what this carer calls them
 	Log, See bool
 	Ended    bool // this carer's authority to log has ended: it is passed on with a mark
@@ -168,6 +169,9 @@ func (one Patient) about(lang page.Lang) string {
 		return one.called()
 	case len(one.Born) < 4:
 		return one.Name
+	case one.Died != "":
+		died, _ := time.Parse(time.DateOnly, one.Died) // the configuration was checked
+		return words.Say(lang, "about.died", "name", one.Name, "year", one.Born[:4], "day", lang.Date(died))
 	}
 	return words.Say(lang, "about", "name", one.Name, "year", one.Born[:4])
 }

@@ -84,6 +84,10 @@ func (s *Store) ReadVolume(ctx context.Context, v int, first uint64, n int) ([]b
 		if err != nil {
 			return nil, away(fmt.Errorf("part %d of volume %d: %w", number, v, err))
 		}
+		if i == 0 {
+			all = msg.Data // mostly that is all, and a part is large
+			continue
+		}
 		all = append(all, msg.Data...)
 	}
 	return all, nil

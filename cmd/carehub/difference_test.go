@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"carehub/routing/compare"
+)
+
+// crowd writes a folder with the rules of many patients. Those of every nth are edited by edit.
+func crowd(tb testing.TB, patients, nth int, edit func(string) string) rulings {
+	tb.Helper()
+	dir := tb.TempDir()
+	write := func(name, text string) {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			tb.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	write("hub.yaml", "name: Riverside\ncontact: {phone: \"01234\", email: help@hub.example}\nalarms: {notify: [nurses]}\nurl: https://hub.example\n"+
+		"mail: {host: smtp.example, from: care@hub.example}\n")
+	for _, id := range []string{"surgery", "nurses", "hospice", "frailty"} {
+		write("subscribers/"+id+".yaml", fmt.Sprintf("id: %s\nname: The %s\nchannels: [{email: {to: team@%s.example}}]\n", id, id, id))
+	}
+	for n := range patients {
+		text := fmt.Sprintf("patient: p-%05d\nlogged_by: {carer: {may: log}}\nrules:\n  - on: [admission, attendance, discharge]\n    notify: [surgery, nurses, hospice]\n"+
+			"  - on: fall\n    notify: [frailty, surgery]\n    acknowledge: {within: 30m, else: [nurses]}\n", n)
+		if nth > 0 && n%nth == 0 {
+			text = edit(text)
+		}
+		write(fmt.Sprintf("routing/p-%05d.yaml", n), text)
+	}
+	return load(tb, dir)
+}
+
+func load(tb testing.TB, dir string) rulings {
+	tb.Helper()
+	r, err := side{name: dir, dir: dir}.load(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return r
+}
+
+// TestManyDifferences: what is the same for hundreds of patients is one line, and takes no time for those whose rules are as before.
+func TestManyDifferences(t *testing.T) {
+	old := crowd(t, 300, 0, nil)
+	now := crowd(t, 300, 3, func(text string) string { return strings.Replace(text, "nurses, hospice]", "nurses]", 1) })
+	r := difference(old, now, nil)
+	var text strings.Builder
+	r.Text(&text)
+	want := `100 patients lose a recipient (300 compared).
+
+100 patients lose a recipient:
+  p-00000, p-00003, p-00006, p-00009, p-00012 and 95 more admission, attendance, discharge: − The hospice  [routing/p-00000.yaml:4]
+`
+	if text.String() != want || r.Refused {
+		t.Errorf("got\n%s", text.String())
+	}
+}
+
+// BenchmarkDifference compares the rules of 10,000 patients: as they were, a hundredth of them edited, and all of them, because a
+// subscriber has changed.
+func BenchmarkDifference(b *testing.B) {
+	edit := func(text string) string { return strings.Replace(text, "nurses, hospice]", "nurses]", 1) }
+	old, some, all := crowd(b, 10_000, 0, nil), crowd(b, 10_000, 100, edit), crowd(b, 10_000, 1, edit)
+	for name, now := range map[string]rulings{"none": old, "hundredth": some, "all": all} {
+		b.Run(name, func(b *testing.B) {
+			var r compare.Report
+			for b.Loop() {
+				r = difference(old, now, nil)
+			}
+			if r.Patients != 10_000 {
+				b.Fatal(r)
+			}
+		})
+	}
+}

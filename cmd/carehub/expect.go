@@ -1,0 +1,166 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"carehub/config/strict"
+	"carehub/routing/cases"
+)
+
+func routesCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "routes", Short: "Test the rules, and compare them by meaning"}
+	cmd.AddCommand(routesTestCommand(), routesDiffCommand())
+	return cmd
+}
+
+// routesTestCommand is carehub routes test: whether the rules do what the cases beside them expect.
+func routesTestCommand() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "test [DIR]",
+		Short: "Check that the rules do what the cases in " + cases.Folder + " expect",
+		Long: "Test asks the rules of a configuration folder about each case in " + cases.Folder + "/*.yaml and shows what is not as expected.\n" +
+			"It needs no secrets, and no private files. Exit status: 1 if a case fails, or the folder cannot be used.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return routesTest(cmd, folderOf(args), format) },
+	}
+	cmd.Flags().StringVar(&format, "format", formatText, "how to print: text, json or github")
+	return cmd
+}
+
+func routesTest(cmd *cobra.Command, dir, format string) error {
+	if !slices.Contains([]string{formatText, formatJSON, formatGitHub}, format) {
+		return misused("--format takes text, json and github")
+	}
+	f, problems := loadFolder(dir, loadOptions{noSecrets: true, types: channelTypes})
+	if problems.Unfit() {
+		return exitError{1, problems.Error()}
+	}
+	all, problems := f.cases(dir, true)
+	if problems.Failed() {
+		return exitError{1, problems.Error()}
+	}
+	failed := f.expected(all)
+	if err := printFailures(cmd.OutOrStdout(), dir, format, len(all), failed); err != nil || len(failed) == 0 {
+		return err
+	}
+	return exitError{code: 1}
+}
+
+// cases reads the cases of a folder, which were written for these rules. Without the private files a carer is whom the rules
+// name.
+func (f *folder) cases(dir string, noSecrets bool) ([]cases.Case, strict.Problems) {
+	source := &strict.Folder{Dir: dir, NoSecrets: noSecrets}
+	ids := map[string]bool{}
+	for _, id := range f.everyone() {
+		ids[id] = true
+	}
+	if noSecrets {
+		maps.Copy(ids, f.rules.Named())
+	}
+	all := cases.Load(source, cases.Known{Patients: f.rules.Patients(), IDs: slices.Sorted(maps.Keys(ids)), Zone: f.hub.Location})
+	if source.Has(cases.Folder) {
+		f.private().searchAll(source, source.List(cases.Folder))
+	}
+	return all, source.Problems()
+}
+
+// expected returns which of the cases the rules of the folder do not meet.
+func (f *folder) expected(all []cases.Case) []cases.Failure {
+	return cases.Run(all, rulings{f, time.Now().In(f.hub.Location)})
+}
+
+// errUnmet is the error of rules that do not do what the cases beside them expect.
+var errUnmet = errors.New("the rules do not do what the test cases expect")
+
+// testRules runs the cases of a folder that was read from dir. Rules that do not meet them, or cases that cannot be read, are
+// an error that says where.
+func testRules(f *folder, dir string) error {
+	all, problems := f.cases(dir, false)
+	if problems.Unfit() {
+		return problems
+	}
+	failed := f.expected(all)
+	if len(failed) == 0 {
+		return nil
+	}
+	var text strings.Builder
+	_ = printFailures(&text, dir, formatText, len(all), failed)
+	return fmt.Errorf("%w:\n%s", errUnmet, strings.TrimSuffix(text.String(), "\n"))
+}
+
+// printFailures writes which cases fail for a person, a program or GitHub's annotations.
+func printFailures(w io.Writer, dir, format string, ran int, failed []cases.Failure) error {
+	switch format {
+	case formatJSON:
+		return printFailuresJSON(w, ran, failed)
+	case formatGitHub:
+		for _, f := range failed {
+			fmt.Fprintf(w, "::error file=%s,line=%d,col=%d,title=%s::%s\n", property.Replace(fromHere(dir, f.File)), f.Line, f.Column,
+				property.Replace(f.Case), annotation.Replace(f.Event+"\n"+deviations(f)))
+		}
+		return nil
+	}
+	places := map[strict.Pos]bool{}
+	for _, f := range failed {
+		if !places[f.Pos] {
+			fmt.Fprintf(w, "%s: %s\n", f.Pos, f.Case)
+		}
+		places[f.Pos] = true
+		fmt.Fprintf(w, "  %s\n    %s\n", f.Event, strings.ReplaceAll(deviations(f), "\n", "\n    "))
+	}
+	if len(failed) == 0 {
+		fmt.Fprintf(w, "ok: %s\n", count(ran, "case"))
+		return nil
+	}
+	fmt.Fprintf(w, "%d of %s failed\n", len(places), count(ran, "case"))
+	return nil
+}
+
+func printFailuresJSON(w io.Writer, ran int, failed []cases.Failure) error {
+	type failure struct {
+		File     string            `json:"file"`
+		Line     int               `json:"line"`
+		Column   int               `json:"column"`
+		Case     string            `json:"case"`
+		Event    string            `json:"event"`
+		Problems []cases.Deviation `json:"problems"`
+	}
+	all := make([]failure, len(failed))
+	for i, f := range failed {
+		all[i] = failure{f.File, f.Line, f.Column, f.Case, f.Event, f.Problems}
+	}
+	return indented(w, struct {
+		Cases    int       `json:"cases"`
+		Failures []failure `json:"failures"`
+	}{ran, all})
+}
+
+// deviations are what is not as a case expects, a line for each.
+func deviations(f cases.Failure) string {
+	lines := make([]string, len(f.Problems))
+	for i, d := range f.Problems {
+		switch d.What {
+		case cases.Missing:
+			lines[i] = "- " + d.ID + " is not told: " + d.Why
+		case cases.Unexpected:
+			lines[i] = "+ " + d.ID + " is told"
+		case cases.Channel:
+			lines[i] = "~ " + d.ID + " " + d.Why
+		default:
+			lines[i] = "~ " + d.Why
+		}
+		if d.Rule != "" {
+			lines[i] += " [" + d.Rule + "]"
+		}
+	}
+	return strings.Join(lines, "\n")
+}
