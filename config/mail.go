@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 
@@ -160,7 +159,7 @@ func (a *Auth) readCertificate(folder *strict.Folder, top strict.Node, at string
 		a.Certificate = new(tls.Certificate)
 		return
 	}
-	pem, err := os.ReadFile(folder.Path(a.CertFile)) // #nosec G304 -- the path is the admin's own
+	pem, err := folder.Named(a.CertFile)
 	if err != nil {
 		top.Report(strict.NamedFile, at+".client_cert", "names a file that cannot be read")
 		return

@@ -137,6 +137,7 @@ const (
 	ReasonLost        Reason = "lost"         // the store no longer has it
 	ReasonSuspended   Reason = "suspended"    // its subscription is in error, or not active yet
 	ReasonDisk        Reason = "disk"         // of an alarm: the store is nearly full
+	ReasonReload      Reason = "reload"       // of an alarm: the configuration on disk cannot be used
 	ReasonMailbox     Reason = "mailbox"      // of an alarm: the mailbox for bounces cannot be read
 	ReasonUnread      Reason = "unread"       // of an alarm: nobody seems to read an inbox
 	ReasonLocked      Reason = "locked"       // of an alarm: too many wrong codes for an inbox

@@ -2,6 +2,7 @@ package subscribers
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"maps"
 	"path"
@@ -19,10 +20,18 @@ type Register struct {
 	byID    map[string]Subscriber
 	persons map[string]events.Person
 	places  map[string]strict.Pos
+	prints  map[string][sha256.Size]byte // of what the files say of each one's channels
 }
 
 // Place returns where somebody is registered.
 func (r *Register) Place(id string) strict.Pos { return r.places[id] }
+
+// SameChannels reports whether somebody is reached as in another register, the same secrets included.
+func (r *Register) SameChannels(other *Register, id string) bool {
+	now, here := r.prints[id]
+	then, there := other.prints[id]
+	return here == there && now == then
+}
 
 // Lookup returns the subscriber or carer with this id.
 func (r *Register) Lookup(id string) (Subscriber, bool) {
@@ -72,7 +81,7 @@ type carer struct {
 func Load(folder *strict.Folder, types map[string]Type) *Register {
 	l := loader{
 		folder: folder, types: types, places: map[string]strict.Pos{},
-		register: &Register{byID: map[string]Subscriber{}, persons: map[string]events.Person{}},
+		register: &Register{byID: map[string]Subscriber{}, persons: map[string]events.Person{}, prints: map[string][sha256.Size]byte{}},
 	}
 	l.carers()
 	for _, file := range folder.List(Folder) {
@@ -103,7 +112,7 @@ func (l *loader) carers() {
 		_ = entry.V.Decode(&c) // reported
 		l.add(entry.Pos,
 			Subscriber{ID: entry.Key, Name: c.Name, Phone: c.Phone, Carer: true, Channels: l.channels(c.Channels), Quiet: l.quiet(c.Quiet), Language: l.language(c.Language)},
-			events.Person{ID: entry.Key, Kind: events.Carer, Name: c.Name, Relationship: c.Relationship, Phone: c.Phone},
+			events.Person{ID: entry.Key, Kind: events.Carer, Name: c.Name, Relationship: c.Relationship, Phone: c.Phone}, c.Channels,
 		)
 	}
 }
@@ -127,7 +136,7 @@ func (l *loader) provider(file string) {
 	l.personal(p.Channels)
 	l.add(p.ID.Pos,
 		Subscriber{ID: p.ID.V, Name: p.Name, ODS: p.ODS, Phone: p.Phone, Channels: l.channels(p.Channels), Quiet: l.quiet(p.Quiet), Language: l.language(p.Language)},
-		events.Person{ID: p.ID.V, Kind: events.System, Name: p.Name},
+		events.Person{ID: p.ID.V, Kind: events.System, Name: p.Name}, p.Channels,
 	)
 }
 
@@ -146,7 +155,7 @@ func (l *loader) personal(items []strict.Map[strict.Node]) {
 }
 
 // add registers one subscriber. Carers and providers share one set of ids, for a rule names either.
-func (l *loader) add(at strict.Pos, s Subscriber, person events.Person) {
+func (l *loader) add(at strict.Pos, s Subscriber, person events.Person, channels []strict.Map[strict.Node]) {
 	if !events.ValidName(s.ID) {
 		l.folder.Report(strict.BadID, at, "an id must be lower-case letters, digits and inner hyphens, 64 at the most")
 		return
@@ -166,6 +175,19 @@ func (l *loader) add(at strict.Pos, s Subscriber, person events.Person) {
 	l.places[s.ID] = at
 	l.register.byID[s.ID] = s
 	l.register.persons[s.ID] = person
+	l.register.prints[s.ID] = printOf(channels)
+}
+
+func printOf(channels []strict.Map[strict.Node]) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, item := range channels {
+		for _, entry := range item {
+			settings := entry.V.Print()
+			h.Write([]byte(entry.Key + " "))
+			h.Write(settings[:])
+		}
+	}
+	return [sha256.Size]byte(h.Sum(nil))
 }
 
 // channels opens a subscriber's channels. One that cannot be opened keeps its place, without an endpoint.

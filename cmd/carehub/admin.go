@@ -64,6 +64,7 @@ func (h *hub) adminRoutes(d desk, draining <-chan struct{}) http.Handler {
 	h.endpointDesk(d).adminRoutes(mux, draining)
 	inboxRoutes(mux, h.inboxes)
 	auditRoutes(mux, h.store)
+	reloadRoutes(mux, h.reloads)
 	pastRoutes(mux, h.runningPast())
 	return mux
 }

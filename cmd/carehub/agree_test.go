@@ -212,7 +212,7 @@ func agreesWithCases(t *rapid.T, f *folder, dir string, e events.Event, told, st
 		if err := os.WriteFile(filepath.Join(dir, cases.Folder, "a.yaml"), []byte(text+"}\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		all, problems := f.cases(dir, true)
+		all, problems := f.cases(&strict.Folder{Dir: dir, NoSecrets: true})
 		if problems.Failed() || len(all) != 1 {
 			t.Fatal(problems)
 		}

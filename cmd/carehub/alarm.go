@@ -126,6 +126,10 @@ func alarmWords(f desk, about events.About, of events.Stored) string {
 	if strings.HasPrefix(about.Event, pausedPrefix) {
 		return pauseWords(f.folder, about)
 	}
+	if about.Reason == events.ReasonReload {
+		return "The configuration of this hub has been changed and cannot be used as it is. The hub goes on with the last one that was good. " +
+			"What was changed, people taken out too, is not in force. Please run carehub check, and correct it."
+	}
 	if about.Reason == events.ReasonMailbox {
 		return "The mailbox for bounces has not been read for an hour. Until it can be, nobody here learns of mails that do not arrive. " +
 			"Please look at the hub's log, and at mail.bounces in hub.yaml."

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"carehub/config/strict"
 )
 
 // exitError ends the program with a status. An empty msg says that everything has been said.
@@ -49,7 +51,7 @@ func checkCommand() *cobra.Command {
 func check(cmd *cobra.Command, dir, format string, noSecrets bool) error {
 	f, problems := loadFolder(dir, loadOptions{noSecrets: noSecrets, types: channelTypes})
 	if !problems.Unfit() {
-		_, more := f.cases(dir, noSecrets)
+		_, more := f.cases(&strict.Folder{Dir: dir, NoSecrets: noSecrets})
 		problems = append(problems, more...)
 	}
 	if err := printFindings(cmd.OutOrStdout(), dir, format, problems); err != nil {

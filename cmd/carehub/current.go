@@ -16,6 +16,7 @@ import (
 // newHub returns a hub that will run with f.
 func newHub(f *folder, log *slog.Logger) *hub {
 	h := &hub{log: log, meter: newMeter(), started: time.Now()}
+	f.start = f.asked()
 	h.adopt(f)
 	return h
 }
@@ -44,7 +45,7 @@ func (h *hub) equip(c *channels) {
 	if !c.equipped[c.push] {
 		c.push.Remember(h.pushKeys, h.devices)
 	}
-	c.equipped = map[any]bool{c.webhook: true, c.push: true}
+	c.equipped[c.webhook], c.equipped[c.push] = true, true
 }
 
 // inForce returns the folder in force.

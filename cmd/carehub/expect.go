@@ -44,7 +44,7 @@ func routesTest(cmd *cobra.Command, dir, format string) error {
 	if problems.Unfit() {
 		return exitError{1, problems.Error()}
 	}
-	all, problems := f.cases(dir, true)
+	all, problems := f.cases(&strict.Folder{Dir: dir, NoSecrets: true})
 	if problems.Failed() {
 		return exitError{1, problems.Error()}
 	}
@@ -57,13 +57,12 @@ func routesTest(cmd *cobra.Command, dir, format string) error {
 
 // cases reads the cases of a folder, which were written for these rules. Without the private files a carer is whom the rules
 // name.
-func (f *folder) cases(dir string, noSecrets bool) ([]cases.Case, strict.Problems) {
-	source := &strict.Folder{Dir: dir, NoSecrets: noSecrets}
+func (f *folder) cases(source *strict.Folder) ([]cases.Case, strict.Problems) {
 	ids := map[string]bool{}
 	for _, id := range f.everyone() {
 		ids[id] = true
 	}
-	if noSecrets {
+	if source.NoSecrets {
 		maps.Copy(ids, f.rules.Named())
 	}
 	all := cases.Load(source, cases.Known{Patients: f.rules.Patients(), IDs: slices.Sorted(maps.Keys(ids)), Zone: f.hub.Location})
@@ -81,10 +80,10 @@ func (f *folder) expected(all []cases.Case) []cases.Failure {
 // errUnmet is the error of rules that do not do what the cases beside them expect.
 var errUnmet = errors.New("the rules do not do what the test cases expect")
 
-// testRules runs the cases of a folder that was read from dir. Rules that do not meet them, or cases that cannot be read, are
+// testRules runs the cases of a folder that was read. Rules that do not meet them, or cases that cannot be read, are
 // an error that says where.
-func testRules(f *folder, dir string) error {
-	all, problems := f.cases(dir, false)
+func testRules(f *folder, read *strict.Folder) error {
+	all, problems := f.cases(&strict.Folder{Dir: read.Dir, Snapshot: read.Snapshot})
 	if problems.Unfit() {
 		return problems
 	}
@@ -93,7 +92,7 @@ func testRules(f *folder, dir string) error {
 		return nil
 	}
 	var text strings.Builder
-	_ = printFailures(&text, dir, formatText, len(all), failed)
+	_ = printFailures(&text, read.Dir, formatText, len(all), failed)
 	return fmt.Errorf("%w:\n%s", errUnmet, strings.TrimSuffix(text.String(), "\n"))
 }
 

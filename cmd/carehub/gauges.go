@@ -22,6 +22,11 @@ const carerLabel = "carer"
 var (
 	buildInfo    = desc("carehub_build_info", "1, with the version of the hub.", "version", "go")
 	configInfo   = desc("carehub_config_info", "1, with the hash of the rules in force.", "rules")
+	folderInfo   = desc("carehub_config_folder_info", "1, with a hash of the whole configuration in force and where it is from: folder, or store, which has a copy of the last good one.", "folder", "source")
+	configOK     = desc("carehub_config_ok", "1 while the configuration on disk is in force, 0 while it cannot be used and the last good one goes on.")
+	configKept   = desc("carehub_config_kept", "1 while the store has a copy of the configuration in force.")
+	configWaits  = desc("carehub_config_restart_pending", "Keys of hub.yaml that have changed and wait for a restart.")
+	reloaded     = desc("carehub_config_reloads_total", "Configurations found on disk since the start, by what came of them: loaded or refused.", "result")
 	configLoaded = desc("carehub_config_loaded_timestamp_seconds", "When the configuration in force was read.")
 
 	ready    = desc("carehub_ready", "1 while the hub can do its work: the checks of carehub_check_ok all hold.")
@@ -56,7 +61,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe sends all of the above.
 func (gauges) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, configInfo, configLoaded, ready, checkOK, unheard, lost, inFlight, pending, oldest, parked,
+	for _, d := range []*prometheus.Desc{buildInfo, configInfo, folderInfo, configOK, configKept, configWaits, reloaded, configLoaded, ready, checkOK, unheard, lost, inFlight, pending, oldest, parked,
 		endpointUp, partitions, readUpTo, settledUpTo, unsettled, unread, bouncesWaiting, mailboxRead, storeUsed, storeLimit, diskFree, diskSize} {
 		to <- d
 	}
@@ -74,7 +79,7 @@ func (g gauges) Collect(to chan<- prometheus.Metric) {
 	now := g.hub.current()
 	gauge(buildInfo, 1, version, runtime.Version())
 	gauge(configInfo, 1, now.hash())
-	gauge(configLoaded, float64(g.hub.started.Unix()))
+	g.configuration(to)
 	gauge(ready, truth(last.ready()))
 	for _, c := range last.checks {
 		gauge(checkOK, truth(c.ok), c.name)
@@ -102,6 +107,22 @@ func (g gauges) Collect(to chan<- prometheus.Metric) {
 			gauge(diskFree, float64(u.Free))
 			gauge(diskSize, float64(u.Size))
 		}
+	}
+}
+
+// configuration sends how the files on disk stand to what is in force.
+func (g gauges) configuration(to chan<- prometheus.Metric) {
+	s := g.hub.reloads.state()
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	gauge(folderInfo, 1, s.Hash, s.Source)
+	gauge(configOK, truth(s.ok()))
+	gauge(configKept, truth(s.Kept))
+	gauge(configWaits, float64(len(s.Waiting)))
+	gauge(configLoaded, float64(s.Since.Unix()))
+	for result, n := range map[string]int{"loaded": s.Loaded, "refused": s.Refused} {
+		to <- prometheus.MustNewConstMetric(reloaded, prometheus.CounterValue, float64(n), result)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"time"
 )
 
 // healthz says whether the process lives. It asks nothing of the store: starting the hub anew does not mend that.
@@ -11,6 +12,19 @@ func (h *hub) healthz(w http.ResponseWriter, _ *http.Request) {
 		body, status = map[string]any{"alive": false, "why": err.Error()}, http.StatusServiceUnavailable
 	}
 	reply(w, status, body)
+}
+
+// configuration says how what is on disk stands to what is in force. A hub whose files are broken does its work.
+func (h *hub) configuration() map[string]any {
+	s := h.reloads.state()
+	said := map[string]any{"ok": s.ok(), "source": s.Source, "rules": s.Rules, "folder": s.Hash, "since": s.Since.UTC().Format(time.RFC3339)}
+	if !s.ok() {
+		said["why"] = "the files on disk cannot be used, and the last good ones are in force: carehub check says what is wrong"
+	}
+	if len(s.Waiting) > 0 {
+		said["waiting_for_restart"] = s.Waiting
+	}
+	return said
 }
 
 // readyz says whether the hub can do its work, and if not why, with a fresh look at everything.
@@ -26,6 +40,7 @@ func (h *hub) readyz(w http.ResponseWriter, r *http.Request) {
 		held, _ := h.leases.Owned()
 		body["partitions"] = len(held)
 	}
+	body["configuration"] = h.configuration()
 	status := http.StatusOK
 	if !found.ready() {
 		status = http.StatusServiceUnavailable

@@ -24,10 +24,13 @@ type folder struct {
 	problems strict.Problems // that a hub can run with
 
 	// What only a folder that was loaded for use has.
+	source    *strict.Folder
+	broken    strict.Problems // what is wrong with the files on disk, where this is the copy in the store
 	channels  *channels
 	registrar registrar
 	replaced  context.Context // ends when another folder is in force
 	replace   context.CancelFunc
+	start     map[string]any // what hub.yaml said at the hub's start of that which is read only then
 }
 
 type loadOptions struct {
@@ -36,11 +39,56 @@ type loadOptions struct {
 	types func(hub *config.Hub) map[string]subscribers.Type
 }
 
-// loadFolder reads everything an admin edits in one pass. The folder is fit for use if the problems have not Failed.
-func loadFolder(dir string, opt loadOptions) (*folder, strict.Problems) {
+// ourFolders are those that hold files of ours.
+var ourFolders = []string{subscribers.Folder, routing.Folder, routing.Folder + "/tests"}
+
+// unfit says why a hub cannot run with a folder.
+type unfit struct{ problems strict.Problems }
+
+func (u unfit) Error() string { return u.problems.Error() }
+
+// loadForUse reads a configuration folder, with its secrets, and insists that a hub can run with it.
+func loadForUse(dir string) (*folder, error) {
+	if problems := noFolder(dir); problems != nil {
+		return nil, unfit{problems}
+	}
+	return loadOf(&strict.Folder{Dir: dir, Snapshot: strict.Take(dir, ourFolders...)}, nil)
+}
+
+// loadOf is loadForUse of files that have been read, to take the place of the folder before; nil if there is none. Channels that
+// have not changed are those of the folder before.
+func loadOf(source *strict.Folder, before *folder) (*folder, error) {
+	var made *channels
+	var failed error
+	f := readFolder(source, func(hub *config.Hub) map[string]subscribers.Type {
+		var old *channels
+		if before != nil {
+			old = before.channels
+		}
+		made, failed = newChannels(hub, old)
+		return made.types
+	})
+	problems := source.Problems()
+	if problems.Unfit() {
+		return nil, unfit{problems}
+	}
+	f.source, f.channels, f.registrar, f.problems = source, made, newRegistrar(f.patients), problems
+	return f, failed
+}
+
+// noFolder reports a folder that is not there.
+func noFolder(dir string) strict.Problems {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		at := strict.Pos{File: filepath.ToSlash(dir), Line: 1, Column: 1}
-		return nil, strict.Problems{{Code: strict.Unreadable, Pos: at, Message: "there is no such folder"}}
+		return strict.Problems{{Code: strict.Unreadable, Pos: at, Message: "there is no such folder"}}
+	}
+	return nil
+}
+
+// loadFolder reads everything an admin edits in one pass. The folder is fit for use if the problems have not Failed.
+func loadFolder(dir string, opt loadOptions) (*folder, strict.Problems) {
+	if problems := noFolder(dir); problems != nil {
+		return nil, problems
 	}
 	source := &strict.Folder{Dir: dir, NoSecrets: opt.noSecrets}
 	return readFolder(source, opt.types), source.Problems()
@@ -153,10 +201,10 @@ func (f *folder) checkUnused(source *strict.Folder) {
 // checkNames reports files whose names nearly are ours: they would not be read.
 func checkNames(source *strict.Folder) {
 	ours := []string{"hub.yaml", config.PatientsFile, subscribers.CarersFile, subscribers.Folder, routing.Folder, routing.DefaultsFile}
-	entries, _ := os.ReadDir(source.Dir)
-	for _, e := range entries {
-		if near := strict.DidYouMean(e.Name(), ours); near != "" && !slices.Contains(ours, e.Name()) {
-			source.Report(strict.FileName, strict.Pos{File: e.Name(), Line: 1, Column: 1}, "nothing reads a file of this name%s", near)
+	names, _ := source.Names("")
+	for _, name := range names {
+		if near := strict.DidYouMean(name, ours); near != "" && !slices.Contains(ours, name) {
+			source.Report(strict.FileName, strict.Pos{File: name, Line: 1, Column: 1}, "nothing reads a file of this name%s", near)
 		}
 	}
 }

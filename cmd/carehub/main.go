@@ -36,6 +36,6 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true}
 	root.SetOut(os.Stdout)
 	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), whoCommand(), tokenCommand(), inviteCommand(), revokeCommand(), sessionsCommand(), subscriberCommand(), clientCommand(), heldCommand(), endpointCommand(), listenCommand(), triggerCommand(), storeCommand(), backupCommand(), restoreCommand(), auditCommand(), patientsCommand(), logCommand(), statusCommand(), readyCommand())
-	root.AddCommand(routesCommand(), simulateCommand())
+	root.AddCommand(routesCommand(), simulateCommand(), reloadCommand())
 	return root
 }

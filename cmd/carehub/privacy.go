@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -56,7 +55,7 @@ func (f *folder) checkPrivacy(source *strict.Folder) {
 // searchAll reports what of p is in files of a folder.
 func (p private) searchAll(source *strict.Folder, names []string) {
 	for _, name := range names {
-		data, err := os.ReadFile(source.Path(name)) // #nosec G304 -- it is ours or was listed in the folder
+		data, err := source.Data(name)
 		if err == nil && utf8.Valid(data) {
 			p.search(source, name, string(data))
 		}

@@ -23,6 +23,7 @@ type returns struct {
 	addresses bounces.Addresses
 	bounces   *bounces.Bounces
 	mailbox   *bounces.Mailbox // nil if reports are only posted
+	post      *config.Post     // nil if none are
 }
 
 // openReturns sets it up, without the network.
@@ -35,7 +36,7 @@ func (h *hub) openReturns(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("key of the return addresses: %w", err)
 	}
-	r := &returns{hub: h}
+	r := &returns{hub: h, post: settings.Post}
 	if r.addresses, err = bounces.NewAddresses(key, settings.Address); err != nil {
 		return fmt.Errorf("hub.yaml: mail.bounces.address: %w", err)
 	}
@@ -63,11 +64,11 @@ func (r *returns) address(leg events.Leg, event, recipient string) string {
 }
 
 // door is POST /mail/bounces; nil if it is not open.
-func (r *returns) door(f *folder) http.Handler {
-	if r == nil || f.hub.Mail.Bounces.Post == nil {
+func (r *returns) door() http.Handler {
+	if r == nil || r.post == nil {
 		return nil
 	}
-	return &bounces.Door{Bounces: r.bounces, Token: f.hub.Mail.Bounces.Post.Token.Reveal, Log: r.hub.log}
+	return &bounces.Door{Bounces: r.bounces, Token: r.post.Token.Reveal, Log: r.hub.log}
 }
 
 // run reads and acts until ctx ends.

@@ -55,7 +55,7 @@ func (h *hub) routes(d desk, draining <-chan struct{}) *doors {
 	h.consolePages(d, src, draining).Routes(mux.HandleFunc)
 	push.Handler{Channel: d.channels.push, Required: h.signin.Required, Mark: signin.Mark, Log: h.log}.Routes(mux.HandleFunc)
 	h.endpointDesk(d).routes(mux, h.byToken, draining, h.log)
-	if door := h.returns.door(d.folder); door != nil {
+	if door := h.returns.door(); door != nil {
 		mux.Handle("POST /mail/bounces", door)
 	}
 	mux.HandleFunc("GET /fhir/metadata", h.metadata)

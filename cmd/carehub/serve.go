@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"carehub/config"
 	"carehub/events"
 	"carehub/events/answers"
 	"carehub/events/archive"
@@ -24,7 +23,6 @@ import (
 	"carehub/events/intake"
 	"carehub/events/receipts"
 	"carehub/events/stream"
-	"carehub/subscribers"
 	"carehub/subscribers/attempts"
 	"carehub/subscribers/deliver"
 	"carehub/subscribers/endpoints"
@@ -54,7 +52,7 @@ func serveCommand() *cobra.Command {
 				return err
 			}
 			plainLog{log}.takeOver()
-			f, err := loadForUse(dir)
+			f, err := loadToStart(cmd.Context(), dir, log)
 			if err != nil {
 				return err
 			}
@@ -63,21 +61,6 @@ func serveCommand() *cobra.Command {
 	}
 	logs.add(cmd)
 	return cmd
-}
-
-// loadForUse reads a configuration folder, with its secrets, and insists that a hub can run with it.
-func loadForUse(dir string) (*folder, error) {
-	var made *channels
-	var failed error
-	f, problems := loadFolder(dir, loadOptions{types: func(hub *config.Hub) map[string]subscribers.Type {
-		made, failed = newChannels(hub)
-		return made.types
-	}})
-	if problems.Unfit() {
-		return nil, exitError{1, problems.Error()}
-	}
-	f.channels, f.registrar, f.problems = made, newRegistrar(f.patients), problems
-	return f, failed
 }
 
 func openStore(ctx context.Context, f *folder, log *slog.Logger) (*stream.Store, error) {
@@ -115,6 +98,7 @@ type hub struct {
 	// subscriptions are those that providers' systems have made themselves.
 	subscriptions *signup.Service
 	pages         []byte // key of the links to the next page of a search
+	reloads       *reloads
 	trail         *audit.Trail
 	returns       *returns // nil if mail.bounces is not set
 	engine        *deliver.Engine
@@ -155,6 +139,9 @@ func (h *hub) open(ctx context.Context) (err error) {
 		return err
 	}
 	h.pulse = newPulse(h.store, h.engine, h.meter, h.log)
+	if err := h.openReloads(ctx); err != nil {
+		return err
+	}
 	h.meter.registry.MustRegister(gauges{h})
 	if h.doors, err = net.Listen("tcp", h.current().hub.Listen); err != nil {
 		return fmt.Errorf("hub.yaml: listen: %w", err)
@@ -322,6 +309,7 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 	s.run("bounces", h.returns.run)
 	s.run("pulse", h.pulse.run)
 	s.run("disk", h.watchDisk)
+	s.run("configuration", h.reloads.run)
 	s.run("authority", h.watchAuthority)
 	s.run("memory", func(ctx context.Context) error { return saveMemory(ctx, h.store.Trim) })
 	s.run("garbage collector", keepCollecting)

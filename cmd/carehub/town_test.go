@@ -77,7 +77,8 @@ func (w *town) edit(file, old, replacement string) {
 // start runs the hub. Its inboxes were verified long ago, unless w.inboxes says not to touch them.
 func (w *town) start() {
 	w.t.Helper()
-	f, err := loadForUse(w.dir)
+	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	f, err := loadToStart(w.t.Context(), w.dir, log)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -87,7 +88,6 @@ func (w *town) start() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	up, down := make(chan string, 1), make(chan error, 1)
-	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	go func() { down <- serve(ctx, f, log, func(address string) { up <- address }) }()
 	w.stop = func() {
 		w.stop = nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -21,7 +22,11 @@ type Folder struct {
 	// GroupReads lets the group of a private file read it, as where files are mounted for a process that does not own them.
 	GroupReads bool
 
+	// Snapshot, if set, is read in place of the YAML files on disk.
+	Snapshot *Snapshot
+
 	private  []string // files of which nothing may be quoted
+	named    []string // paths that files name
 	problems Problems
 }
 
@@ -60,14 +65,51 @@ func (f *Folder) Path(name string) string {
 
 // Has reports whether the folder has a file or folder of this name.
 func (f *Folder) Has(name string) bool {
+	if f.Snapshot != nil && (f.Snapshot.has(name) || isYAML(path.Base(name)) && !filepath.IsAbs(name)) {
+		return f.Snapshot.has(name)
+	}
 	_, err := os.Stat(f.Path(name))
 	return err == nil
+}
+
+// Data returns what a file of the folder says.
+func (f *Folder) Data(name string) ([]byte, error) {
+	if f.Snapshot != nil {
+		return f.Snapshot.read(name)
+	}
+	return os.ReadFile(f.Path(name)) // #nosec G304 -- name is one of ours or was listed in the folder
+}
+
+// Named returns what a file says that another one names, such as a certificate. The path is the admin's own.
+func (f *Folder) Named(name string) ([]byte, error) {
+	return f.readNamed(name, -1)
+}
+
+func (f *Folder) readNamed(name string, limit int64) ([]byte, error) {
+	f.named = append(f.named, f.Path(name))
+	return readAtMost(f.Path(name), limit)
+}
+
+// AllNamed returns the paths of all files that others name, secrets too, as far as they were read.
+func (f *Folder) AllNamed() []string { return slices.Compact(slices.Sorted(slices.Values(f.named))) }
+
+// Names returns the names of what is in the folder, or in a folder of it, sorted.
+func (f *Folder) Names(sub string) ([]string, error) {
+	if f.Snapshot != nil && f.Snapshot.has(sub) {
+		return f.Snapshot.names[sub], nil
+	}
+	entries, err := os.ReadDir(f.Path(sub))
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names, err
 }
 
 // Read parses one file and returns its top, a mapping in all our files. ok is false when there is nothing to decode; why
 // has then been reported.
 func (f *Folder) Read(name string) (top Node, ok bool) {
-	data, err := os.ReadFile(f.Path(name)) // #nosec G304 -- name is one of ours or was listed in the folder
+	data, err := f.Data(name)
 	if err != nil {
 		f.Report(Unreadable, Pos{name, 1, 1}, "cannot read this file: %s", reason(err))
 		return Node{}, false
@@ -114,16 +156,16 @@ func (f *Folder) Quote(file, text string) string {
 // List returns the YAML files in a folder of the folder, sorted. Files that are not YAML are none of ours; one named .yml
 // is a mistake that would go unnoticed.
 func (f *Folder) List(sub string) []string {
-	entries, err := os.ReadDir(f.Path(sub))
+	entries, err := f.Names(sub)
 	if err != nil {
 		f.Report(Unreadable, Pos{sub, 1, 1}, "cannot read this folder: %s", reason(err))
 		return nil
 	}
 	var names []string
-	for _, e := range entries {
-		name := sub + "/" + e.Name()
+	for _, base := range entries {
+		name := sub + "/" + base
 		switch ext := filepath.Ext(name); {
-		case strings.HasPrefix(e.Name(), "."):
+		case strings.HasPrefix(base, "."):
 		case ext == ".yml":
 			f.Report(FileName, Pos{name, 1, 1}, "this file would not be read: its name must end in .yaml")
 		case ext == ".yaml":

@@ -91,11 +91,24 @@ func (n Node) follow(path string) (at Pos, value Node, found bool) {
 }
 
 // Hash returns the SHA-256 of everything the node says, whatever its layout and comments.
-func (n Node) Hash() [sha256.Size]byte {
+func (n Node) Hash() [sha256.Size]byte { return n.hash(func(text string) string { return text }) }
+
+// Print is Hash of what the secrets say, too, that the node refers to.
+func (n Node) Print() [sha256.Size]byte {
+	return n.hash(func(text string) string {
+		if !isReference(text) {
+			return text
+		}
+		secret, _ := n.folder.secret(text) // what is wrong with it is reported where it is used
+		return text + " " + secret.Reveal()
+	})
+}
+
+func (n Node) hash(says func(string) string) [sha256.Size]byte {
 	h := sha256.New()
 	var write func(*yaml.Node)
 	write = func(y *yaml.Node) {
-		h.Write([]byte(strconv.Itoa(int(y.Kind)) + " " + strconv.Itoa(len(y.Content)) + " " + strconv.Quote(y.Value)))
+		h.Write([]byte(strconv.Itoa(int(y.Kind)) + " " + strconv.Itoa(len(y.Content)) + " " + strconv.Quote(says(y.Value))))
 		for _, child := range y.Content {
 			write(child)
 		}

@@ -72,7 +72,7 @@ func (f *Folder) secret(text string) (Secret, error) {
 }
 
 func (f *Folder) secretFile(name string) (string, error) {
-	data, err := readAtMost(f.Path(name), maxSecret)
+	data, err := f.readNamed(name, maxSecret)
 	value := strings.TrimRight(string(data), "\r\n")
 	switch {
 	case err != nil:
@@ -85,13 +85,16 @@ func (f *Folder) secretFile(name string) (string, error) {
 	return value, nil
 }
 
-// readAtMost reads a file, stopping one byte after limit so that the caller can tell.
+// readAtMost reads a file, stopping one byte after limit so that the caller can tell; below 0 there is none.
 func readAtMost(path string, limit int64) ([]byte, error) {
 	file, err := os.Open(path) // #nosec G304 -- the path is the admin's own
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	if limit < 0 {
+		return io.ReadAll(file)
+	}
 	return io.ReadAll(io.LimitReader(file, limit+1))
 }
 

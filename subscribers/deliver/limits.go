@@ -17,12 +17,9 @@ func (e *Engine) endpoint(r *recipient, key string) *endpoint {
 	if ep != nil {
 		return ep
 	}
-	limits := e.limits(r.id, key)
-	width := cmp.Or(limits.Concurrency, e.opt.Concurrency)
-	ep = &endpoint{width: width, window: 1, steady: width, paused: e.opt.Paused(r.id, key)} // until it has shown what it can take
-	if limits.Rate > 0 {
-		ep.pace = rate.NewLimiter(rate.Limit(limits.Rate)/60, max(1, limits.Rate/60))
-	}
+	ep = &endpoint{window: 1, paused: e.opt.Paused(r.id, key)} // until it has shown what it can take
+	ep.limit(e.limits(r.id, key), e.opt.Concurrency)
+	ep.steady = ep.width
 	r.endpoints[key] = ep
 	return ep
 }
@@ -35,6 +32,31 @@ func (e *Engine) limits(recipient, key string) subscribers.Limits {
 		}
 	}
 	return subscribers.Limits{}
+}
+
+// Moved tells that an admin has changed how a recipient is reached: limits are as they say now, and what waits is tried at
+// once. Whoever is reached no more is found out by that, too.
+func (e *Engine) Moved(recipient string) {
+	e.mu.Lock()
+	if r := e.recipients[recipient]; r != nil {
+		for key, ep := range r.endpoints {
+			ep.limit(e.limits(recipient, key), e.opt.Concurrency)
+		}
+	}
+	e.mu.Unlock()
+	e.Resume(recipient)
+}
+
+// limit sets what an admin allows; concurrency is what goes for the others.
+func (ep *endpoint) limit(limits subscribers.Limits, concurrency int) {
+	ep.width = cmp.Or(limits.Concurrency, concurrency)
+	ep.window, ep.steady = min(ep.window, ep.width), min(ep.steady, ep.width)
+	switch per := rate.Limit(limits.Rate) / 60; {
+	case limits.Rate == 0:
+		ep.pace = nil
+	case ep.pace == nil || ep.pace.Limit() != per:
+		ep.pace = rate.NewLimiter(per, max(1, limits.Rate/60))
+	}
 }
 
 // paced reports whether the endpoint's rate lets an attempt start now.

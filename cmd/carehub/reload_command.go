@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"carehub/config"
+	"carehub/config/strict"
+)
+
+func reloadCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "reload [DIR]", Short: "Have a running hub read its configuration folder now, and say what came of it", Args: cobra.MaximumNArgs(1),
+		Long: "Have the hub that runs with the configuration folder DIR read it now. It does so by itself some seconds after a change: this\n" +
+			"waits for it, and says what came of it. If a hub cannot run with the folder the last good one stays in force. A hub whose store\n" +
+			"is on a NATS server is told by a signal: kill -HUP.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			hub := config.LoadHub(&strict.Folder{Dir: folderOf(args)}) // it may be broken
+			if hub.NATS != nil || hub.Store == "" {
+				return errors.New("a hub whose store is on a NATS server is told by a signal: kill -HUP")
+			}
+			var now reloadState
+			if err := askAdmin(cmd.Context(), hub.Store, http.MethodPost, "/reload", nil, &now); err != nil {
+				return err
+			}
+			return showReload(cmd, now)
+		},
+	}
+}
+
+func showReload(cmd *cobra.Command, now reloadState) error {
+	out := cmd.OutOrStdout()
+	for _, key := range now.Waiting {
+		fmt.Fprintf(out, "hub.yaml: %s has changed and waits for a restart\n", key)
+	}
+	if now.ok() {
+		fmt.Fprintf(out, "in force: rules %s\n", now.Rules)
+		return nil
+	}
+	for _, p := range now.Problems {
+		fmt.Fprintln(out, p)
+	}
+	return exitError{1, "not in force: the hub goes on with what it had, rules " + now.Rules + " since " + now.Since.Format(time.RFC3339)}
+}
+
+// reloadRoutes is what the admin socket answers about the configuration.
+func reloadRoutes(mux *http.ServeMux, r *reloads) {
+	mux.HandleFunc("GET /reload", func(w http.ResponseWriter, _ *http.Request) { adminAnswer(w, r.state(), nil) })
+	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, q *http.Request) {
+		ctx, cancel := context.WithTimeout(q.Context(), 9*time.Second)
+		defer cancel()
+		now, err := r.ask(ctx)
+		adminAnswer(w, now, err)
+	})
+}
