@@ -34,7 +34,7 @@ func (h *hub) consolePages(d desk, src source, draining <-chan struct{}) *consol
 		Receipts: src.Receipts, Words: receipts.Words,
 		Recipients: func() []console.Recipient { return h.standings(d) }, Name: h.nameOf, Attempts: endpoints.newest, Redeliver: endpoints.again,
 		Patients: func() []string { return d.rules.Patients() }, Told: d.picture, Watchers: d.watchers,
-		Config: func() console.Config { return console.Config{Running: d.hash(), Since: h.started} },
+		Config: h.forConsole,
 		Ready:  func() (bool, string) { c := h.pulse.condition(); return len(c.checks) == 0 || c.ready(), c.why() },
 		Shared: h.leases != nil,
 		Audit: func(ctx context.Context, a console.Access) error {
@@ -43,6 +43,12 @@ func (h *hub) consolePages(d desk, src source, draining <-chan struct{}) *consol
 		},
 		Zone: d.Zone, Clock: time.Now, Draining: draining, Log: h.log,
 	})
+}
+
+// forConsole is the configuration that runs, and what became of the newest edit.
+func (h *hub) forConsole() console.Config {
+	s := h.reloads.state()
+	return console.Config{Running: s.Hash, Rules: s.Rules, Since: s.Since, Failed: s.Problems, Kept: s.Source == fromStore, Waiting: s.Waiting}
 }
 
 // checkAdmins reports admins who could not sign in.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -101,4 +102,40 @@ func TestAdminSeesWhatIsNew(t *testing.T) {
 	w.carehub("revoke", "ann", "--dir", w.dir)
 	s.open("/admin")
 	s.until("she is led away", `location.pathname === "/signin"`)
+}
+
+// TestAdminMendsAnAddress: an admin sees that nobody at the hospice can be told, mends the address in YAML, is told of a slip on the
+// way, and sees the reload and the backlog drain, all on one page.
+func TestAdminMendsAnAddress(t *testing.T) {
+	w := newAdminsTown(t)
+	closed := freeAddress(t)
+	w.edit("subscribers/hospice.yaml", w.hospice.address(), closed)
+	w.start()
+	ruth := w.token("ruth")
+	events := []string{w.says(ruth, "dad admitted 3h ago").ID, w.says(ruth, "dad came home 1h ago").ID}
+	s := newScreen(t, w.url, true)
+	s.signsInAsAdmin(w)
+	s.says("1 recipient cannot be reached")
+	s.tap(`#sum a[href="/admin/recipients"]`)
+	s.until("the hospice waits", `document.querySelector("tr.late").innerText.includes("Riverside Hospice")`)
+	s.open("/admin")
+	s.shows("#config code")
+	before := eval[string](s, `document.querySelector("#config code").innerText`)
+
+	w.edit("subscribers/hospice.yaml", "- fhir: {url:", "- fhir: {ulr:")
+	s.says("The newest edit was refused")
+	s.says("subscribers/hospice.yaml:")
+	s.judge("admin-refused")
+	if now := eval[string](s, `document.querySelector("#config code").innerText`); now != before {
+		t.Errorf("%s is in force, not %s", now, before)
+	}
+	w.edit("subscribers/hospice.yaml", "- fhir: {ulr:", "- fhir: {url:")
+	w.edit("subscribers/hospice.yaml", closed, w.hospice.address())
+	s.until("it is read", `document.querySelector("#config code").innerText !== `+quoted(before)+` && !document.querySelector("#config-news [role=alert]")`)
+	s.says("Received by the Riverside Hospice system")
+	s.says("Nothing waits to be delivered.")
+	s.says("Nothing is parked.")
+	if ids := w.hospice.ids(); !slices.Equal(ids, events) {
+		t.Errorf("the hospice was sent %v, not %v", ids, events)
+	}
 }

@@ -52,12 +52,12 @@ type Channel struct {
 
 // Config is the configuration that runs, and what became of the newest edit.
 type Config struct {
-	Running string    // hash of the rules
-	Since   time.Time // when it was read
-	// Failed is what is wrong with an edit that was refused since, in the words of carehub check; FailedAt when it was.
-	Failed   []string
-	FailedAt time.Time
-	Kept     bool // what runs is the copy that the store has kept, not what the folder says
+	Running string // hash of it all
+	Rules   string // hash of its rules, as each event records it
+	Since   time.Time
+	Failed  []string // what is wrong with an edit that was refused since, in the words of carehub check
+	Kept    bool     // what runs is the copy that the store has kept, not what the folder says
+	Waiting []string // keys of hub.yaml that have changed, and are read at a start only
 }
 
 // Options are what the pages need. All are required.

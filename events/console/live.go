@@ -32,11 +32,16 @@ type nowView struct {
 	Shared  bool
 }
 
-// running is the configuration in force.
-type running struct{ Label, Running, Since string }
+// running is the configuration in force, in words.
+type running struct{ Label, Running, Since, Rules, Restart string }
 
 func (p *Pages) running(lang page.Lang, c Config) running {
-	return running{words.Say(lang, "config.running"), c.Running, words.Say(lang, "config.since", "at", lang.Moment(c.Since.In(p.Zone())))}
+	out := running{words.Say(lang, "config.running"), c.Running, words.Say(lang, "config.since", "at", lang.Moment(c.Since.In(p.Zone()))),
+		words.Say(lang, "config.rules", "rules", c.Rules), ""}
+	if len(c.Waiting) > 0 {
+		out.Restart = words.Say(lang, "config.restart", "keys", strings.Join(c.Waiting, ", "))
+	}
+	return out
 }
 
 // summary is what waits, in numbers.
