@@ -22,7 +22,7 @@ type Hub struct {
 	Name     string               `yaml:"name,required"`
 	Contact  Contact              `yaml:"contact,required"`
 	Alarms   Alarms               `yaml:"alarms,required"`
-	Kinds    map[events.Kind]Kind // all of events.Kinds
+	Kinds    map[events.Kind]Kind // all of events.Routed
 	URL      string               `yaml:"url,required"` // without a trailing slash
 	Listen   string               `yaml:"listen"`       // default 127.0.0.1:8080
 	Store    string               `yaml:"store"`        // folder of the embedded store, default data; empty with NATS
@@ -34,7 +34,7 @@ type Hub struct {
 	Mail     *Mail                `yaml:"mail"` // nil when the hub sends none
 	Signin   Signin               `yaml:"signin"`
 	Admins   strict.List[string]  `yaml:"admins"` // who may open the admin's pages; nobody unless named
-	SMS      *SMS                 `yaml:"sms"` // nil when the hub sends no text messages
+	SMS      *SMS                 `yaml:"sms"`    // nil when the hub sends no text messages
 	// GroupReads says that the group of patients.yaml and carers.yaml may read them, else only their owner.
 	GroupReads bool `yaml:"private_files_for_group"`
 

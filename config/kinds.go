@@ -44,7 +44,7 @@ func defaultKinds() map[events.Kind]Kind {
 	urgent := Kind{Urgency: events.Urgent, FallbackAfter: 5 * time.Minute, AlarmAfter: 15 * time.Minute}
 	routine := Kind{Urgency: events.Routine, FallbackAfter: 30 * time.Minute, AlarmAfter: 2 * time.Hour}
 	return map[events.Kind]Kind{
-		events.Admission: urgent, events.Attendance: urgent, events.Fall: urgent, events.Discharge: routine,
+		events.Admission: urgent, events.Attendance: urgent, events.Fall: urgent, events.Discharge: routine, events.DocumentAdded: routine,
 	}
 }
 
@@ -78,8 +78,8 @@ func (k Kind) check(node strict.Node) {
 }
 
 func kindNames() []string {
-	names := make([]string, len(events.Kinds))
-	for i, k := range events.Kinds {
+	names := make([]string, len(events.Routed))
+	for i, k := range events.Routed {
 		names[i] = string(k)
 	}
 	return names

@@ -7,7 +7,9 @@ var CloudEventTypes = map[Kind]string{
 	Attendance: "care-encounter-attend-1",
 	Discharge:  "care-encounter-discharge-1",
 	Fall:       "care-fall-1",
-	Alarm:      "care-alarm-1", // never taken in
+
+	DocumentAdded: "care-document-1", // never taken in
+	Alarm:         "care-alarm-1",    // never taken in
 }
 
 // CloudEventKind is the kind that a type of CloudEvents stands for; false if it is none that can be logged.

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -101,6 +102,9 @@ type Delivery struct {
 	// Message is the FHIR message Bundle addressed to this recipient, the same bytes at every attempt.
 	Message []byte
 	Hub     string // base URL of the hub, as frozen in the plan
+	// Documents are those with the event that the recipient may have, and Open gives the content of one.
+	Documents []Document
+	Open      func(ctx context.Context, d Document) ([]byte, error)
 	// Answered, if set, hears what an HTTP endpoint answered, within Send.
 	Answered func(Reply)
 }

@@ -14,6 +14,7 @@ const (
 	Forbidden       ErrorKind = "forbidden"       // 403
 	NotFound        ErrorKind = "not_found"       // 404
 	Conflict        ErrorKind = "conflict"        // 409
+	Gone            ErrorKind = "gone"            // 410: its patient was forgotten
 	TooLarge        ErrorKind = "too_large"       // 413
 	Busy            ErrorKind = "busy"            // 429: nothing was saved, there is too much already
 	Unavailable     ErrorKind = "unavailable"     // 503: nothing was saved, try again
@@ -34,6 +35,8 @@ func (k ErrorKind) Status() int {
 		return http.StatusNotFound
 	case Conflict:
 		return http.StatusConflict
+	case Gone:
+		return http.StatusGone
 	case TooLarge:
 		return http.StatusRequestEntityTooLarge
 	case Busy:
@@ -56,6 +59,12 @@ type Error struct {
 func (e *Error) Error() string { return e.Message }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// IsMissing reports whether err says that something is not there, or not any more.
+func IsMissing(err error) bool {
+	kind := KindOf(err)
+	return err != nil && (kind == NotFound || kind == Gone)
+}
 
 // KindOf returns the kind of the Error in err's chain, or Internal.
 func KindOf(err error) ErrorKind {

@@ -14,20 +14,23 @@ const (
 	Attendance Kind = "attendance" // seen but not admitted: A&E, ambulatory care, frailty unit
 	Discharge  Kind = "discharge"
 	Fall       Kind = "fall"
-	Alarm      Kind = "alarm"
+	// DocumentAdded is a letter, result or the like that somebody passes on and that belongs to no other event. It comes by a carer's
+	// page only, and waits: nothing needs to be done at once.
+	DocumentAdded Kind = "document"
+	Alarm         Kind = "alarm"
 )
 
-// Kinds lists what a person or a system may log, in the order that help texts show them.
+// Kinds lists what a person or a system may log by words alone, in the order that help texts show them. Somebody must hear of each.
 var Kinds = []Kind{Admission, Attendance, Discharge, Fall}
 
+// Routed lists the kinds that a rule may name.
+var Routed = []Kind{Admission, Attendance, Discharge, Fall, DocumentAdded}
+
 // Known reports whether k is a kind that can be logged.
-func (k Kind) Known() bool {
-	switch k {
-	case Admission, Attendance, Discharge, Fall:
-		return true
-	}
-	return false
-}
+func (k Kind) Known() bool { return k == DocumentAdded || k.OfStay() || k == Fall }
+
+// OfStay reports whether an event of this kind begins or ends a stay.
+func (k Kind) OfStay() bool { return k.OpensStay() || k == Discharge }
 
 // OpensStay reports whether an event of this kind begins a stay that a discharge ends.
 func (k Kind) OpensStay() bool { return k == Admission || k == Attendance }
@@ -70,6 +73,8 @@ type Event struct {
 	Words string `json:"words,omitempty"` // the carer's own, never parsed into codes
 	Flags []Flag `json:"flags,omitempty"`
 	Test  bool   `json:"test,omitempty"`
+	// Documents are what is attached. A correction has those of what it corrects.
+	Documents []Document `json:"documents,omitempty"`
 	// From is the message that another system told it by; nil where it was logged at the hub's own doors.
 	From *Origin `json:"from,omitempty"`
 }

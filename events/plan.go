@@ -85,6 +85,8 @@ type Recipient struct {
 	Acknowledge *Acknowledge `json:"acknowledge,omitempty"`
 	// Step says that the row is told only if others do not answer in time. Until then it is Spared.
 	Step bool `json:"step,omitempty"`
+	// Attach are the kinds of documents that the recipient may have, on the rows of events with documents.
+	Attach []DocumentKind `json:"attach,omitempty"`
 	// Content is the most that a message may tell, where the rules set a ceiling. The content of the channels is within it.
 	Content Content `json:"content,omitempty"`
 	// Quiet is when this can wait, on the rows of events that are not urgent.

@@ -20,7 +20,7 @@ import (
 //	audit.chain                                AUDIT   who has read what, each link with the hash of the one before
 //	note                                       NOTICES the numbers of events in subscriptions, in order
 //	hub.<what>.<name>                          HUB     tokens, secrets, the format of the store, beats: signs of life of hubs,
-//	                                                   other systems' messages that were seen or are held
+//	                                                   other systems' messages that were seen or are held, who was forgotten
 //
 // Reserved for what is to come: hold, due, ack, told (by patient and event), beat (by partition), in LEDGER.
 

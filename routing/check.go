@@ -45,7 +45,7 @@ func (c *checker) judge(rule strict.At[ruleEntry]) {
 
 func (c *checker) kinds(rule strict.At[ruleEntry]) {
 	var names []string
-	for _, k := range events.Kinds {
+	for _, k := range events.Routed {
 		names = append(names, string(k))
 	}
 	for _, kind := range rule.V.On {

@@ -25,8 +25,6 @@ type window struct {
 	zone     *time.Location
 }
 
-const minutesOfDay = 24 * 60
-
 func (w window) open(t time.Time) bool {
 	t = t.In(w.zone)
 	now, today := 60*t.Hour()+t.Minute(), t.Weekday()

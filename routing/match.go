@@ -144,7 +144,7 @@ func (r *Rules) Names(who string, a Asked, now time.Time) bool {
 // Recipients returns everybody who is told of some event of a patient, whatever the hour and place, by the rules as they
 // are at now.
 func (r *Rules) Recipients(patient string, now time.Time) (ids []string) {
-	for _, kind := range events.Kinds {
+	for _, kind := range events.Routed {
 		for _, rule := range r.patients[patient].rules {
 			for _, id := range rule.notify {
 				if rule.covers(kind, "") && !rule.only.ended(now.In(r.zone)) && !slices.Contains(ids, id) {

@@ -66,6 +66,7 @@ func (h *hub) adminRoutes(d desk, draining <-chan struct{}) http.Handler {
 	auditRoutes(mux, h.store)
 	reloadRoutes(mux, h.reloads)
 	pastRoutes(mux, h.runningPast())
+	h.forgetRoutes(mux)
 	return mux
 }
 

@@ -119,6 +119,10 @@ func alarmWords(f desk, about events.About, of events.Stored) string {
 		return fmt.Sprintf("An event was logged (reference %s, %s) and no rule names anyone to tell. Nobody has been told. "+
 			"Please phone the people who should know, and set up routing for %s.", ref, about.Event, of.Record.Event.Patient)
 	}
+	if about.Reason == events.ReasonOverdue && about.Recipient == "" {
+		return fmt.Sprintf("An event (reference %s, %s) was saved on a carer's page and cannot be passed on: nobody has been told. The hub goes on "+
+			"trying. Please ask whoever logged it, phone the people who should know, and look at the hub's log.", ref, about.Event)
+	}
 	if about.Reason == events.ReasonDisk {
 		return "The store of this hub is more than 80 % full. Nothing is lost, but when it is full no event can be saved. " +
 			"Please give it more room."

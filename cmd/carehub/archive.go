@@ -12,11 +12,14 @@ import (
 
 // openArchive joins the store, the archive and what the ledger says of who has been told.
 func (h *hub) openArchive(ctx context.Context) (err error) {
+	if err := h.newForgetting(ctx); err != nil {
+		return err
+	}
 	outcomes := &deliver.Outcomes{Ledger: h.store}
 	h.archive, err = archive.Open(ctx, archive.Options{Store: timedStore{h.store, h.meter}, Log: h.log, Retention: h.current().retention(),
-		Outcomes: outcomes.Of, Mine: h.keepsArchive, Alone: h.current().hub.NATS == nil,
+		Outcomes: outcomes.Of, Mine: h.keepsArchive, Alone: h.current().hub.NATS == nil, Gone: h.forgotten.Gone,
 		Drained: func(ctx context.Context, p int, last uint64) (bool, error) {
-			if h.engine.Waits(p) { // then the store need not be asked, every few seconds, for as long as somebody is dead
+			if h.engine != nil && h.engine.Waits(p) { // then the store need not be asked, every few seconds, for as long as somebody is dead
 				return false, nil
 			}
 			return deliver.Drained(ctx, h.store, p, last)

@@ -17,6 +17,7 @@ import (
 	"carehub/events"
 	"carehub/events/audit"
 	"carehub/events/fhirapi"
+	"carehub/events/intake"
 	"carehub/subscribers/oauth"
 )
 
@@ -53,6 +54,8 @@ func authorisation() map[string][]attempt {
 		"GET /events/{id}/stream":                   {{method: "GET", path: "/events/{event}/stream"}},
 		"POST /events/{id}/ack":                     {{method: "POST", path: "/events/{event}/ack", body: `{"answer":"seen","name":"Jo"}`, media: "application/json"}},
 		"POST /events/{id}/correct":                 {{method: "POST", path: "/events/{event}/correct", body: `{"correction":"retracted"}`, media: "application/json", shut: true}},
+		"GET /m/{token}/document/{document}":        {{method: "GET", path: "/m/{event}/document/{document}", shut: true}},
+		"GET /fhir/Binary/{id}":                     {{method: "GET", path: "/fhir/Binary/{document}"}, {method: "HEAD", path: "/fhir/Binary/{document}"}},
 		"/m/{token}":                                {{method: "GET", path: "/m/{event}", shut: true}, {method: "POST", path: "/m/{event}", body: "code=123456", media: formMedia, shut: true}},
 		"GET /signin":                               open, "POST /signout": open,
 		"GET /signin/{token}":           {{method: "GET", path: "/signin/{event}", shut: true}},
@@ -88,18 +91,19 @@ func authorisation() map[string][]attempt {
 		table["GET "+public] = open
 	}
 	for _, resource := range fhirapi.Types {
-		at, id := "/fhir/"+resource, "{event}"
+		at, id, version := "/fhir/"+resource, "{event}", "{event}"
 		switch resource {
 		case "Patient":
 			id = "{patient}"
 		case "RelatedPerson":
 			id = "{related}"
+		case "DocumentReference":
+			id, version = "{document}", "{documented}"
 		case "Organization":
 			id = "{organisation}"
 		}
-		none := resource == "DocumentReference" // no message has one yet
-		table["GET "+at+"/{id}"] = []attempt{{method: "GET", path: at + "/" + id, shut: none}, {method: "HEAD", path: at + "/" + id, shut: none}}
-		table["GET "+at+"/{id}/_history/{version}"] = []attempt{{method: "GET", path: at + "/" + id + "/_history/{event}", shut: none || resource == "Organization"}}
+		table["GET "+at+"/{id}"] = []attempt{{method: "GET", path: at + "/" + id}, {method: "HEAD", path: at + "/" + id}}
+		table["GET "+at+"/{id}/_history/{version}"] = []attempt{{method: "GET", path: at + "/" + id + "/_history/" + version, shut: resource == "Organization"}}
 		search := []string{"_id=" + id}
 		post := []string{"_id=" + id}
 		switch resource {
@@ -112,10 +116,10 @@ func authorisation() map[string][]attempt {
 			post = append(post, "patient:identifier=https://fhir.nhs.uk/Id/nhs-number|{nhs}", "patient.identifier=https://fhir.nhs.uk/Id/nhs-number|{nhs}")
 		}
 		for _, query := range search {
-			table["GET "+at] = append(table["GET "+at], attempt{method: "GET", path: at + "?" + query, empty: true, shut: none})
+			table["GET "+at] = append(table["GET "+at], attempt{method: "GET", path: at + "?" + query, empty: true})
 		}
 		for _, form := range post {
-			table["POST "+at+"/_search"] = append(table["POST "+at+"/_search"], attempt{method: "POST", path: at + "/_search", body: form, media: formMedia, empty: true, shut: none})
+			table["POST "+at+"/_search"] = append(table["POST "+at+"/_search"], attempt{method: "POST", path: at + "/_search", body: form, media: formMedia, empty: true})
 		}
 	}
 	return table
@@ -179,7 +183,8 @@ func newBystander(t *testing.T) (b *bystander, mine, theirs, nobody whom) {
 	w.edit("carers.yaml", "tom:", "gwen: {name: Gwen Ostrich, relationship: niece}\ntom:")
 	writeFile(t, filepath.Join(w.dir, "subscribers/ward-board.yaml"), "id: ward-board\nname: Ward board\nphone: \"01234\"\n")
 	writeFile(t, filepath.Join(w.dir, "routing/p-8g4m.yaml"), "patient: p-8g4m\nlogged_by:\n  gwen: {as: [gran], may: [log, see]}\n"+
-		"  ward-board: {may: [log]}\nrules:\n  - on: [admission, attendance, discharge, fall]\n    notify: [hospice]\n")
+		"  ward-board: {may: [log]}\nrules:\n  - on: [admission, attendance, discharge, fall, document]\n    notify: [hospice]\n    attach: all\n")
+	w.attaching()
 	b = &bystander{town: w}
 	team, hospice := w.newToken("frailty-team"), w.newToken("hospice")
 	carers := map[string]string{"ruth": w.newToken("ruth"), "gwen": w.newToken("gwen")}
@@ -197,9 +202,29 @@ func newBystander(t *testing.T) (b *bystander, mine, theirs, nobody whom) {
 	theirs = whom{"patient": "p-8g4m", "event": logged("gwen", "p-8g4m"), "nhs": "9990000026", "related": events.RelatedID("gwen", "p-8g4m"), "organisation": "ward-board"}
 	nobody = whom{"patient": "p-none", "event": events.NewID(events.Actor{Kind: events.Carer, ID: "gwen"}, "p-none", "x"), "nhs": "9990000034",
 		"related": events.RelatedID("gwen", "p-none"), "organisation": "ward-empty"}
+	for carer, of := range map[string]whom{"ruth": mine, "gwen": theirs} {
+		of["documented"], of["document"] = b.documented(carer, of["patient"])
+	}
+	nobody["documented"] = events.NewID(events.Actor{Kind: events.Carer, ID: "gwen"}, "p-none", "document")
+	nobody["document"] = events.DocumentID(nobody["documented"], events.DocPhoto, "none")
 	mine["subscription"], theirs["subscription"] = b.subscribed(team, mine), b.subscribed(hospice, theirs)
 	nobody["subscription"] = events.NewSubscriptionID(nil)
 	return b, mine, theirs, nobody
+}
+
+// documented logs an event with a photograph.
+func (b *bystander) documented(carer, patient string) (event, document string) {
+	b.t.Helper()
+	by := events.Actor{Kind: events.Carer, ID: carer}
+	event = events.NewID(by, patient, "document")
+	d, err := b.hub.documents.Keep(b.t.Context(), event, events.DocPhoto, photograph(b.t))
+	if err == nil {
+		_, err = b.hub.intake.Log(b.t.Context(), by, intake.Request{Patient: patient, Kind: events.DocumentAdded, Key: "document", Documents: []events.Document{d}})
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return event, d.ID
 }
 
 // run opens the hub and runs what its doors need, but delivers nothing.

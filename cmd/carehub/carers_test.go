@@ -41,7 +41,8 @@ func carersPages() map[string][]attempt {
 		"GET /p/{patient}":            append(get("/p/{patient}"), get("/p/{patient}?before={event}")...),
 		"GET /p/{patient}/card":       get("/p/{patient}/card"),
 
-		"GET /p/{patient}/letter/{event}": append(get("/p/{patient}/letter/{event}"), get("/p/{patient}/letter/{event}.pdf")...),
+		"GET /e/{event}/document/{document}": get("/e/{documented}/document/{document}"),
+		"GET /p/{patient}/letter/{event}":    append(get("/p/{patient}/letter/{event}"), get("/p/{patient}/letter/{event}.pdf")...),
 	}
 }
 

@@ -67,6 +67,9 @@ func TestRetraction(t *testing.T) {
 		t.Errorf("told of the correction: %v, want %v", told, want)
 	}
 	w.settled(ruth, in.ID)
+	if got := w.view(ruth, home.ID).CorrectedBy; got != correction.ID || w.view(ruth, in.ID).CorrectedBy != "" {
+		t.Errorf("it is said to be corrected by %q, not %s", got, correction.ID)
+	}
 	for id, s := range map[string]*system{"district-nurses": w.nurses, "hospice": w.hospice} { // to whom nothing of it had gone
 		ids := slices.Compact(s.ids())
 		if got := row(w.view(ruth, home.ID), id).State; got != events.Withdrawn || !slices.Equal(ids, []string{in.ID}) {

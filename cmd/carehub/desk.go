@@ -96,7 +96,7 @@ func (d desk) Plan(e events.Event) events.Plan {
 	}
 	matches, _ := d.rules.Match(askedOf(&e))
 	for _, m := range matches {
-		plan.Recipients = append(plan.Recipients, d.rows(&e, m)...)
+		plan.Recipients = append(plan.Recipients, attached(&e, m, d.rows(&e, m))...)
 	}
 	d.asked(&plan, &e, matches)
 	if plan.Urgency != events.Urgent {

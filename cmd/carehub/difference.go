@@ -157,6 +157,9 @@ func sideOf(arg string) (side, error) {
 	return side{}, misused(arg + " is no folder; one in a git revision is REVISION:FOLDER")
 }
 
+// maxProblems is how many problems of a side are shown that cannot be compared.
+const maxProblems = 20
+
 // load reads the rules of a side, without secrets and private files.
 func (s side) load(ctx context.Context) (rulings, error) {
 	dir := s.dir
@@ -174,7 +177,11 @@ func (s side) load(ctx context.Context) (rulings, error) {
 	f, problems := loadFolder(dir, loadOptions{noSecrets: true, types: channelTypes})
 	if problems.Unfit() {
 		problems = slices.DeleteFunc(problems, func(p strict.Problem) bool { return p.Warning || p.Gap })
-		return rulings{}, exitError{2, fmt.Sprintf("%s cannot be compared:\n%v", s.name, problems)}
+		more := ""
+		if n := len(problems) - maxProblems; n > 0 {
+			problems, more = problems[:maxProblems], fmt.Sprintf("\nand %d more: carehub check", n)
+		}
+		return rulings{}, exitError{2, fmt.Sprintf("%s cannot be compared:\n%v%s", s.name, problems, more)}
 	}
 	return rulings{f, time.Now().In(f.hub.Location)}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"carehub/config/strict"
 	"carehub/routing/compare"
 )
 
@@ -80,5 +81,26 @@ func BenchmarkDifference(b *testing.B) {
 				b.Fatal(r)
 			}
 		})
+	}
+}
+
+// TestRunCases: rules are good for a hub when they do what the cases beside them expect, and when these can be read.
+func TestRunCases(t *testing.T) {
+	r := crowd(t, 2, 0, nil)
+	for text, want := range map[string]string{
+		"cases: [{patient: all, on: fall, told: [frailty, surgery], steps: [nurses]}]":    "",
+		"cases: [{patient: p-00001, on: fall, told_at_least: [hospice]}]":                 "hospice is not told: no rule for fall names them; named for admission, attendance and discharge at routing/p-00001.yaml:4",
+		"cases: [{patient: p-00001, on: fall, told_at_least: [hospise]}]":                 `routing/tests/a.yaml:1:54: unknown recipient "hospise"; did you mean "hospice"?`,
+		"cases: [{patient: p-00001, on: admission, told_at_least: [hospice], by: carer}]": `routing/tests/a.yaml:1:73: unknown recipient "carer"`,
+	} {
+		dir := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(dir, "routing/tests"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(dir, "routing/tests/a.yaml"), text)
+		err := testRules(r.folder, &strict.Folder{Dir: dir})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,7 @@ func TestNobodyAnswersOverRestarts(t *testing.T) {
 		writeFile(t, rules, strings.Replace(string(text), "notify: [team, duty]", "notify: [team], acknowledge: {within: 1m, else: [duty]}", 1))
 	}
 
+	reader := hub.run("token", "create", "--system", "duty", "--dir", hub.dir)
 	quiet := hub.stores("p-0001", events.Discharge, "quiet", func(r *events.Recipient) {
 		now := time.Now().UTC()
 		r.Quiet = &events.Quiet{From: now.Add(-time.Hour).Format("15:04"), To: now.Add(3 * time.Hour).Format("15:04"), Zone: "UTC"}
@@ -47,6 +49,12 @@ func TestNobodyAnswersOverRestarts(t *testing.T) {
 		hub.stop()
 	}
 	hub.start()
+	for path, want := range map[string]int{"Communication/" + asked[0]: http.StatusOK, "Patient/p-0000": http.StatusOK, "Communication/" + quiet: http.StatusNotFound,
+		"Patient/p-0001": http.StatusNotFound} { // who was told as a step reads it, and nothing that they were not told
+		if got := hub.reads(reader, path); got != want {
+			t.Errorf("to the step %s is %d, want %d", path, got, want)
+		}
+	}
 	waitUntil(t, "the alarm has come", func() bool { return len(team.firsts(events.HubPatient)) == len(asked) })
 	if got := duty.firsts("p-0000"); strings.Join(got, " ") != strings.Join(asked, " ") {
 		t.Errorf("the step was told of %v, want %v", got, asked)
@@ -88,4 +96,20 @@ func (p *process) stores(patient string, kind events.Kind, key string, change fu
 		p.t.Fatal(err)
 	}
 	return rec.Event.ID
+}
+
+// reads is the status that a provider's system gets for what it reads over FHIR.
+func (p *process) reads(token, path string) int {
+	p.t.Helper()
+	r, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, p.url+"/fhir/"+path, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
 }

@@ -55,8 +55,8 @@ func routesTest(cmd *cobra.Command, dir, format string) error {
 	return exitError{code: 1}
 }
 
-// cases reads the cases of a folder, which were written for these rules. Without the private files a carer is whom the rules
-// name.
+// cases reads the cases of the files that the folder was read from, or of the same ones. Without the private files a carer is whom
+// the rules name. The problems are those of the cases alone.
 func (f *folder) cases(source *strict.Folder) ([]cases.Case, strict.Problems) {
 	ids := map[string]bool{}
 	for _, id := range f.everyone() {
@@ -69,7 +69,7 @@ func (f *folder) cases(source *strict.Folder) ([]cases.Case, strict.Problems) {
 	if source.Has(cases.Folder) {
 		f.private().searchAll(source, source.List(cases.Folder))
 	}
-	return all, source.Problems()
+	return all, slices.DeleteFunc(source.Problems(), func(p strict.Problem) bool { return !strings.HasPrefix(p.File, cases.Folder+"/") })
 }
 
 // expected returns which of the cases the rules of the folder do not meet.

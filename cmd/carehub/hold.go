@@ -89,3 +89,8 @@ func (h *hub) undo(src source) func(ctx context.Context, by events.Actor, id str
 		return h.intake.Forget(ctx, st.Record.Event.Patient)
 	}
 }
+
+// alarmStuck tells the people named for alarms, and whoever logged it, of a held event that cannot be accepted.
+func (h *hub) alarmStuck(ctx context.Context, st events.Stored) error {
+	return h.alarm(ctx, events.About{Event: st.Record.Event.ID, Reason: events.ReasonOverdue}, st)
+}

@@ -151,7 +151,7 @@ func notSaved(err error, key string) error {
 
 var nouns = map[events.Kind]string{
 	events.Admission: "Admission to hospital", events.Attendance: "Seen, but not admitted",
-	events.Discharge: "Discharge from hospital", events.Fall: "A fall",
+	events.Discharge: "Discharge from hospital", events.Fall: "A fall", events.DocumentAdded: "A document",
 }
 
 func printPreview(out io.Writer, p intake.Preview) {

@@ -35,7 +35,10 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{Use: "carehub", Short: "Tell everyone who should know", Version: version,
 		SilenceErrors: true, SilenceUsage: true}
 	root.SetOut(os.Stdout)
-	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), whoCommand(), tokenCommand(), inviteCommand(), revokeCommand(), sessionsCommand(), subscriberCommand(), clientCommand(), heldCommand(), endpointCommand(), listenCommand(), triggerCommand(), storeCommand(), backupCommand(), restoreCommand(), auditCommand(), patientsCommand(), logCommand(), statusCommand(), readyCommand())
-	root.AddCommand(routesCommand(), simulateCommand(), reloadCommand())
+	root.AddCommand(serveCommand(), demoCommand(), readyCommand(), reloadCommand(),
+		checkCommand(), whoCommand(), routesCommand(), simulateCommand(), schemaCommand(),
+		tokenCommand(), inviteCommand(), revokeCommand(), sessionsCommand(), subscriberCommand(), clientCommand(),
+		logCommand(), statusCommand(), heldCommand(), endpointCommand(), listenCommand(), triggerCommand(),
+		storeCommand(), backupCommand(), restoreCommand(), auditCommand(), patientsCommand(), forgetCommand())
 	return root
 }

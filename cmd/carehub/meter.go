@@ -68,12 +68,12 @@ func newMeter() *meter {
 
 // zero makes the series of all closed words.
 func (m *meter) zero() {
-	for _, kind := range events.Kinds {
+	for _, kind := range events.Routed {
 		m.events.WithLabelValues(string(kind), "created")
 		m.events.WithLabelValues(string(kind), "repeated")
 		m.events.WithLabelValues(string(kind), "held")
 	}
-	for _, kind := range []events.ErrorKind{events.Invalid, events.Unauthenticated, events.Forbidden, events.NotFound, events.Conflict,
+	for _, kind := range []events.ErrorKind{events.Invalid, events.Unauthenticated, events.Forbidden, events.NotFound, events.Conflict, events.Gone,
 		events.TooLarge, events.Busy, events.Unavailable, events.Internal} {
 		m.refusals.WithLabelValues(string(kind))
 	}

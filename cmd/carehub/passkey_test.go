@@ -60,8 +60,11 @@ func TestPasskey(t *testing.T) {
 	s.shows("#passkey button")
 	s.judge("passkey-offer.cy")
 	s.open("/signin/passkey?lang=en-GB")
+	s.tap("main a.plain") // not now
+	s.tap("#offer-passkey")
 	s.tap("#passkey button")
 	s.shows(".person")
+	s.until("it is offered no more", `!document.getElementById("offer-passkey")`)
 
 	s.forgets()
 	s.open("/log/p-7f3k")

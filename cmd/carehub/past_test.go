@@ -12,6 +12,7 @@ import (
 // TestPast: what became of past events, and what other rules would have made of them, is the same whether or not the hub is
 // running, and nothing that a carer wrote is in it.
 func TestPast(t *testing.T) {
+	t.Parallel()
 	w := newTown(t)
 	w.edit("routing/p-7f3k.yaml", "    notify: [riverside-surgery, district-nurses, hospice, frailty-team]",
 		"    notify: [riverside-surgery, district-nurses, hospice]\n    acknowledge: {within: 30m, else: [duty-line]}")

@@ -30,17 +30,18 @@ func (h *hub) phonePages(d desk, src source, draining <-chan struct{}) *phone.Pa
 			return ownFor(ctx, src, by, id)
 		},
 		Missing: h.askAdmin,
+		Keep:    h.keep, Kept: h.keptFor, Document: h.opened,
 		Recent: func(ctx context.Context, by events.Actor, patient string, most int) ([]events.Stored, error) {
 			return recentFor(ctx, d, src, by, patient, most)
 		},
-		Receipts: src.Receipts, Watch: src.Watch, Words: receipts.Words, Message: receipts.Message, Contacts: d.contacts, Name: d.nameOf, Push: d.pushes,
+		Receipts: src.Receipts, Watch: src.Watch, Words: receipts.Words, Message: receipts.Message, Contacts: d.contacts, Name: d.nameOf, Push: d.pushes, Passkey: h.signin.MayOffer,
 		Zone: d.Zone, Clock: time.Now, Draining: draining, Logger: h.log,
 	})
 }
 
 func requestOf(e phone.Entry) intake.Request {
 	return intake.Request{Patient: e.Patient, Kind: e.Kind, Because: e.Because, Occurred: e.Occurred, Place: e.Place, Words: e.Words, Key: e.Key,
-		Single: !e.Another, Hold: holdFor}
+		Single: !e.Another, Hold: holdFor, Documents: e.Documents}
 }
 
 // logged stores what a carer has sent from their pages.

@@ -210,6 +210,9 @@ func TestPhoneSeesAnAnswer(t *testing.T) {
 	s.says("This corrects what was logged before")
 	s.says("Sent to Frailty team by email")
 	s.judge("corrected")
+	s.tap(`main a.target[href^="/e/"]`)
+	s.says("This was wrong and has been corrected: It was about another person.")
+	s.judge("was-wrong")
 }
 
 // TestPhoneTapsTwice: a finger that taps twice, and two pages that were open at once, make one event.

@@ -17,9 +17,9 @@ import (
 )
 
 // fhirAPI is what providers' systems can read.
-func (h *hub) fhirAPI(d desk) *fhirapi.API {
-	return &fhirapi.API{Source: h.archive, Permits: h.permits, Names: d.concerns, Told: d.told, Identified: d.identified,
-		Organization: d.organization, Hub: d.sender, Zone: d.Zone, Key: h.pages, Clock: time.Now, Log: h.log,
+func (h *hub) fhirAPI(d desk, src source) *fhirapi.API {
+	return &fhirapi.API{Source: h.archive, Permits: h.permits, Names: d.reads, Told: d.toldOf(src), Identified: d.identified,
+		Organization: d.organization, Content: h.documents.Content, Hub: d.sender, Zone: d.Zone, Key: h.pages, Clock: time.Now, Log: h.log,
 		Audit: func(ctx context.Context, a fhirapi.Access) error {
 			return h.audit(ctx, audit.Access{By: a.By, Interaction: a.Interaction, Type: a.Type, ID: a.ID, Patient: a.Patient, Query: a.Query,
 				Refused: a.Refused, From: a.From, Request: a.Request, At: a.At})
@@ -66,6 +66,29 @@ func (d desk) told(by events.Actor, rec *events.Record) bool {
 	e := &rec.Event
 	return d.concerns(by, e.Patient) && d.namesFor(by.ID, e) &&
 		slices.ContainsFunc(rec.Plan.Recipients, func(r events.Recipient) bool { return r.Is(by.ID) && !r.Step })
+}
+
+// reads reports whether the rules in force name a provider for a patient, be it as one who is told when others do not answer.
+func (d desk) reads(by events.Actor, patient string) bool {
+	return d.concerns(by, patient) || d.isSystem(by.ID) && slices.ContainsFunc(events.Routed, func(kind events.Kind) bool {
+		return d.rules.IsStep(by.ID, routing.Asked{Patient: patient, Kind: kind, At: time.Now()}, d.today())
+	})
+}
+
+// toldOf reports whether a provider was told of an event, be it because others did not answer, and would be today.
+func (d desk) toldOf(src source) func(context.Context, events.Actor, events.Stored) (bool, error) {
+	return func(ctx context.Context, by events.Actor, st events.Stored) (bool, error) {
+		rec := &st.Record
+		if d.told(by, rec) {
+			return true, nil
+		}
+		i := slices.IndexFunc(rec.Plan.Recipients, func(r events.Recipient) bool { return r.Step && r.Is(by.ID) })
+		if i < 0 || !d.isSystem(by.ID) || !d.rules.IsStep(by.ID, askedOf(&rec.Event), d.today()) {
+			return false, nil
+		}
+		all, err := src.Receipts(ctx, st)
+		return err == nil && all[i].State != events.Spared && all[i].State != events.Withdrawn, err
+	}
 }
 
 // identified is the patient with an NHS number, which is as it was written or in groups.

@@ -34,10 +34,10 @@ func (h *hub) routes(d desk, draining <-chan struct{}) *doors {
 			}
 			return view, err
 		}}
-	letters := &receipts.Page{Links: h.links, Open: h.letter, Porter: porter{h.inboxes, h.signin.Session}, Answer: h.answerOf(src), Answered: answeredBy(src), Writer: page.Writer{Hub: d.sender, Log: h.log},
+	letters := &receipts.Page{Links: h.links, Open: h.letter, Porter: porter{h.inboxes, h.signin.Session}, Answer: h.answerOf(src), Answered: answeredBy(src), Has: h.hasDocuments, Content: h.documentBehind, Writer: page.Writer{Hub: d.sender, Log: h.log},
 		Zone: d.Zone, Clock: time.Now, Log: h.log}
 
-	api := h.fhirAPI(d)
+	api := h.fhirAPI(d, src)
 
 	mux := &doors{}
 	mux.Handle("POST /events", write)
@@ -48,6 +48,7 @@ func (h *hub) routes(d desk, draining <-chan struct{}) *doors {
 	mux.Handle("POST /events/{id}/correct", &correct.Handler{Corrections: h.corrections, Authenticate: h.byToken, May: d.mayCorrect, MaySee: d.maySee,
 		View: write.View, Log: h.log})
 	mux.Handle("/m/{token}", letters)
+	mux.HandleFunc("GET /m/{token}/document/{document}", letters.Document)
 	mux.Handle("/inbox/{token}", h.inboxes)
 	h.signin.Routes(mux.HandleFunc)
 	h.phonePages(d, src, draining).Routes(mux.HandleFunc)

@@ -19,6 +19,8 @@ import (
 	"carehub/events/archive"
 	"carehub/events/audit"
 	"carehub/events/correct"
+	"carehub/events/documents"
+	"carehub/events/forget"
 	"carehub/events/hold"
 	"carehub/events/intake"
 	"carehub/events/receipts"
@@ -81,14 +83,18 @@ type hub struct {
 	log     *slog.Logger
 	store   *stream.Store
 	archive *archive.Archive // the store and what has left it
-	leases  *stream.Leases   // nil with the embedded store: all of it is this hub's
-	tokens  *tokens
-	signin  *signin.Service
+	// forgotten are the patients who were erased, or are about to be.
+	forgotten *forget.Keeper
+	leases    *stream.Leases // nil with the embedded store: all of it is this hub's
+	tokens    *tokens
+	signin    *signin.Service
 	// devices are carers' browsers, and pushKeys prove to push services that the hub tells them.
 	devices  *push.Devices
 	pushKeys *push.Keys
 	answers  *answers.Answers
 	held     *hold.Keeper
+	// documents are what carers attach.
+	documents *documents.Keeper
 	// corrections take back what was logged by mistake.
 	corrections *correct.Corrections
 	oauth       *oauth.Server
@@ -176,7 +182,8 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 		return fmt.Errorf("key of the sessions: %w", err)
 	}
 	h.signin = newSignin(h.current, h.store, key, h.log)
-	h.held = hold.New(holdStore{h.store, h.archive}, time.Now, h.log, func(event string) { h.engine.Changed(event) })
+	h.held = hold.New(holdStore{h.store, h.archive}, time.Now, h.log, func(event string) { h.engine.Changed(event) }, h.alarmStuck)
+	h.documents = h.newDocuments()
 	if err := h.openPush(ctx); err != nil {
 		return err
 	}
@@ -194,7 +201,7 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 	h.answers = h.newAnswers()
 	h.corrections = h.newCorrections()
 	store := timedStore{h.store, h.meter}
-	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.subscriber, Link: h.links.For, Return: h.returns.address,
+	options := deliver.Options{Log: h.store, Ledger: store, Lookup: h.subscriber, Link: h.links.For, Document: h.documents.Content, Return: h.returns.address,
 		Allowed: func(rec *events.Record, recipient string) bool { return h.desk().mayBeTold(rec, recipient) }, Announce: h.announce, Renew: h.renew,
 		Slog: h.log, Attempted: h.meter.attempted, Ended: h.meter.ended,
 		Tried: h.logAttempt, Paused: h.isPaused, Gone: h.pauseGone,
@@ -274,7 +281,7 @@ func (h *hub) run(ctx context.Context) error {
 // stored is known.
 func (h *hub) follow(s *shift) (known []<-chan struct{}) {
 	for part, follow := range map[string]func(context.Context, func()) error{
-		"tokens": h.tokens.follow, "sessions": h.signin.Follow, "devices": h.devices.Follow, "held events": h.held.Follow, "answers": h.answers.Follow,
+		"tokens": h.tokens.follow, "sessions": h.signin.Follow, "devices": h.devices.Follow, "held events": h.held.Follow, "who was forgotten": h.forgotten.Follow, "answers": h.answers.Follow,
 		"corrections": h.corrections.Follow, "oauth clients": h.oauth.Clients.Follow, "endpoints": h.learned.Follow,
 		"subscriptions": h.subscriptions.Registry.Follow, "notices": h.subscriptions.Numbers.Follow,
 	} {
@@ -293,7 +300,7 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 	for part, run := range map[string]func(context.Context) error{
 		"engine": h.engine.Run, "inboxes": h.watchInboxes, "pauses": h.followPauses, "answers": h.answers.Run, "held events": h.held.Run,
 		"corrections": h.corrections.Run, "subscriptions' keeper": h.subscriptions.Keep,
-		"ended sessions": h.tidySessions,
+		"ended sessions": h.tidySessions, "erasures": h.forgotten.Run,
 	} {
 		s.run(part, func(ctx context.Context) error {
 			if !await(ctx, known...) { // nobody is taken for unsubscribed, or sent anything while paused
@@ -309,6 +316,7 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 	s.run("bounces", h.returns.run)
 	s.run("pulse", h.pulse.run)
 	s.run("disk", h.watchDisk)
+	s.run("documents", h.documents.Run)
 	s.run("configuration", h.reloads.run)
 	s.run("authority", h.watchAuthority)
 	s.run("memory", func(ctx context.Context) error { return saveMemory(ctx, h.store.Trim) })

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ func triggerCommand() *cobra.Command {
 		Example: "  carehub trigger admission --to http://127.0.0.1:4242/ --secret-file secret\n  carehub trigger fall --patient dad --token-file ruth.token",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			kind := events.Kind(args[0])
-			if !kind.Known() {
+			if !slices.Contains(events.Kinds, kind) {
 				var kinds []string
 				for _, k := range events.Kinds {
 					kinds = append(kinds, string(k))

@@ -93,8 +93,8 @@ func who(cmd *cobra.Command, flags whoFlags, q question) error {
 
 // understand refuses a question about what does not exist.
 func (f *folder) understand(q question) error {
-	kinds := make([]string, len(events.Kinds))
-	for i, k := range events.Kinds {
+	kinds := make([]string, len(events.Routed))
+	for i, k := range events.Routed {
 		kinds[i] = string(k)
 	}
 	for _, k := range []events.Kind{q.kind, q.because} {

@@ -52,6 +52,9 @@ type Options struct {
 	Outcomes func(ctx context.Context, st events.Stored) ([]events.Outcome, error)
 	// Retention is how long events of a kind are kept once they are in the archive; 0 or absent: for ever. See expired.
 	Retention map[events.Kind]time.Duration
+	// Gone says whether a patient was forgotten: nothing of them is found or taken in, and what is left is left out of new
+	// volumes. nil: nobody was.
+	Gone func(patient string) bool
 	// Mine reports whether this process does the work in the background; nil: it does. It is asked again and again.
 	Mine func() bool
 	// Alone says that no other process has the store: an unfinished volume is what a crash has left, and all new events
@@ -72,6 +75,9 @@ func (o *Options) defaults() {
 	}
 	if o.Most == 0 {
 		o.Most = 100_000
+	}
+	if o.Gone == nil {
+		o.Gone = func(string) bool { return false }
 	}
 	if o.Every == 0 {
 		o.Every = 10 * time.Second
@@ -166,6 +172,9 @@ func (a *Archive) loadHeads(ctx context.Context, old, next []*volume) error {
 
 // Publish is as in the store, for an event that may be in the archive already.
 func (a *Archive) Publish(ctx context.Context, rec events.Record, message []byte) (events.Stored, bool, error) {
+	if a.opt.Gone(rec.Event.Patient) {
+		return events.Stored{}, false, gone(" Nothing was saved.")
+	}
 	// The archive is asked first: what moves there meanwhile still is in the store for longer than this call takes.
 	stored, found, err := a.find(ctx, rec.Event.ID)
 	if found || err != nil {
@@ -180,8 +189,16 @@ func (a *Archive) Publish(ctx context.Context, rec events.Record, message []byte
 	return stored, created, nil
 }
 
-// Find returns the event with this id. Errors: NotFound, Unavailable.
+// gone is the error of whatever is asked about a patient who was forgotten.
+func gone(more string) error {
+	return &events.Error{Kind: events.Gone, Message: "What was held about that patient was erased." + more}
+}
+
+// Find returns the event with this id. Errors: NotFound, Gone, Unavailable.
 func (a *Archive) Find(ctx context.Context, id string) (events.Stored, error) {
+	if a.opt.Gone(events.PatientOf(id)) {
+		return events.Stored{}, gone("")
+	}
 	stored, err := a.opt.Store.Find(ctx, id)
 	if events.KindOf(err) != events.NotFound {
 		return stored, err
@@ -246,6 +263,9 @@ func (a *Archive) Latest(ctx context.Context, patient string, kind events.Kind) 
 // Timeline returns the newest events of a patient, newest first, at most limit of them and only those before a place in
 // the order of acceptance; the zero Place is after everything.
 func (a *Archive) Timeline(ctx context.Context, patient string, before events.Place, limit int) ([]events.Stored, error) {
+	if a.opt.Gone(patient) {
+		return nil, nil
+	}
 	all, err := a.opt.Store.Timeline(ctx, patient, before, limit)
 	if err != nil || len(all) >= limit {
 		return all, err

@@ -77,15 +77,10 @@ var errEnough = errors.New("enough")
 func (a *Archive) gather(ctx context.Context, p int, from, last uint64) (*batch, error) {
 	b := &batch{}
 	err := a.opt.Store.Read(ctx, p, from, func(st events.Stored) error {
-		outcomes, err := a.opt.Outcomes(ctx, st)
-		if err != nil {
+		if err := a.take(ctx, b, st); err != nil {
 			return err
 		}
-		e, err := newEntry(st, outcomes)
-		if err != nil {
-			return err
-		}
-		b.add(shelf(st.Record.Event.Patient, st.Record.Event.ID), st.Seq, e)
+		b.upTo = st.Seq
 		if st.Seq >= last || len(b.events) >= foldEvents || b.bytes >= foldBytes {
 			return errEnough
 		}
@@ -101,6 +96,22 @@ func (a *Archive) gather(ctx context.Context, p int, from, last uint64) (*batch,
 	return b, nil
 }
 
+// take keeps an event, with how telling its recipients ended, unless its patient was forgotten.
+func (a *Archive) take(ctx context.Context, b *batch, st events.Stored) error {
+	if a.forgotten(outlineOf(st)) {
+		return nil
+	}
+	outcomes, err := a.opt.Outcomes(ctx, st)
+	if err != nil {
+		return err
+	}
+	e, err := newEntry(st, outcomes)
+	if err == nil {
+		b.add(shelf(st.Record.Event.Patient, st.Record.Event.ID), st.Seq, e)
+	}
+	return err
+}
+
 // add keeps an event. The first is the dictionary of all: they are much alike.
 func (b *batch) add(shelf string, seq uint64, e entry) {
 	raw := e.appendTo(nil)
@@ -113,7 +124,6 @@ func (b *batch) add(shelf string, seq uint64, e entry) {
 	h := held{shelf: shelf, seq: seq, bytes: bytes.Clone(b.room)}
 	b.events = append(b.events, h)
 	b.bytes += len(h.bytes)
-	b.upTo = seq
 }
 
 func (b *batch) entry(h held) (entry, error) {
@@ -151,9 +161,13 @@ func (a *Archive) write(ctx context.Context, p int, from uint64, b *batch) error
 			return err
 		}
 	}
-	v, err := w.finish(ctx)
-	if err != nil {
-		return err
+	var made []info
+	if w.Events > 0 {
+		v, err := w.finish(ctx)
+		if err != nil {
+			return err
+		}
+		made = append(made, v.info)
 	}
 	return a.update(ctx, func(r *record) error {
 		if r.Folded[p] != from {
@@ -163,7 +177,7 @@ func (a *Archive) write(ctx context.Context, p int, from uint64, b *batch) error
 			r.Folded = map[int]uint64{}
 		}
 		r.Folded[p] = b.upTo
-		r.Volumes = append(r.Volumes, v.info)
+		r.Volumes = append(r.Volumes, made...)
 		return nil
 	})
 }

@@ -99,7 +99,7 @@ func (m *merging) take(ctx context.Context, f *front, w *writer) error {
 	if err != nil {
 		return err
 	}
-	if expired {
+	if expired || m.archive.forgotten(f.outline) {
 		m.dropped++
 		return nil
 	}

@@ -44,6 +44,9 @@ type outline struct {
 			Test     bool
 			Corrects string
 		}
+		Plan struct {
+			About *events.About // of an alarm
+		}
 	} `json:"record"`
 }
 
@@ -53,6 +56,7 @@ func outlineOf(st events.Stored) (o outline) {
 	to.ID, to.Patient, to.Kind, to.Stay = from.ID, from.Patient, from.Kind, from.Stay
 	to.Occurred, to.Recorded, to.Flags, to.Test = from.Occurred, from.Recorded, from.Flags, from.Test
 	to.Corrects = from.Corrects
+	o.Record.Plan.About = st.Record.Plan.About
 	return o
 }
 

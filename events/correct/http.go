@@ -83,6 +83,8 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (st events.Stored
 	defer cancel()
 	st, err = h.Corrections.Events.Find(ctx, id)
 	switch {
+	case events.KindOf(err) == events.Gone:
+		return st, request, err
 	case err != nil && events.KindOf(err) != events.NotFound:
 		return st, request, &events.Error{Kind: events.Unavailable, Message: "Nothing was saved. Please try again, or phone.", Err: err}
 	case err != nil, !h.MaySee(by, st.Record) && !h.May(by, st.Record):

@@ -131,7 +131,7 @@ func (r *Request) record(st events.Stored, rows []Row, rules string) events.Reco
 	plan.Rules, plan.Request, plan.Renderer, plan.Recipients = rules, events.Hash(asked), events.Renderer, nil
 	for i, to := range st.Record.Plan.Recipients {
 		if i < len(rows) && rows[i] != Untold {
-			to.Acknowledge, to.Step = nil, false
+			to.Acknowledge, to.Step, to.Attach = nil, false, nil // what was attached is not sent again
 			plan.Recipients = append(plan.Recipients, to)
 		}
 	}

@@ -123,17 +123,20 @@ func (s Server) resources() []any {
 
 // messaging declares $process-message, in both directions where the hub takes messages in.
 func (s Server) messaging(hub events.Sender) map[string]any {
-	modes, documentation := []string{"sender"}, "Sends admission, attendance, discharge and fall messages to the recipients that each patient's rules name"
+	modes, documentation := []string{"sender"}, "Sends admission, attendance, discharge, fall and document messages to the recipients that each patient's rules name"
 	out := map[string]any{}
 	if s.ReliableCache > 0 {
-		modes, documentation = append(modes, "receiver"), documentation+", and takes them from registered systems at $process-message; there it also takes what a named person answers to one: "+
+		modes, documentation = append(modes, "receiver"), documentation+", and takes them, but for documents, from registered systems at $process-message; there it also takes what a named person answers to one: "+
 			"a Communication inResponseTo the hub's, whose sender is a Practitioner or PractitionerRole in the Bundle"
 		out["endpoint"] = []any{map[string]any{"protocol": coding(messageTransport, "http", ""), "address": hub.URL + endpoint + "/$process-message"}}
 		out["reliableCache"] = int(s.ReliableCache.Minutes())
 	}
 	var supported []any
 	for _, mode := range modes {
-		for _, kind := range events.Kinds {
+		for _, kind := range events.Routed {
+			if mode == "receiver" && kind == events.DocumentAdded {
+				continue
+			}
 			supported = append(supported, map[string]string{"mode": mode, "definition": hub.URL + endpoint + "/MessageDefinition/" + string(kind)})
 		}
 	}

@@ -31,8 +31,10 @@ func (m Message) check() error {
 		return invalid("only a discharge can end something, and only an attendance is said")
 	case (ev.Corrects != "") != ev.Correction.Known() || ev.Correction != "" && !ev.Correction.Known():
 		return invalid("a correction names what it corrects, and what was wrong with it")
-	case ev.Kind == events.Fall && ev.Stay != "":
-		return invalid("a fall has no stay")
+	case !ev.Kind.OfStay() && ev.Stay != "":
+		return invalid("a fall or a document has no stay")
+	case !documented(ev):
+		return invalid("a document is not described as it should be, or there are too many or none")
 	case utf8.RuneCountInString(ev.Words) > events.MaxWords || utf8.RuneCountInString(ev.Place) > events.MaxPlace:
 		return invalid("the words or the place are too long")
 	case ev.From != nil && !sourced(*ev.From, m.By.Kind):

@@ -121,11 +121,17 @@ var shapes = map[events.Kind]shape{
 		title:    "Fall",
 		sentence: "had a fall",
 	},
+	events.DocumentAdded: {
+		event:    coding(notificationEvent, "notification-summary-report", "Summary Report Notification"),
+		reason:   new(concept(isNew)),
+		title:    "Document",
+		sentence: "has a document that was passed on",
+	},
 }
 
 // kindOf finds the kind that a header's event code stands for.
 func kindOf(event r4.Coding) events.Kind {
-	for _, kind := range events.Kinds {
+	for _, kind := range events.Routed {
 		if s := shapes[kind]; text(event.System) == *s.event.System && text(event.Code) == *s.event.Code {
 			return kind
 		}

@@ -2,6 +2,7 @@ package fhir
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,6 +52,7 @@ type contents struct {
 	summary       *list
 	conditions    []condition // of the summary
 	communication communication
+	documents     []documentReference
 	patient       patient
 	carer         *relatedPerson
 	organizations map[string]organizationResource // by reference
@@ -91,7 +93,7 @@ func open(b []byte) (*contents, error) {
 		if kind == "Condition" && isFamilys(e.Resource) {
 			kind = "family's Condition"
 		}
-		if seen[kind] && kind != "Organization" && kind != "family's Condition" {
+		if seen[kind] && !slices.Contains(several, kind) {
 			return nil, errTwice
 		}
 		seen[kind] = true
@@ -104,6 +106,9 @@ func open(b []byte) (*contents, error) {
 	}
 	return c, nil
 }
+
+// several are what a message may hold more than once.
+var several = []string{"Organization", "family's Condition", "DocumentReference", "Binary"}
 
 func typeOf(resource []byte) string {
 	var r struct {
@@ -132,6 +137,9 @@ func (c *contents) add(kind, fullURL string, resource []byte) error {
 		into = c.summary
 	case "Communication":
 		into = &c.communication
+	case "DocumentReference":
+		c.documents = append(c.documents, documentReference{})
+		into = &c.documents[len(c.documents)-1]
 	case "Patient":
 		into = &c.patient
 	case "RelatedPerson":
@@ -148,7 +156,7 @@ func (c *contents) add(kind, fullURL string, resource []byte) error {
 		return nil
 	case "Provenance":
 		into = &c.provenance
-	case "Device": // the hub's own hand, which Encode writes again
+	case "Device", "Binary": // the hub's own hand, which Encode writes again, and what Embed has added
 		return nil
 	default:
 		return errForeign
@@ -189,6 +197,9 @@ func (c *contents) event() events.Event {
 		}
 	}
 	ev.Flags, ev.Test = c.flags(hub)
+	for _, r := range c.documents {
+		ev.Documents = append(ev.Documents, c.attached(r))
+	}
 	if c.header.Reason != nil {
 		ev.Correction = events.Correction(code(*c.header.Reason, hub+correctionCodes))
 	}
@@ -203,6 +214,8 @@ func (c *contents) occurred(kind events.Kind) time.Time {
 	switch {
 	case kind == events.Fall:
 		return moment(c.condition.OnsetDateTime)
+	case kind == events.DocumentAdded:
+		return c.occurredWith()
 	case len(c.encounter.StatusHistory) > 0: // of a stay that was not over
 		return moment(c.encounter.StatusHistory[0].Period.Start)
 	case c.encounter.Period == nil:

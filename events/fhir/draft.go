@@ -104,13 +104,16 @@ func (m *draft) bundle() bundle {
 		entries = append(entries, entry{FullUrl: urn(id), Resource: resource})
 	}
 	add(m.ids.header, m.header())
-	if m.Event.Kind != events.Fall {
+	if m.Event.Kind.OfStay() {
 		add(m.ids.encounter, m.encounter())
 	}
 	if m.fell() {
 		add(m.ids.condition, m.condition())
 	}
 	add(m.ids.communication, m.communication())
+	for i := range m.Event.Documents {
+		add(m.documentID(i), m.documentReference(i))
+	}
 	if m.Patient.Summary != nil {
 		add(m.summary.id, m.summaryList())
 		for i := range m.Patient.Summary.Conditions {
@@ -151,7 +154,7 @@ func (m Message) ids() references {
 	} else {
 		ids.by = events.UUID("system", hub, m.By.ID)
 	}
-	if ev.Kind != events.Fall {
+	if ev.Kind.OfStay() {
 		ids.encounter = events.UUID("encounter", hub, cmp.Or(ev.Stay, m.first()))
 	}
 	if m.fell() {

@@ -52,9 +52,12 @@ func (m *draft) header() messageHeader {
 	h.Meta = m.meta(headerProfile)
 	h.EventCoding = s.event
 	h.Reason = m.reason(s)
-	if m.Event.Kind == events.Fall {
+	switch {
+	case m.Event.Kind == events.Fall:
 		h.Focus = []r4.Reference{named(m.ids.condition, m.title()), ref(m.ids.communication)}
-	} else {
+	case m.Event.Kind == events.DocumentAdded:
+		h.Focus = append(m.documents(), ref(m.ids.communication))
+	default:
 		h.Focus = []r4.Reference{named(m.ids.encounter, m.title())}
 	}
 	return h
@@ -71,7 +74,7 @@ func (m *draft) reason(s shape) *r4.CodeableConcept {
 		change = isDelete
 	}
 	codes := []r4.Coding{change, coding(m.Hub.URL+correctionCodes, string(c), "")}
-	if m.Event.Kind != events.Fall {
+	if m.Event.Kind.OfStay() {
 		codes = append([]r4.Coding{isEdit}, codes...)
 	}
 	return new(concept(codes...))
@@ -306,15 +309,18 @@ func (m *draft) communication() communication {
 		Sent:       &m.recorded.instant,
 		Sender:     new(named(m.ids.by, m.By.Name)),
 	}
-	if m.Event.Kind == events.Fall {
-		c.About = []r4.Reference{ref(m.ids.condition)}
+	if m.Event.Kind.OfStay() {
+		c.About = []r4.Reference{ref(m.ids.encounter)}
+		c.Encounter = new(ref(m.ids.encounter))
+	} else {
+		if m.Event.Kind == events.Fall {
+			c.About = []r4.Reference{ref(m.ids.condition)}
+		}
 		if m.Event.Place != "" {
 			c.About = append(c.About, ref(m.ids.location))
 		}
-	} else {
-		c.About = []r4.Reference{ref(m.ids.encounter)}
-		c.Encounter = new(ref(m.ids.encounter))
 	}
+	c.About = append(c.About, m.documents()...)
 	if m.Patient.Summary != nil {
 		c.About = append(c.About, named(m.summary.id, summaryTitle))
 	}
@@ -341,14 +347,17 @@ var (
 // provenance says who said it, and that the hub put it into this form: of a message of another system also whose it says it
 // is, and what it was called. The hub passes on what it made of it (a Da Vinci intermediary that assembles), never the original.
 func (m *draft) provenance() provenance {
-	target := m.ids.encounter
-	if m.Event.Kind == events.Fall {
-		target = m.ids.condition
+	targets := []r4.Reference{ref(m.ids.communication)}
+	switch {
+	case m.Event.Kind == events.Fall:
+		targets = append(targets, ref(m.ids.condition))
+	case m.Event.Kind.OfStay():
+		targets = append(targets, ref(m.ids.encounter))
 	}
 	p := r4.OtherProvenance{
 		Id:       &m.ids.provenance,
 		Text:     narrative(m.reporter()+" Put into this form by "+m.Hub.Name+".", m.source()),
-		Target:   []r4.Reference{ref(m.ids.communication), ref(target)},
+		Target:   append(targets, m.documents()...),
 		Recorded: m.recorded.instant,
 		Agent: []r4.ProvenanceAgent{
 			{Type: &informant, Who: ref(m.ids.by)},

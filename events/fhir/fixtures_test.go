@@ -138,6 +138,18 @@ func messages() map[string]fhir.Message {
 		m.Event.Stay = message(events.Attendance, "0").Event.ID
 	})
 	add("corrected-time", events.Discharge, taken(events.WrongTime))
+	add("document", events.DocumentAdded, func(m *fhir.Message) {
+		m.Event.Place, m.Urgency = "", events.Routine
+		m.Event.Documents = attached(m.Event.ID, events.DocLetter)
+	})
+	add("documents", events.Admission, func(m *fhir.Message) {
+		m.Event.Documents = attached(m.Event.ID, events.DocRespect, events.DocPhoto)
+	})
+	add("documents-of-fall", events.Fall, func(m *fhir.Message) { m.Event.Documents = attached(m.Event.ID, events.DocPhoto) })
+	add("retraction-of-document", events.DocumentAdded, func(m *fhir.Message) {
+		taken(events.WrongPerson)(m)
+		m.Event.Documents = attached(m.Event.Corrects, events.DocResult)
+	})
 	add("test", events.Fall, func(m *fhir.Message) { m.Event.Test = true })
 	add("unicode", events.Fall, func(m *fhir.Message) {
 		m.Patient.Name = "Zoë  O’Brien-Łukasiewicz"
@@ -146,6 +158,19 @@ func messages() map[string]fhir.Message {
 		m.Event.Occurred = time.Date(2026, 7, 12, 23, 59, 59, 123e6, time.UTC)
 	})
 	return out
+}
+
+// attached are documents of these kinds; photographs are JPEG.
+func attached(event string, kinds ...events.DocumentKind) (all []events.Document) {
+	for _, kind := range kinds {
+		d := events.Document{ID: events.DocumentID(event, kind, "file"), Kind: kind, Media: events.PDF, Size: 312 << 10, Added: at(2, 10),
+			SHA256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", SHA1: "qUqP5cyxm6YcTAhz05Hph5gvu9M="}
+		if kind == events.DocPhoto {
+			d.Media = events.JPEG
+		}
+		all = append(all, d)
+	}
+	return all
 }
 
 func alarm() fhir.Alarm {

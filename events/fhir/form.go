@@ -26,7 +26,7 @@ type form struct {
 	filled              uint64 // which blanks are not empty, a bit for each
 }
 
-// form returns false for a message with too many blanks, which is to be laid out by itself.
+// form returns false for a message with documents or too many blanks, which is to be laid out by itself.
 func (m *draft) form(blanks []*string) (form, bool) {
 	f := form{
 		hub: m.Hub, kind: m.Event.Kind, because: m.Event.Because, ends: m.Event.Ends, test: m.Event.Test, correction: m.Event.Correction, alone: m.alone,
@@ -43,7 +43,7 @@ func (m *draft) form(blanks []*string) (form, bool) {
 			f.filled |= 1 << i
 		}
 	}
-	return f, len(blanks) <= maxTemplated
+	return f, len(blanks) <= maxTemplated && len(m.Event.Documents) == 0
 }
 
 // draft is a message of the form with slots for its texts.

@@ -23,6 +23,16 @@ func TestGolden(t *testing.T) {
 	}
 	admission := message(events.Admission, "1")
 	compare(t, "admission-addressed", address(t, encode(t, admission), admission.Event.ID, destination()))
+	attached := messages()["documents"]
+	whole, err := fhir.Embed(address(t, encode(t, attached), attached.Event.ID, destination()), hub.URL, attached.Event.Documents,
+		func(d events.Document) ([]byte, error) { return []byte(d.Kind + " <&>"), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, "documents-embedded", whole)
+	if m, err := fhir.Decode(whole); err != nil || len(m.Event.Documents) != 2 {
+		t.Error(err)
+	}
 	stored := encodeAlarm(t)
 	compare(t, "alarm", stored)
 	compare(t, "alarm-addressed", address(t, stored, alarm().ID, destination()))

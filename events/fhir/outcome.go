@@ -32,7 +32,7 @@ func IssueType(kind events.ErrorKind) string {
 }
 
 var issueTypes = map[events.ErrorKind]string{
-	events.Invalid: "invalid", events.Unauthenticated: "login", events.Forbidden: "forbidden", events.NotFound: "not-found",
+	events.Invalid: "invalid", events.Unauthenticated: "login", events.Forbidden: "forbidden", events.NotFound: "not-found", events.Gone: "deleted",
 	events.Conflict: "conflict", events.TooLarge: "too-long", events.Busy: "throttled", events.Unavailable: "transient",
 }
 

@@ -108,6 +108,10 @@ func (m Message) restID(kind string, resource []byte) string {
 		return m.Patient.ID
 	case "RelatedPerson":
 		return events.RelatedID(m.By.ID, m.Patient.ID)
+	case "DocumentReference":
+		var d documentReference
+		_ = json.Unmarshal(resource, &d) // Decode has read it
+		return value(d.Identifier, m.Hub.URL+documentIDs)
 	case "Device":
 		return HubOrganization
 	case "Organization":

@@ -64,6 +64,7 @@ func (m *draft) lines() []string {
 		out = append(out, "Where: "+ev.Place)
 	}
 	out = append(out, m.reporter(), "Logged: "+m.recorded.words+".")
+	out = append(out, m.documentLines()...)
 	for _, f := range ev.Flags {
 		if line := cautions[f]; line != "" {
 			out = append(out, line)

@@ -34,13 +34,15 @@ type API struct {
 	// Names reports whether the rules in force name the asker for a patient; Told whether the asker was told of an event, is
 	// registered, and is named for it still.
 	Names func(by events.Actor, patient string) bool
-	Told  func(by events.Actor, rec *events.Record) bool
+	Told  func(ctx context.Context, by events.Actor, st events.Stored) (bool, error)
 	// Identified is the patient with an NHS number; "" if there is none.
 	Identified func(nhsNumber string) string
 	// Organization is the name of another organisation whose system logs about the asker's patients.
 	Organization func(by events.Actor, id string) (name string, ok bool)
-	Hub          func() events.Sender
-	Zone         func() *time.Location // of dates without a time
+	// Content is what a document holds.
+	Content func(ctx context.Context, d events.Document) ([]byte, error)
+	Hub     func() events.Sender
+	Zone    func() *time.Location // of dates without a time
 	// Audit returns once the access is on record. Nothing is answered before.
 	Audit func(ctx context.Context, a Access) error
 	Key   []byte // secret of the hub, 32 bytes: what seals the links to the next page
@@ -77,6 +79,7 @@ func (a *API) Register(handle func(pattern string, handler func(http.ResponseWri
 		handle("GET "+at, a.searching(t))
 		handle("POST "+at+"/_search", a.searching(t))
 	}
+	handle("GET "+base+"/Binary/{id}", a.readBinary)
 }
 
 // Served is what the CapabilityStatement says of these routes.
@@ -91,7 +94,7 @@ func Served() []fhir.Served {
 		}
 		all = append(all, s)
 	}
-	return all
+	return append(all, fhir.Served{Type: "Binary", Interactions: []string{"read"}, Notes: "The content of a DocumentReference."})
 }
 
 func (a *API) reading(resource, interaction string) http.HandlerFunc {

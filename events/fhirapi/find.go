@@ -27,7 +27,7 @@ func patientOf(resource, id string) string {
 			return id
 		}
 		return ""
-	case "RelatedPerson":
+	case "RelatedPerson", "DocumentReference":
 		return patientBefore(id)
 	case "Condition":
 		if patient := patientBefore(id); patient != "" {
@@ -66,7 +66,7 @@ func (a *API) find(ctx context.Context, by events.Actor, resource, id string) (f
 			return fhir.Resource{}, cmp.Or(err, missing())
 		}
 		return fhir.Stay(versions)
-	case "Patient", "RelatedPerson":
+	case "Patient", "RelatedPerson", "DocumentReference":
 		return a.newest(ctx, by, patient, resource, id)
 	case "Condition": // of what happened, or of the family's summary
 		if !events.ValidID(id) {
@@ -113,7 +113,11 @@ func (a *API) walk(ctx context.Context, by events.Actor, patient string, before 
 		}
 		for _, st := range some {
 			before = st.Place()
-			if !a.Told(by, &st.Record) {
+			told, err := a.Told(ctx, by, st)
+			if err != nil {
+				return unreadable(err)
+			}
+			if !told {
 				continue
 			}
 			if more, err := fn(st); err != nil || !more {
@@ -130,10 +134,16 @@ func (a *API) walk(ctx context.Context, by events.Actor, patient string, before 
 // event is the stored event, if the asker was told of it.
 func (a *API) event(ctx context.Context, by events.Actor, id string) (events.Stored, error) {
 	st, err := a.Source.Find(ctx, id)
+	told := false
+	if err == nil {
+		told, err = a.Told(ctx, by, st)
+	}
 	switch {
+	case events.KindOf(err) == events.Gone:
+		return st, err
 	case err != nil && events.KindOf(err) != events.NotFound:
 		return st, unreadable(err)
-	case err != nil, !a.Told(by, &st.Record):
+	case !told:
 		return events.Stored{}, missing()
 	}
 	return st, nil
@@ -179,6 +189,9 @@ func (a *API) newest(ctx context.Context, by events.Actor, patient, resource, id
 // stay are the versions of an Encounter that the asker was told of before a place, newest first.
 func (a *API) stay(ctx context.Context, by events.Actor, patient, id string, before events.Place) (versions []fhir.Resource, err error) {
 	began, err := a.Source.Find(ctx, id) // a place to stop at; it need not be an event that the asker knows
+	if events.KindOf(err) == events.Gone {
+		return nil, err
+	}
 	if err != nil && events.KindOf(err) != events.NotFound {
 		return nil, unreadable(err)
 	}

@@ -47,9 +47,10 @@ func newWard(t testing.TB) *ward {
 		Source: w.store, Key: make([]byte, 32), Clock: time.Now, Log: slog.New(slog.DiscardHandler),
 		Permits: w.permits,
 		Names:   func(by events.Actor, patient string) bool { return by.ID == "frailty-team" && patient == thomas.ID },
-		Told: func(by events.Actor, rec *events.Record) bool {
+		Told: func(_ context.Context, by events.Actor, st events.Stored) (bool, error) {
+			rec := &st.Record
 			named := slices.ContainsFunc(rec.Plan.Recipients, func(r events.Recipient) bool { return r.Is(by.ID) })
-			return named && rec.Event.Patient == thomas.ID && w.told(rec)
+			return named && rec.Event.Patient == thomas.ID && w.told(rec), nil
 		},
 		Identified: func(number string) string {
 			return map[string]string{thomas.NHSNumber: thomas.ID, other.NHSNumber: other.ID}[number]

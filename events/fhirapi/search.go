@@ -117,7 +117,7 @@ func (a *API) byID(ctx context.Context, by events.Actor, q query) (p page, err e
 		switch {
 		case err == nil && q.wants(r.Updated):
 			p.resources = append(p.resources, r)
-		case err != nil && events.KindOf(err) != events.NotFound:
+		case err != nil && !events.IsMissing(err):
 			return p, err
 		}
 	}

@@ -35,6 +35,7 @@ const (
 	KeepUndone = 24 * time.Hour
 
 	retry   = time.Second
+	stuckIn = time.Minute // after which a person hears of an event that cannot be released
 	workFor = 10 * time.Second
 )
 
@@ -61,6 +62,7 @@ type Keeper struct {
 	clock   func() time.Time
 	log     *slog.Logger
 	changed func(event string) // hears of each event that is held no longer
+	stuck   func(ctx context.Context, st events.Stored) error
 
 	mu   sync.Mutex
 	held map[string]*held // by event
@@ -75,9 +77,10 @@ type held struct {
 	seen time.Time
 }
 
-// New returns a keeper that knows nothing until Follow runs.
-func New(store Store, clock func() time.Time, log *slog.Logger, changed func(event string)) *Keeper {
-	return &Keeper{store: store, clock: clock, log: log, changed: changed, held: map[string]*held{}, kick: make(chan struct{}, 1)}
+// New returns a keeper that knows nothing until Follow runs. stuck tells a person of an event that could not be released for a
+// minute, durably; it is called again until it returns nil, and may be called again after a restart.
+func New(store Store, clock func() time.Time, log *slog.Logger, changed func(event string), stuck func(context.Context, events.Stored) error) *Keeper {
+	return &Keeper{store: store, clock: clock, log: log, changed: changed, stuck: stuck, held: map[string]*held{}, kick: make(chan struct{}, 1)}
 }
 
 // Follow keeps up with what all hubs hold, until ctx ends; ready is called when everything stored is known.
@@ -255,15 +258,20 @@ func (k *Keeper) release(ctx context.Context, id string) error {
 
 // Run releases each event when its time has come, until ctx ends. What is held then is released by the next start, or by another hub.
 func (k *Keeper) Run(ctx context.Context) error {
+	late := map[string]time.Time{} // when what cannot be released is told to a person
 	for {
 		due, next := k.due()
 		failed := false
 		for _, id := range due {
-			if err := k.end(ctx, id); err != nil && ctx.Err() == nil {
-				failed = true
-				if events.KindOf(err) != events.Conflict { // else another hub was quicker
-					k.log.Error("a held event is not released yet; trying again", "event", id, "error", err.Error())
-				}
+			err := k.end(ctx, id)
+			if err == nil || ctx.Err() != nil {
+				delete(late, id)
+				continue
+			}
+			failed = true
+			if events.KindOf(err) != events.Conflict { // else another hub was quicker
+				k.log.Error("a held event is not released yet; trying again", "event", id, "error", err.Error())
+				k.complain(ctx, id, late)
 			}
 		}
 		if failed {
@@ -276,6 +284,31 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-time.After(next):
 		}
 	}
+}
+
+// complain has a person told, once, of an event that cannot be released for long.
+func (k *Keeper) complain(ctx context.Context, id string, late map[string]time.Time) {
+	at, known := late[id]
+	switch {
+	case !known:
+		late[id] = time.Now().Add(stuckIn)
+		return
+	case at.IsZero() || time.Now().Before(at): // it has been told, or it is too early
+		return
+	}
+	k.mu.Lock()
+	h := k.held[id]
+	k.mu.Unlock()
+	if h == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, workFor)
+	defer cancel()
+	if err := k.stuck(ctx, h.stored()); err != nil {
+		k.log.Error("nobody could be told that a held event is not released", "event", id, "error", err.Error())
+		return
+	}
+	late[id] = time.Time{}
 }
 
 // due are the records whose time is over, and how long there is nothing more to do.

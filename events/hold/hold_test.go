@@ -21,6 +21,7 @@ type store struct {
 	*stream.Memory
 	mu       sync.Mutex
 	accepted []string
+	stuck    []string // of which a person was told
 	away     bool
 }
 
@@ -51,7 +52,12 @@ func (s *store) setAway(away bool) {
 
 // run is a hub on the store; stop ends it as a crash would.
 func run(s *store, clock func() time.Time) (k *hold.Keeper, stop func()) {
-	k = hold.New(s, clock, slog.New(slog.DiscardHandler), func(string) {})
+	k = hold.New(s, clock, slog.New(slog.DiscardHandler), func(string) {}, func(_ context.Context, st events.Stored) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.stuck = append(s.stuck, st.Record.Event.ID)
+		return nil
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	known := make(chan struct{})
@@ -203,6 +209,31 @@ func TestUndoneOrReleased(t *testing.T) {
 			}
 			stopA()
 			stopB()
+		}
+	})
+}
+
+// TestStuck: a person hears, once, of what cannot be released for long, and it is released when it can be.
+func TestStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{Memory: stream.NewMemory(1), away: true}
+		k, stop := run(s, time.Now)
+		defer stop()
+		rec := event("k")
+		keep(t, k, rec, "dad")
+		told := func() int { s.mu.Lock(); defer s.mu.Unlock(); return len(s.stuck) }
+		time.Sleep(rec.Plan.Hold + 50*time.Second)
+		if told() != 0 {
+			t.Error("it is told too early")
+		}
+		time.Sleep(10 * time.Minute)
+		if told() != 1 || s.stuck[0] != rec.Event.ID {
+			t.Errorf("told of %v", s.stuck)
+		}
+		s.setAway(false)
+		time.Sleep(5 * time.Second)
+		if !s.has("dad") {
+			t.Error("it is not released")
 		}
 	})
 }

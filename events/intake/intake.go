@@ -129,7 +129,8 @@ func (n *entry) flag(f events.Flag) { n.event.Flags = append(n.event.Flags, f) }
 // understand fills in what happened and to whom.
 func (n *entry) understand() error {
 	r := n.request
-	n.event = events.Event{Kind: r.Kind, Because: r.Because, Place: r.Place, Words: r.Words, Test: r.Test, By: n.by}
+	n.event = events.Event{Kind: r.Kind, Because: r.Because, Place: r.Place, Words: r.Words, Test: r.Test, By: n.by,
+		Documents: r.Documents}
 	if r.Text != "" {
 		phrase, err := Parse(r.Text, PhraseContext{Aliases: n.desk.Aliases(n.by), Now: n.now, Zone: n.desk.Zone()})
 		n.event.Patient, n.event.Kind, n.event.Because = phrase.Patient, phrase.Kind, phrase.Because

@@ -24,6 +24,8 @@ type Request struct {
 
 	Key    string `json:"-"` // idempotency key; not needed for a dry run
 	DryRun bool   `json:"-"` // say what would happen, save nothing
+	// Documents are what is attached. Only a door at which they were kept before sets them.
+	Documents []events.Document `json:"-"`
 	// Single refuses a possible repeat with ErrRepeat, for a door at which somebody is asked whether it is one.
 	Single bool `json:"-"`
 	// Hold is how long it can be undone before anybody is told, at a door where a person may have slipped. A fall is never held.
@@ -33,6 +35,9 @@ type Request struct {
 // hash is over the request as given. What the hub fills in, such as the time, is another at each try.
 func (r Request) hash() string {
 	given, _ := json.Marshal(r) // strings and a bool always marshal
+	for _, d := range r.Documents {
+		given = append(given, d.ID...)
+	}
 	return events.Hash(given)
 }
 
@@ -89,6 +94,8 @@ func (r Request) checkFields() error {
 			Reason:     invalid(`"kind" must be one of ` + strings.Join(kinds, ", ") + "."),
 			Suggestion: strings.TrimPrefix(strict.DidYouMean(string(r.Kind), kinds), "; "),
 		}
+	case r.Kind == events.DocumentAdded && len(r.Documents) == 0:
+		return invalid(`A document comes by a carer's page only, where it can be attached.`)
 	case r.Because != "" && (r.Because != events.Fall || !r.Kind.OpensStay()):
 		return invalid(`"because" can only be "fall", on an admission or attendance.`)
 	}

@@ -16,6 +16,9 @@ const (
 // link gives the event its stay and marks a possible repeat. Test events and real ones do not touch each other.
 func (n *entry) link(ctx context.Context, past past) error {
 	e := &n.event
+	if e.Kind == events.DocumentAdded { // belongs to no stay, and two letters are two
+		return nil
+	}
 	if err := past.read(ctx, n.in.store, e.Patient, related(e.Kind), e.Test); err != nil {
 		return err
 	}

@@ -40,6 +40,9 @@ type standing struct {
 	Undone                  bool
 	Mine                    bool   // whoever reads it may say that it was a mistake
 	Corrects                string // the event that it corrects
+	Documents               []attachedDocument
+	Corrected               string // the event that corrects it
+	Wrong                   string // what was wrong with it then
 }
 
 // titled is what an event is called: one that corrects another is never taken for news of its own.
@@ -118,10 +121,23 @@ func (p *Pages) event(w http.ResponseWriter, r *http.Request, who page.Session) 
 		p.failed(w, r, who, err)
 		return
 	}
+	p.putRight(r, who, &s)
 	for _, one := range p.part(r, s).Rows {
 		s.HTML = append(s.HTML, template.HTML(one)) // #nosec G203 -- made by a template of html/template
 	}
 	p.show(w, r, who, http.StatusOK, page.Content{Title: s.What, Ref: events.Ref(s.Event)}, "event", s)
+}
+
+// putRight notes that an event was corrected: nobody is to take it for what happened (hazard: stale event taken for news).
+func (p *Pages) putRight(r *http.Request, who page.Session, s *standing) {
+	ctx, cancel := context.WithTimeout(r.Context(), storeFor)
+	defer cancel()
+	next, err := p.Find(ctx, who.Actor, events.CorrectionID(s.Event))
+	if err != nil {
+		return
+	}
+	e := next.Record.Event
+	s.Corrected, s.Wrong, s.Mine = e.ID, words.Say(page.LangOf(r), "mistake."+string(e.Correction)), false
 }
 
 // undo takes an event back, and leads to its page, which says whether it was.
@@ -193,6 +209,7 @@ func (p *Pages) stands(r *http.Request, who page.Session, st events.Stored) (sta
 		}
 	}
 	s.Message = p.Message(lang, e, phones)
+	s.Documents = attachedTo(lang, e)
 	s.Corrects, s.Mine = e.Corrects, e.By == who.Actor && !st.Place().IsZero()
 	for n, receipt := range events.Shown(receipts) {
 		s.Rows = append(s.Rows, p.row(lang, n, receipt))

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -29,6 +28,7 @@ var choices = []choice{
 	{"discharge", events.Discharge, ""},
 	{"fall", events.Fall, ""},
 	{"fall-admission", events.Admission, events.Fall},
+	{"document", events.DocumentAdded, ""},
 }
 
 func choiceOf(name string) (choice, bool) {
@@ -55,13 +55,18 @@ type Form struct {
 	What                 string
 	Key                  string
 	Day, Time            string // as the browser's fields have them; empty: now
+	Clocks               string // before or after they changed, in an hour that they show twice
+	Twice                bool   // it is such an hour
 	Place, Words         string
 	Places               []string // where it was before
 	Today                string
 	MaxPlace, MaxWords   int
 	Title, About, Called string
-	Fresh                bool // nothing was written yet
-	Another              bool // it is not the same as what was logged a few minutes ago
+	Fresh                bool                // nothing was written yet
+	Another              bool                // it is not the same as what was logged a few minutes ago
+	Sort                 events.DocumentKind // of the files that come with the form
+	Sorts                []events.DocumentKind
+	Documents            []events.Document // that are attached
 	waited               time.Duration
 }
 
@@ -91,11 +96,19 @@ func (p *Pages) when(w http.ResponseWriter, r *http.Request, who page.Session) {
 		page.Redirect(w, "/log/"+one.ID)
 		return
 	}
+	problem, err := p.attach(r, who, &f)
+	if err != nil {
+		p.failed(w, r, who, err)
+		return
+	}
+	if problem != "" {
+		problem = words.Say(page.LangOf(r), problem)
+	}
 	if f.What == "fall" && r.FormValue("safe") == "" && f.Key == "" {
 		p.show(w, r, who, http.StatusOK, page.Content{Title: words.Say(page.LangOf(r), "hurt.title")}, "hurt", f)
 		return
 	}
-	p.askWhen(w, r, who, f, http.StatusOK, "")
+	p.askWhen(w, r, who, f, http.StatusOK, problem)
 }
 
 func (p *Pages) askWhen(w http.ResponseWriter, r *http.Request, who page.Session, f Form, status int, problem string) {
@@ -111,11 +124,15 @@ func newKey() string { return "page-" + rand.Text() }
 // read is what was written so far; false if it does not say what happened.
 func (p *Pages) read(r *http.Request, one Patient) (Form, bool) {
 	lang := page.LangOf(r)
-	f := Form{Patient: one, What: r.FormValue("what"), Key: r.PostFormValue("key"), Day: r.PostFormValue("day"), Time: r.PostFormValue("time"),
+	f := Form{Patient: one, What: r.FormValue("what"), Key: r.PostFormValue("key"), Day: r.PostFormValue("day"), Time: r.PostFormValue("time"), Clocks: r.PostFormValue("clocks"),
 		Place:   strings.TrimSpace(cmp.Or(r.PostFormValue("last"), r.PostFormValue("place"))),
 		Words:   strings.TrimSpace(strings.ReplaceAll(r.PostFormValue("words"), "\r\n", "\n")), // as browsers send it
 		Another: r.PostFormValue("another") == "yes", waited: waited(r.PostFormValue("waited")),
-		Today: p.now().Format(time.DateOnly), MaxPlace: events.MaxPlace, MaxWords: events.MaxWords, About: one.about(lang), Called: one.called()}
+		Today: p.now().Format(time.DateOnly), MaxPlace: events.MaxPlace, MaxWords: events.MaxWords, About: one.about(lang), Called: one.called(),
+		Sort: events.DocumentKind(r.PostFormValue("sort")), Sorts: events.DocumentKinds}
+	if !f.Sort.Known() {
+		f.Sort = events.DocOther
+	}
 	_, ok := choiceOf(f.What)
 	f.Title = words.Say(lang, "what."+f.What)
 	switch {
@@ -126,23 +143,6 @@ func (p *Pages) read(r *http.Request, one Patient) (Form, bool) {
 	}
 	return f, ok
 }
-
-const (
-	justNow    = 2 * time.Minute
-	maxWaiting = 30 * 24 * time.Hour
-)
-
-// waited is how long a log waited on the phone for a signal. The phone counts from the tap to the sending, so that a clock
-// that is wrong does no harm; a moment is just now.
-func waited(seconds string) time.Duration {
-	n, err := strconv.Atoi(seconds)
-	if d := time.Duration(n) * time.Second; err == nil && d >= justNow {
-		return min(d, maxWaiting)
-	}
-	return 0
-}
-
-func (p *Pages) now() time.Time { return p.Clock().In(p.Zone()) }
 
 // mostPlaces is how many of the places where the patient was before are offered.
 const mostPlaces = 4
@@ -166,8 +166,10 @@ func (p *Pages) places(ctx context.Context, by events.Actor, patient string) (pl
 // entry is what the form comes to. problem is the key of what is wrong with it, if anything is.
 func (p *Pages) entry(f Form) (e Entry, problem string) {
 	c, _ := choiceOf(f.What)
-	e = Entry{Patient: f.Patient.ID, Kind: c.Kind, Because: c.Because, Place: f.Place, Words: f.Words, Key: f.Key, Another: f.Another}
+	e = Entry{Patient: f.Patient.ID, Kind: c.Kind, Because: c.Because, Place: f.Place, Words: f.Words, Key: f.Key, Another: f.Another, Documents: f.Documents}
 	switch {
+	case c.Kind == events.DocumentAdded && len(f.Documents) == 0:
+		return e, "document.missing"
 	case f.Time == "" && f.Day != "":
 		return e, "problem.time-missing"
 	case f.Time == "" && f.waited > 0:
@@ -176,14 +178,11 @@ func (p *Pages) entry(f Form) (e Entry, problem string) {
 	case f.Time == "":
 		return e, ""
 	}
-	at, err := time.ParseInLocation(time.DateOnly+" 15:04", f.Day+" "+f.Time, p.Zone())
-	switch {
-	case err != nil:
-		return e, "problem.time"
-	case at.After(p.now().Add(events.MaxFuture)):
-		return e, "problem.future"
+	all, problem := p.moments(f.Day, f.Time)
+	if problem != "" {
+		return e, problem
 	}
-	e.Occurred = at.Format(time.RFC3339)
+	e.Occurred = which(all, f.Clocks).Format(time.RFC3339)
 	return e, ""
 }
 
@@ -200,7 +199,16 @@ func (p *Pages) check(w http.ResponseWriter, r *http.Request, who page.Session) 
 		return
 	}
 	lang := page.LangOf(r)
+	unfit, err := p.attach(r, who, &f)
+	if err != nil {
+		p.failed(w, r, who, err)
+		return
+	}
 	e, problem := p.entry(f)
+	problem = cmp.Or(unfit, problem)
+	if problem == "" && p.unclear(f.Day, f.Time, f.Clocks) {
+		f.Twice, problem = true, "problem.twice"
+	}
 	if problem != "" {
 		p.askWhen(w, r, who, f, http.StatusUnprocessableEntity, words.Say(lang, problem))
 		return
@@ -252,7 +260,7 @@ type checked struct {
 	Count int  // of those who will be told
 }
 
-type told struct{ Name, How string }
+type told struct{ Name, How, Gets string }
 
 // same is the event that this may be a repeat of; without Event if it is not for this carer to see.
 type same struct{ Says, Event string }
@@ -274,7 +282,7 @@ func (p *Pages) checked(lang page.Lang, who page.Session, f Form, e Entry, plan 
 		if len(to.Channels) > 0 {
 			how = words.Say(lang, "how."+to.Channels[0].Type)
 		}
-		c.Told = append(c.Told, told{to.Name, how})
+		c.Told = append(c.Told, told{to.Name, how, gets(lang, ev, to)})
 	}
 	if s := plan.Same; s != nil && !f.Another {
 		minutes := max(1, int(p.Clock().Sub(s.Recorded)/time.Minute))
@@ -299,7 +307,13 @@ func (p *Pages) send(w http.ResponseWriter, r *http.Request, who page.Session) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	lang := page.LangOf(r)
 	f, ok := p.read(r, one)
+	unfit, err := p.attach(r, who, &f)
+	if err != nil {
+		p.refuseSend(w, r, who, f, err)
+		return
+	}
 	e, problem := p.entry(f)
+	problem = cmp.Or(unfit, problem)
 	if !ok || problem != "" || e.Key == "" {
 		p.refuseSend(w, r, who, f, &events.Error{Kind: events.Invalid, Message: words.Say(lang, "problem.text")})
 		return
@@ -336,7 +350,7 @@ func (p *Pages) refuseSend(w http.ResponseWriter, r *http.Request, who page.Sess
 	switch refused.Kind {
 	case events.Conflict:
 		p.show(w, r, who, http.StatusConflict, page.Content{Title: words.Say(lang, "sent-already.title")}, "sent-already", refused.Event)
-	case events.NotFound, events.Forbidden:
+	case events.NotFound, events.Gone, events.Forbidden:
 		p.missing(w, r, who)
 	case events.Invalid, events.TooLarge:
 		p.askWhen(w, r, who, f, http.StatusUnprocessableEntity, words.Say(lang, "problem.text"))

@@ -1,6 +1,9 @@
 package phone
 
 import (
+	"context"
+	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -127,5 +130,65 @@ func TestNamesOfChoices(t *testing.T) {
 	}
 	if got := named(events.Event{Kind: events.Attendance, Because: events.Fall}); !words.Has("what." + got) {
 		t.Errorf("a fall and an attendance are shown as %s", got)
+	}
+}
+
+// TestWhenTwice: an hour that the clocks show twice is asked about, unless its second time has yet to come; without an answer it is the
+// first.
+func TestWhenTwice(t *testing.T) {
+	morning := time.Date(2026, 10, 25, 9, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		now          time.Time
+		time, clocks string
+		want         string
+		unclear      bool
+	}{
+		{morning, "01:30", "", "2026-10-25T01:30:00+01:00", true},
+		{morning, "01:30", "before", "2026-10-25T01:30:00+01:00", false},
+		{morning, "01:30", "after", "2026-10-25T01:30:00Z", false},
+		{morning, "00:59", "", "2026-10-25T00:59:00+01:00", false},
+		{morning, "02:00", "after", "2026-10-25T02:00:00Z", false},
+		{morning.Add(-8*time.Hour - 15*time.Minute), "01:30", "", "2026-10-25T01:30:00+01:00", false}, // it is 01:45, before
+	} {
+		f, e, problem := sent(t, c.now, "day", "2026-10-25", "time", c.time, "clocks", c.clocks)
+		zone := london(t)
+		p := New(Options{Clock: func() time.Time { return c.now }, Zone: func() *time.Location { return zone }})
+		if e.Occurred != c.want || problem != "" || p.unclear(f.Day, f.Time, f.Clocks) != c.unclear {
+			t.Errorf("%+v: %q %q", c, e.Occurred, problem)
+		}
+	}
+}
+
+// TestAskedWhichHour: the page asks, and what is answered stays on the way.
+func TestAskedWhichHour(t *testing.T) {
+	zone, morning := london(t), time.Date(2026, 10, 25, 9, 0, 0, 0, time.UTC)
+	p := New(Options{Clock: func() time.Time { return morning }, Zone: func() *time.Location { return zone },
+		Writer: page.Writer{Hub: func() events.Sender { return events.Sender{Name: "Riverside"} }, Log: slog.New(slog.DiscardHandler)},
+		Patients: func(events.Actor) []Patient {
+			return []Patient{{ID: "p-7f3k", Name: "Thomas Example", Born: "1941-03-11", Log: true}}
+		},
+		Recent: func(context.Context, events.Actor, string, int) ([]events.Stored, error) { return nil, nil },
+		Own: func(context.Context, events.Actor, string) (events.Stored, error) {
+			return events.Stored{}, &events.Error{Kind: events.NotFound}
+		},
+		Preview: func(_ context.Context, _ events.Actor, e Entry) (Plan, error) {
+			at, err := time.Parse(time.RFC3339, e.Occurred)
+			return Plan{Stored: events.Stored{Record: events.Record{Event: events.Event{Occurred: at, Recorded: morning}}}}, err
+		},
+		Contacts: func(string) []Contact { return nil },
+		Push:     func(events.Actor) bool { return false }, Passkey: func(events.Actor) bool { return false }})
+	asks := func(fields string) (int, string) {
+		r := httptest.NewRequest("POST", "/log/p-7f3k/check", strings.NewReader("what=fall&key=k&day=2026-10-25&time=01:30"+fields))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.SetPathValue("patient", "p-7f3k")
+		w := httptest.NewRecorder()
+		p.check(w, r, page.Session{Actor: events.Actor{Kind: events.Carer, ID: "ruth"}})
+		return w.Code, w.Body.String()
+	}
+	if status, body := asks(""); status != http.StatusUnprocessableEntity || !strings.Contains(body, `id="clocks-after"`) || !strings.Contains(body, "showed that time twice") {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, body := asks("&clocks=after"); status != http.StatusOK || !strings.Contains(body, `name="clocks" value="after"`) || !strings.Contains(body, "01:30 GMT") {
+		t.Errorf("%d %s", status, body)
 	}
 }

@@ -18,6 +18,7 @@ type correcting struct {
 	Choices                    []events.Correction
 	Choice                     string
 	Day, Time, Today           string
+	Twice                      bool // the clocks showed that time twice
 }
 
 // mistake asks what was wrong with an event that the carer has logged.
@@ -34,6 +35,7 @@ func (p *Pages) askMistake(w http.ResponseWriter, r *http.Request, who page.Sess
 	lang, e := page.LangOf(r), st.Record.Event
 	c := correcting{Event: e.ID, What: words.Say(lang, "what."+named(e)), When: lang.Moment(e.Occurred.In(p.Zone())), Choices: mistakes,
 		Choice: r.PostFormValue("mistake"), Day: r.PostFormValue("day"), Time: r.PostFormValue("time"), Today: p.now().Format(time.DateOnly)}
+	c.Twice = problem == "problem.twice"
 	for _, one := range p.Patients(who.Actor) {
 		if one.ID == e.Patient {
 			c.Patient = one.about(lang)
@@ -67,12 +69,16 @@ func (p *Pages) correct(w http.ResponseWriter, r *http.Request, who page.Session
 	what := events.Correction(r.PostFormValue("mistake"))
 	var occurred time.Time
 	if what == events.WrongTime {
-		at, err := time.ParseInLocation(time.DateOnly+" 15:04", r.PostFormValue("day")+" "+r.PostFormValue("time"), p.Zone())
-		if err != nil || at.After(p.now().Add(events.MaxFuture)) {
-			p.askMistake(w, r, who, http.StatusUnprocessableEntity, "problem.time")
+		day, clock, clocks := r.PostFormValue("day"), r.PostFormValue("time"), r.PostFormValue("clocks")
+		all, problem := p.moments(day, clock)
+		if problem == "" && p.unclear(day, clock, clocks) {
+			problem = "problem.twice"
+		}
+		if problem != "" {
+			p.askMistake(w, r, who, http.StatusUnprocessableEntity, problem)
 			return
 		}
-		occurred = at
+		occurred = which(all, clocks)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeFor)
 	defer cancel()

@@ -39,7 +39,14 @@ type Entry struct {
 	Words    string
 	Key      string
 	Another  bool // it is not the same as what was logged a few minutes ago
+	// Documents are what is attached, from Kept.
+	Documents []events.Document
 }
+
+// Unfit is the error of Keep and Kept where a file cannot be attached. Why is a word that the pages have a sentence for.
+type Unfit struct{ Why string }
+
+func (u *Unfit) Error() string { return "the file cannot be attached: " + u.Why }
 
 // ErrRepeat is the error of Log where the same was logged a few minutes ago, by anybody, and the entry does not say that it is
 // another. Nothing was saved.
@@ -69,6 +76,12 @@ type Options struct {
 	// Preview says what would come of an entry, and stores nothing; Log stores it. Errors are *events.Error.
 	Preview func(ctx context.Context, by events.Actor, e Entry) (Plan, error)
 	Log     func(ctx context.Context, by events.Actor, e Entry) (events.Stored, error)
+	// Keep cleans a file and stores it for the event that this key makes, and returns once that is durable; Kept are those that were kept
+	// for it before. Errors are *Unfit and *events.Error.
+	Keep func(ctx context.Context, by events.Actor, patient, key string, kind events.DocumentKind, file []byte) (events.Document, error)
+	Kept func(ctx context.Context, by events.Actor, patient, key string, ids []string) ([]events.Document, error)
+	// Document is what an event that somebody may see has attached, the n-th, with its content; it returns once that is on record.
+	Document func(r *http.Request, by events.Actor, st events.Stored, id string) (d events.Document, n int, content []byte, err error)
 	// Undo takes back what somebody has logged, before anybody is told: Conflict once it has gone, NotFound for others' events.
 	Undo func(ctx context.Context, by events.Actor, id string) error
 	// Correct has everybody who was told of an event told that it was wrong, and returns the id of the correction: Invalid where it does
@@ -91,7 +104,9 @@ type Options struct {
 	// Name is what a carer or system is called.
 	Name func(by events.Actor) string
 	// Push reports whether somebody can be told by a note on their phone, if it is set up for that.
-	Push     func(by events.Actor) bool
+	Push func(by events.Actor) bool
+	// Passkey reports whether somebody could have a passkey and has none yet.
+	Passkey  func(by events.Actor) bool
 	Zone     func() *time.Location
 	Clock    func() time.Time
 	Draining <-chan struct{} // closed when the server stops: live pages then end
@@ -102,13 +117,16 @@ type Options struct {
 type Pages struct {
 	Options
 	streams chan struct{} // one for each live page
+	uploads chan struct{} // one for each form with files that is being read
 }
 
 // mostStreams is how many live pages there may be at once; the others look again now and then.
 const mostStreams = 1024
 
 // New returns the pages.
-func New(o Options) *Pages { return &Pages{Options: o, streams: make(chan struct{}, mostStreams)} }
+func New(o Options) *Pages {
+	return &Pages{Options: o, streams: make(chan struct{}, mostStreams), uploads: make(chan struct{}, mostUploads)}
+}
 
 //go:embed words.en.json words.cy.json
 var catalogue embed.FS
@@ -137,8 +155,10 @@ func (p *Pages) Routes(handle func(pattern string, h func(http.ResponseWriter, *
 		"GET /e/{event}/mistake":      p.mistake,
 		"POST /e/{event}/mistake":     p.correct,
 		"GET /e/{event}/live":         p.live,
+
+		"GET /e/{event}/document/{document}": p.document,
 	} {
-		handle(pattern, p.Required(do))
+		handle(pattern, p.uploading(p.Required(do)))
 	}
 	p.staticRoutes(handle)
 }
@@ -188,7 +208,8 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, who page.Session, s
 		At      any
 		Choices []choice
 		Push    bool
-	}{form, who.Actor.ID, body, choices, p.Push(who.Actor)}
+		Passkey bool
+	}{form, who.Actor.ID, body, choices, p.Push(who.Actor), p.Passkey(who.Actor)}
 	p.Writer.Write(w, r, status, layoutTemplate, c)
 }
 
@@ -202,7 +223,7 @@ func (p *Pages) failed(w http.ResponseWriter, r *http.Request, who page.Session,
 	if !ok {
 		refused = &events.Error{Kind: events.Internal, Err: err}
 	}
-	if refused.Kind == events.NotFound || refused.Kind == events.Forbidden {
+	if events.IsMissing(refused) || refused.Kind == events.Forbidden {
 		p.missing(w, r, who)
 		return
 	}

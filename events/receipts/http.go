@@ -44,11 +44,25 @@ func (h *Handler) Get(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		view, err = h.view(r.Context(), stored)
 	}
+	if err == nil {
+		view.CorrectedBy, err = h.correctedBy(r.Context(), view.ID)
+	}
 	if err != nil {
 		h.refuse(w, err)
 		return
 	}
 	answer(w, http.StatusOK, view)
+}
+
+// correctedBy is the event that corrects one, "" if none does.
+func (h *Handler) correctedBy(ctx context.Context, id string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	next, err := h.Viewer.Source.Find(ctx, events.CorrectionID(id))
+	if err != nil && events.KindOf(err) != events.NotFound {
+		return "", unreadable(err)
+	}
+	return next.Record.Event.ID, nil
 }
 
 // find returns the event that is asked for, if the asker may see it.
@@ -96,6 +110,9 @@ func missing() error {
 }
 
 func unreadable(err error) error {
+	if events.KindOf(err) == events.Gone {
+		return err
+	}
 	return &events.Error{Kind: events.Unavailable, Message: "Who has been told cannot be shown just now. What was saved stays saved.", Err: err}
 }
 

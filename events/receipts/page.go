@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,10 +31,13 @@ type Page struct {
 	// is the newest answer, nil if there is none.
 	Answer   func(ctx context.Context, event, recipient string, ack events.Ack) error
 	Answered func(ctx context.Context, event, recipient string) *events.Ack
-	Writer   page.Writer
-	Zone     func() *time.Location
-	Clock    func() time.Time
-	Log      *slog.Logger
+	// Has are the documents of an event that a recipient may have; Content gives one out, once that is on record.
+	Has     func(ctx context.Context, event, recipient string) []events.Document
+	Content func(r *http.Request, event, recipient, document string) (d events.Document, n int, content []byte, err error)
+	Writer  page.Writer
+	Zone    func() *time.Location
+	Clock   func() time.Time
+	Log     *slog.Logger
 }
 
 // Porter knows who may read what is for a recipient.
@@ -141,7 +145,11 @@ type letter struct {
 	Answered              string // who has answered what
 	Answers               []events.Answer
 	Draft                 events.Ack // an answer that was not taken
+	Documents             []attached
 }
+
+// attached is a document that is with an event; Path is where it can be fetched, relative to the page, and empty for who may not.
+type attached struct{ Says, Path string }
 
 func (p *Page) write(w http.ResponseWriter, r *http.Request, status int, c page.Content) {
 	if c.Body == nil {
@@ -166,7 +174,7 @@ func (p *Page) find(r *http.Request, link string) (m fhir.Message, recipient str
 	defer cancel()
 	m, err := p.Open(ctx, event, recipient)
 	switch kind := events.KindOf(err); {
-	case err != nil && (kind == events.NotFound || kind == events.Forbidden):
+	case err != nil && (events.IsMissing(err) || kind == events.Forbidden):
 		return m, "", http.StatusNotFound, page.Content{Title: say("letter.dead")}
 	case err != nil:
 		p.Log.Error("page cannot be read", "event", event, "err", err)
@@ -213,7 +221,48 @@ func (p *Page) about(r *http.Request, m fhir.Message, recipient string, draft ev
 	if ack := p.Answered(r.Context(), e.ID, recipient); ack != nil {
 		l.Answered = say("letter.answered", "who", ack.Name, "at", lang.At(ack.At.In(p.Zone()), p.Clock().In(p.Zone())), "answer", say("answer-"+string(ack.Answer)))
 	}
+	l.Documents = p.documents(r, m, recipient)
 	return page.Content{Title: title, Window: say("letter.window"), Problem: problem, Ref: events.Ref(e.ID), Body: l}
+}
+
+// documents are what is with an event; none of one that was taken back.
+func (p *Page) documents(r *http.Request, m fhir.Message, recipient string) (all []attached) {
+	if len(m.Event.Documents) == 0 || m.Event.Correction.Retracts() {
+		return nil
+	}
+	has := p.Has(r.Context(), cmp.Or(m.Event.Corrects, m.Event.ID), recipient)
+	for _, d := range m.Event.Documents {
+		one := attached{Says: page.LangOf(r).Document(d)}
+		if slices.ContainsFunc(has, func(have events.Document) bool { return have.ID == d.ID }) {
+			one.Path = r.PathValue("token") + "/document/" + d.ID
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// Document is GET /m/{token}/document/{document}: what is attached, for who may have it and has given the code of their inbox.
+func (p *Page) Document(w http.ResponseWriter, r *http.Request) {
+	link := r.PathValue("token")
+	m, recipient, status, refusal := p.find(r, link)
+	switch {
+	case status != http.StatusOK:
+		p.write(w, r, status, refusal)
+		return
+	case !p.Porter.Knows(r, recipient):
+		page.Redirect(w, "../../"+link) // where they can give it
+		return
+	}
+	d, n, content, err := p.Content(r, cmp.Or(m.Event.Corrects, m.Event.ID), recipient, r.PathValue("document"))
+	switch {
+	case err != nil && events.KindOf(err) == events.NotFound:
+		p.write(w, r, http.StatusNotFound, page.Content{Title: p.speaks(r)("letter.dead")})
+	case err != nil:
+		p.Log.Error("a document cannot be read", "event", m.Event.ID, "err", err)
+		p.write(w, r, http.StatusServiceUnavailable, page.Content{Title: p.speaks(r)("letter.away"), Ref: events.Ref(m.Event.ID)})
+	default:
+		page.Download(w, d, n, content)
+	}
 }
 
 // spaced is an NHS number as people read it: 999 000 0018.

@@ -33,10 +33,12 @@ type View struct {
 	// Corrects is the event that this one takes back or puts right.
 	Corrects   string            `json:"corrects,omitempty"`
 	Correction events.Correction `json:"correction,omitempty"`
-	Rules      string            `json:"rules"`
-	State      events.State      `json:"state,omitempty"` // unrouted, where nobody is set up to be told
-	Message    string            `json:"message"`
-	Recipients []Recipient       `json:"recipients"`
+	// CorrectedBy is the event that corrects this one; it is said where one event is asked for.
+	CorrectedBy string       `json:"corrected_by,omitempty"`
+	Rules       string       `json:"rules"`
+	State       events.State `json:"state,omitempty"` // unrouted, where nobody is set up to be told
+	Message     string       `json:"message"`
+	Recipients  []Recipient  `json:"recipients"`
 }
 
 // Recipient is one row of a View.

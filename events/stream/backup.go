@@ -38,7 +38,7 @@ var errExternal = &events.Error{Kind: events.Invalid,
 	Message: "The store is on a NATS server of its own. Back that up with its own tools, while no hub runs."}
 
 // Backup writes a copy of the embedded store to w while it works. Every event that was acknowledged before it began is in
-// it, and no cursor is beyond its events: the ledger of a partition is copied before its events. Nothing may begin or end
+// it, and no cursor is beyond its events: the ledger of a partition is copied before its events, and documents after all that names them. Nothing may begin or end
 // a generation or a volume meanwhile; writes to one ledger at a time wait while it is copied.
 func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	if s.embedded == nil {
@@ -64,7 +64,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 func (s *Store) backedUp(ctx context.Context) ([]string, error) {
 	rank := func(name string) int {
 		kind, _, _ := strings.Cut(name, "-")
-		return slices.Index([]string{"LEDGER", "EVENTS", "ARCHIVE", "AUDIT", "NOTICES", "HUB"}, kind)
+		return slices.Index([]string{"LEDGER", "EVENTS", "ARCHIVE", "AUDIT", "NOTICES", "HUB", "DOCUMENTS"}, kind)
 	}
 	var names []string
 	lister := s.js.StreamNames(ctx)

@@ -32,8 +32,12 @@ func (s *Store) Notices(ctx context.Context, after uint64, ready func(last uint6
 	if err != nil {
 		return away(err)
 	}
+	there, err := s.lastThere(ctx)
+	if err != nil {
+		return err
+	}
 	stored, waiting := info.State.LastSeq, true
-	if info.State.Msgs == 0 || stored <= after {
+	if there <= after {
 		ready(stored)
 		waiting = false
 	}
@@ -41,12 +45,26 @@ func (s *Store) Notices(ctx context.Context, after uint64, ready func(last uint6
 		if err := fn(seq, msg.Data()); err != nil {
 			return err
 		}
-		if waiting && seq >= stored {
+		if waiting && seq >= there {
 			waiting = false
 			ready(stored)
 		}
 		return nil
 	})
+}
+
+// lastThere is the sequence of the newest record of the log of notices that has not been removed; 0 if there is none.
+func (s *Store) lastThere(ctx context.Context) (uint64, error) {
+	ctx, cancel := bound(ctx, patience)
+	defer cancel()
+	msg, err := s.lastMsg(ctx, s.notices, noticeSubject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return msg.Sequence, nil
 }
 
 // TrimNotice removes one record of the log of notices. Sequences go on as if it were there.

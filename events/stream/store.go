@@ -50,6 +50,7 @@ type Store struct {
 	hub, audit    jetstream.Stream
 	attempts      jetstream.Stream // the delivery log
 	notices       jetstream.Stream
+	documents     jetstream.Stream
 	js            jetstream.JetStream // for looking after streams, on reads
 	replicas      int                 // as in Options
 	layout        atomic.Pointer[layout]

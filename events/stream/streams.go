@@ -35,6 +35,9 @@ func (s *Store) prepare(ctx context.Context, o Options) (err error) {
 	if s.notices, err = s.standOnce(ctx, noticesConfig(o.Replicas), noticesKey); err != nil {
 		return err
 	}
+	if s.documents, err = s.standOnce(ctx, documentsConfig(o.Replicas), documentsKey); err != nil {
+		return err
+	}
 	if s.attempts, err = s.standAttempts(ctx, o.Replicas); err != nil {
 		return err
 	}

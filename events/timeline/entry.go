@@ -25,7 +25,11 @@ type entry struct {
 	Carer                                         bool // logged it
 	Cautions                                      []string
 	Told, Untold                                  []row
+	Documents                                     []attached
 }
+
+// attached is a document, and the address where who may see the event can fetch it.
+type attached struct{ Says, Path string }
 
 // row is one recipient.
 type row struct{ Name, Phone, Words string }
@@ -103,6 +107,11 @@ func (p *Pages) entry(ctx context.Context, lang page.Lang, st events.Stored) (en
 	for _, f := range ev.Flags {
 		if key := "flag-" + string(f); words.Has(key) {
 			e.Cautions = append(e.Cautions, words.Say(lang, key))
+		}
+	}
+	if !ev.Correction.Retracts() {
+		for _, d := range ev.Documents {
+			e.Documents = append(e.Documents, attached{lang.Document(d), "/e/" + ev.ID + "/document/" + d.ID})
 		}
 	}
 	for _, r := range receipts {

@@ -181,8 +181,19 @@ func (e *Engine) message(ev *event, to *events.Recipient, by events.Channel, num
 		Notice:    rec.Plan.About != nil && rec.Plan.About.Notice(),
 		Recipient: to.ID, Channel: by.Key, Name: to.Name, Language: to.Language, Content: by.Content, Recorded: rec.Event.Recorded,
 		Attempt: number, Message: body, Hub: rec.Plan.Hub,
-		Link: func() string { return e.opt.Link(rec.Event.ID, to.ID) },
+		Link:      func() string { return e.opt.Link(rec.Event.ID, to.ID) },
+		Documents: mayHave(rec.Event.Documents, to), Open: e.opt.Document,
 	}, nil
+}
+
+// mayHave are those of an event's documents that a recipient may have.
+func mayHave(all []events.Document, to *events.Recipient) (some []events.Document) {
+	for _, d := range all {
+		if to.MayHave(d) {
+			some = append(some, d)
+		}
+	}
+	return some
 }
 
 // address is the event's message as this recipient gets it. Where to write their name is looked up once for all of them,

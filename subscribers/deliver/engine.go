@@ -77,6 +77,8 @@ type Options struct {
 	Alarm func(ctx context.Context, about events.About, of events.Stored) error
 	// Link makes the page address that a message to this recipient carries.
 	Link func(event, recipient string) string
+	// Document is the content of what is attached to an event.
+	Document func(ctx context.Context, d events.Document) ([]byte, error)
 	// Return makes the address that mail servers report failures of this leg to; nil, or "": none.
 	Return func(leg events.Leg, event, recipient string) string
 	Slog   *slog.Logger

@@ -89,7 +89,11 @@ type endpoint struct {
 // afterwards. A connection that breaks before its answer leaves that unknown: the failure is temporary, and the repeat
 // carries the same Message-ID and the same bytes.
 func (e *endpoint) Send(ctx context.Context, d events.Delivery) error {
-	m, err := e.channel.write(e.to, d)
+	files, err := e.channel.files(ctx, e.to, d)
+	if err != nil {
+		return &events.Failure{Reason: events.ReasonInternal, Err: err}
+	}
+	m, err := e.channel.write(e.to, d, files...)
 	if err != nil {
 		return &events.Failure{Reason: events.ReasonInternal, Body: true, Err: err}
 	}

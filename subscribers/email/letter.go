@@ -159,6 +159,8 @@ func happened(ev events.Event) string {
 		events.Attendance: "was seen but not admitted",
 		events.Discharge:  "was discharged",
 		events.Fall:       "had a fall",
+
+		events.DocumentAdded: "has a document that was passed on",
 	}[ev.Kind]
 	if ev.Because == events.Fall {
 		what += " because of a fall"

@@ -30,9 +30,9 @@ var (
 // token is what may stand in a header without any encoding.
 var token = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// write builds the message of d to one address. It depends on nothing but its arguments and the configuration: no clock, no
+// write builds the message of d, with files, to one address. It depends on nothing but its arguments and the configuration: no clock, no
 // chance.
-func (c *Channel) write(to string, d events.Delivery) (message, error) {
+func (c *Channel) write(to string, d events.Delivery, files ...file) (message, error) {
 	if !token.MatchString(d.ID) || !token.MatchString(d.Ref) {
 		return message{}, errID
 	}
@@ -45,11 +45,14 @@ func (c *Channel) write(to string, d events.Delivery) (message, error) {
 		d.Content = events.ContentLink // the address is looked up when sending, and may be another than when this was planned
 	}
 	l := compose(d, content)
+	if d.Content == events.ContentFull || d.Content == events.ContentSummary {
+		l.Facts = append(l.Facts, attached(content.Event, d.Documents, c.chosen(to, d))...)
+	}
 	html, err := l.html()
 	if err != nil {
 		return message{}, errLayout
 	}
-	return c.assemble(heading{from: returnPath(d), to: to, id: d.ID, hub: content.Hub.Name, subject: subject(content.Hub.Name, d), lang: l.Lang, date: d.Recorded}, l.text(), html)
+	return c.assemble(heading{from: returnPath(d), to: to, id: d.ID, hub: content.Hub.Name, subject: subject(content.Hub.Name, d), lang: l.Lang, date: d.Recorded}, l.text(), html, files...)
 }
 
 // heading is what the headers of a message say.
@@ -60,7 +63,7 @@ type heading struct {
 
 // assemble puts the headers before the two forms of the letter. The one date is when the event was recorded, or a note
 // decided on: the time of sending is in the Received headers, and would make each attempt another message.
-func (c *Channel) assemble(h heading, text, html string) (message, error) {
+func (c *Channel) assemble(h heading, text, html string, files ...file) (message, error) {
 	m := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithEncoding(gomail.EncodingQP))
 	m.FromMailAddress(&mail.Address{Name: h.hub, Address: c.config.From})
 	m.ToMailAddress(&mail.Address{Address: h.to})
@@ -74,10 +77,19 @@ func (c *Channel) assemble(h heading, text, html string) (message, error) {
 	m.SetBodyString(gomail.TypeTextPlain, text)
 	m.AddAlternativeString(gomail.TypeTextHTML, html)
 	// From everything between the boundaries, so that nobody can write words that contain it.
-	m.SetBoundary("carehub-" + events.Hash([]byte(h.id+text+html)))
+	boundary := "carehub-" + events.Hash([]byte(h.id+text+html))
+	if len(files) == 0 {
+		m.SetBoundary(boundary)
+	}
+	if attach(m, files) != nil {
+		return message{}, errLayout
+	}
 	var b bytes.Buffer
 	if _, err := m.WriteTo(&b); err != nil {
 		return message{}, errLayout
+	}
+	if len(files) > 0 {
+		return message{from: cmp.Or(h.from, c.config.From), to: h.to, bytes: settle(b.Bytes(), boundary)}, nil
 	}
 	return message{from: cmp.Or(h.from, c.config.From), to: h.to, bytes: b.Bytes()}, nil
 }

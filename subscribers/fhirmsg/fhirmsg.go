@@ -37,6 +37,7 @@ type Options struct {
 type Channel struct {
 	client Client
 	opts   Options
+	large  chan struct{} // one for each message with documents in it that is under way
 }
 
 // New returns the channel type. All its endpoints share client.
@@ -47,13 +48,15 @@ func New(client Client, opts Options) *Channel {
 	if opts.Timeout == 0 {
 		opts.Timeout = Timeout
 	}
-	return &Channel{client, opts}
+	return &Channel{client, opts, make(chan struct{}, mostLarge)}
 }
 
 // settings is a FHIR endpoint in subscribers/*.yaml.
 type settings struct {
 	URL   string        `yaml:"url,required"` // [base] of the server
 	Token strict.Secret `yaml:"token"`        // sent as a bearer token, if given (RFC 6750)
+	// Documents is embedded where the content of documents is to be in the message, and not only where to fetch it.
+	Documents string `yaml:"documents"`
 }
 
 // Open reads url and token. See subscribers.Type.
@@ -76,7 +79,10 @@ func (c *Channel) Open(decode func(into any) error) (subscribers.Endpoint, error
 	if !sendable(token) {
 		return nil, &subscribers.FieldError{Field: "token", Message: "must be printable ASCII without spaces"}
 	}
-	return &endpoint{c, base.JoinPath("$process-message"), token}, nil
+	if s.Documents != "" && s.Documents != embedded {
+		return nil, &subscribers.FieldError{Field: "documents", Message: "must be embedded, or left out: then the message says where to fetch them"}
+	}
+	return &endpoint{c, base.JoinPath("$process-message"), token, s.Documents == embedded}, nil
 }
 
 // sendable reports whether a token can stand in a header; an empty one is not sent.
@@ -93,12 +99,23 @@ type endpoint struct {
 	*Channel
 	url   *url.URL
 	token string
+	embed bool
 }
 
 // Send posts the delivery's message once and waits for the server to say what became of it.
 func (e *endpoint) Send(ctx context.Context, d events.Delivery) error {
 	ctx, cancel := context.WithTimeout(ctx, e.opts.Timeout)
 	defer cancel()
+	if e.embed && len(d.Documents) > 0 && d.Open != nil {
+		done, err := e.turn(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
+		if d.Message, err = embed(ctx, d); err != nil {
+			return &events.Failure{Reason: events.ReasonInternal, Err: err}
+		}
+	}
 	resp, err := e.client.Do(e.request(ctx, d))
 	if err != nil {
 		return subscribers.NetworkFailure(err)

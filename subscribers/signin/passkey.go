@@ -117,6 +117,12 @@ func (s *Service) holder(p events.Person) holder {
 	return h
 }
 
+// MayOffer reports whether a carer could have a passkey here and has none yet.
+func (s *Service) MayOffer(by events.Actor) bool {
+	p, ok := s.Person(by.ID)
+	return ok && by.Kind == events.Carer && s.party() != nil && len(s.holder(p).keys) == 0
+}
+
 // offer is the page that offers a passkey.
 func (s *Service) offer(w http.ResponseWriter, r *http.Request, who page.Session) {
 	if s.party() == nil || who.Actor.Kind != events.Carer {

@@ -54,7 +54,7 @@ func (n *Numbers) tidy(ctx context.Context) {
 		return
 	}
 	for _, seq := range old {
-		if n.log.TrimNotice(ctx, seq) != nil {
+		if n.log.TrimNotice(ctx, seq) != nil || n.dropErased(ctx, seq) != nil {
 			return
 		}
 	}

@@ -48,6 +48,8 @@ type Numbers struct {
 	// Exists, if set, says whether there still is such a subscription: the numbers of others need not be kept.
 	Exists func(sub string) bool
 
+	erased []placed // records of which something was erased, by their place in the log; read by Follow alone
+
 	mu      sync.Mutex
 	seq     uint64 // of the newest notice taken in
 	last    map[string]uint64
@@ -89,8 +91,12 @@ func (n *Numbers) Follow(ctx context.Context, ready func()) error {
 	if err := n.loadBase(ctx); err != nil {
 		return err
 	}
+	if err := n.loadErased(ctx); err != nil {
+		return err
+	}
 	known := func(last uint64) {
 		n.mu.Lock()
+		n.takeErased(last)
 		n.seq = max(n.seq, last)
 		n.mu.Unlock()
 		ready()
@@ -102,6 +108,7 @@ func (n *Numbers) Follow(ctx context.Context, ready func()) error {
 		}
 		n.mu.Lock()
 		defer n.mu.Unlock()
+		n.takeErased(seq)
 		n.take(seq, rec)
 		return nil
 	})
@@ -127,7 +134,9 @@ func (n *Numbers) take(seq uint64, rec notice) {
 	for i := range rec.Events {
 		e := &rec.Events[i]
 		e.seq = seq
-		n.known[e.ID] = e
+		if e.ID != "" {
+			n.known[e.ID] = e
+		}
 		for sub, number := range e.Numbers {
 			n.last[sub] = max(n.last[sub], number)
 			s := n.series[sub]

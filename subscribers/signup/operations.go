@@ -142,7 +142,7 @@ func (q query) span(sub *Subscription, last uint64) (a span, err error) {
 func (s *Service) recall(ctx context.Context, sub *Subscription, id string, number uint64, content Content) (fhir.Notified, error) {
 	st, err := s.Find(ctx, id)
 	switch {
-	case events.KindOf(err) == events.NotFound && err != nil: // its time to be kept is over
+	case events.IsMissing(err): // its time to be kept is over, or its patient was forgotten
 		return fhir.Notified{Number: number, At: sub.Created}, nil
 	case err != nil:
 		return fhir.Notified{}, err

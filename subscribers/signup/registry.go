@@ -20,6 +20,7 @@ type Store interface {
 	HubGet(ctx context.Context, key string) (value []byte, revision uint64, ok bool, err error)
 	HubDelete(ctx context.Context, key string) error
 	HubWatch(ctx context.Context, prefix string, ready func(), fn func(key string, value []byte)) error
+	HubList(ctx context.Context, prefix string, fn func(key string, value []byte, revision uint64)) error
 }
 
 // Registry knows all Subscriptions. It follows the store, so that what another hub has changed counts at once. It is safe

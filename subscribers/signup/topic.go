@@ -15,7 +15,7 @@ var topics = map[string][]events.Kind{
 	"attendance": {events.Attendance},
 	"discharge":  {events.Discharge},
 	"fall":       {events.Fall},
-	"any":        events.Kinds,
+	"any":        events.Routed,
 }
 
 // Topics are the names of the topics, as they stand in their canonical addresses.

@@ -70,7 +70,8 @@ function envelope(resource, targets) {
     out.push('two entries have the same fullUrl');
   }
   for (const [url, node] of targets) {
-    if (url !== `urn:uuid:${node?.id}`) {
+    const fetched = node?.resourceType === 'Binary' && url.endsWith(`/fhir/Binary/${node.id}`); // at the address of its DocumentReference
+    if (url !== `urn:uuid:${node?.id}` && !fetched) {
       out.push(`fullUrl and id differ: ${node?.resourceType}`);
     }
   }

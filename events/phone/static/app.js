@@ -7,6 +7,7 @@ const minute = 60 * 1000, hour = 60 * minute;
 const askAfter = 12 * hour; // nobody wants news of yesterday sent without a question
 const retryEvery = 30 * 1000;
 const patience = 10 * 1000; // for one request
+const patienceFiles = 2 * minute; // for one with files in it
 
 // outbox runs one action on the store of what is not sent yet.
 function outbox(mode, act) {
@@ -35,9 +36,9 @@ const waiting = () => outbox("readonly", store => store.getAll());
 
 const banner = document.getElementById("unsent");
 
-function request(path, options = {}) {
+function request(path, options = {}, wait = patience) {
   const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), patience);
+  const timer = setTimeout(() => stop.abort(), wait);
   return fetch(path, {...options, signal: stop.signal, redirect: "manual"}).finally(() => clearTimeout(timer));
 }
 
@@ -52,15 +53,23 @@ function csrf(entry) {
   return field ? field.value : entry.fields.csrf;
 }
 
+// bodyOf is what is sent of an entry. Files come last, so that what is said about them is read first. A time that was given stays; of
+// "just now" the hub is told how long ago it was, which a wrong clock does not change.
+function bodyOf(entry) {
+  const body = entry.files ? new FormData() : new URLSearchParams(), waited = Math.round((Date.now() - entry.tapped) / 1000);
+  for (const [name, value] of Object.entries({...entry.fields, key: entry.key, csrf: csrf(entry), waited})) body.set(name, value);
+  for (const id of entry.documents || []) body.append("document", id);
+  for (const file of entry.files || []) body.append("file", file, "file");
+  return body;
+}
+
 // send tries once, and returns the event if the hub has it, or what stands in the way.
 async function send(entry) {
   if (entry.who !== banner.dataset.who) return {why: banner.dataset.who ? "other" : "session"};
-  const body = new URLSearchParams({...entry.fields, key: entry.key, csrf: csrf(entry)});
-  // A time that was given stays. Of "just now" the hub is told how long ago it was, which a wrong clock does not change.
-  body.set("waited", Math.round((Date.now() - entry.tapped) / 1000));
+  const body = bodyOf(entry);
   let answer;
   try {
-    answer = await request(`/log/${entry.patient}/send`, {method: "POST", body, headers: {Accept: "application/json"}});
+    answer = await request(`/log/${entry.patient}/send`, {method: "POST", body, headers: {Accept: "application/json"}}, entry.files ? patienceFiles : patience);
   } catch {
     return {why: "offline"};
   }
@@ -143,10 +152,12 @@ function button(text, act) {
 
 // entryOf is what a form logs. A time without a day is of this day, whenever it is sent.
 function entryOf(form, patient) {
-  const fields = Object.fromEntries(new FormData(form));
+  const data = new FormData(form), documents = data.getAll("document"), files = data.getAll("file").filter(file => file.size > 0);
+  for (const name of ["document", "file"]) data.delete(name);
+  const fields = Object.fromEntries(data);
   if (fields.last) fields.place = fields.last;
   if (fields.time && !fields.day) fields.day = new Date().toLocaleDateString("sv"); // YYYY-MM-DD
-  return {key: fields.key, who: banner.dataset.who, patient, fields, title: form.dataset.title, tapped: Date.now()};
+  return {key: fields.key, who: banner.dataset.who, patient, fields, title: form.dataset.title, tapped: Date.now(), documents, ...(files.length > 0 && {files})};
 }
 
 let sending = null; // the form that this page sends
