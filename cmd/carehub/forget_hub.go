@@ -26,6 +26,10 @@ func (h *hub) newForgetting(ctx context.Context) error {
 		return fmt.Errorf("key of the marks of who was forgotten: %w", err)
 	}
 	h.forgotten = forget.New(forget.Options{Store: h.store, Key: key, Waiting: outstanding{h.store}.of, Notice: signup.Erased,
+		Documents: func(ctx context.Context, patient string) error {
+			_, err := h.documents.Forget(ctx, patient)
+			return err
+		},
 		Archive: func(ctx context.Context, patient string) (bool, error) { return h.archive.Erase(ctx, patient) },
 		Audit:   h.auditErasure, Mine: h.keepsArchive, Clock: time.Now, Log: h.log})
 	return nil
@@ -45,6 +49,7 @@ func (h *hub) openForgetting(ctx context.Context) error {
 		return err
 	}
 	h.trail = audit.NewTrail(h.store)
+	h.documents = h.newDocuments()
 	return h.forgotten.Load(ctx)
 }
 

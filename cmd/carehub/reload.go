@@ -20,6 +20,7 @@ const (
 	reloadEvery  = 3 * time.Second        // between two looks at the files: an edit is in force after two that find the same
 	reloadSettle = 100 * time.Millisecond // between two looks when somebody asks for a reload
 	reloadLooks  = 20                     // of those, at the most
+	missEvery    = time.Minute            // between two looks for the copy in the store
 	retireAfter  = time.Minute            // channels that were replaced are closed after this; an attempt takes no longer
 )
 
@@ -44,6 +45,7 @@ type reloads struct {
 	// The rest is the loop's own.
 	alarmed bool              // the alarm recipients know that the files on disk cannot be used
 	kept    map[string][]byte // files in force that the copy in the store does not have yet
+	missed  time.Time         // when the copy was last looked for
 	retired sync.WaitGroup
 }
 
@@ -133,6 +135,7 @@ func (r *reloads) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			r.miss(ctx)
 			if found := r.watch.look(); found != nil {
 				r.try(ctx, found)
 			}
@@ -241,6 +244,22 @@ func (r *reloads) keep(ctx context.Context) {
 	}
 	r.kept = nil
 	r.change(func(s *reloadState) { s.Kept = true })
+}
+
+// miss looks every so often whether the copy is there: whoever erases a patient erases it, and it is made again of what is in force.
+func (r *reloads) miss(ctx context.Context) {
+	s := r.state()
+	if !s.Kept || !s.ok() || time.Since(r.missed) < missEvery {
+		return
+	}
+	r.missed = time.Now()
+	if rec, _, err := r.copy.good(ctx); err != nil || rec.V != 0 {
+		return
+	}
+	r.change(func(s *reloadState) { s.Kept = false })
+	if files := strict.Take(r.watch.dir, ourFolders...); r.watch.hash(files) == s.Hash {
+		r.kept = files.Files()
+	}
 }
 
 // retire closes what no folder has any more, once the attempts that began with it are over.

@@ -26,7 +26,7 @@ import (
 
 // The copy of the last good folder in the store: a record that says which it is, and parts with the YAML files, as they were
 // written, in a compressed tar. patients.yaml and carers.yaml are among them. Secrets are not: YAML refers to them, and they are
-// read again. Whoever erases a patient calls drop: the hub keeps a copy of what is then in force.
+// read again. Whoever erases a patient erases it: the hub makes another of what is then in force.
 const (
 	copyPrefix = "hub.folder."
 	copyKey    = copyPrefix + "good"

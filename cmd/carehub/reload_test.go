@@ -120,6 +120,7 @@ func TestWatch(t *testing.T) {
 		}
 		w.settle(found)
 	}
+	write("data/store", "that the hub made")
 	quiet("nothing has changed")
 	write("hub.yaml", "a: 2\n")
 	quiet("once")
@@ -175,5 +176,19 @@ func TestFolderCopy(t *testing.T) {
 	}
 	if _, err := c.get(t.Context()); err == nil {
 		t.Error("a copy that was dropped comes back")
+	}
+}
+
+// TestCopyIsMadeAgain: a copy that was erased with a patient is made again of what is in force.
+func TestCopyIsMadeAgain(t *testing.T) {
+	r := newTown(t).open().reloads
+	r.keep(t.Context())
+	if err := r.copy.drop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.miss(t.Context())
+	r.keep(t.Context())
+	if files, err := r.copy.get(t.Context()); err != nil || len(files) == 0 || !r.state().Kept {
+		t.Errorf("%d files, %v", len(files), err)
 	}
 }

@@ -75,14 +75,11 @@ func (s *Snapshot) Files() map[string][]byte {
 	return all
 }
 
-// Sum adds everything that the snapshot says to h.
+// Sum adds all files to h. What lies beside them, such as the store, says nothing.
 func (s *Snapshot) Sum(h hash.Hash) {
-	for _, sub := range slices.Sorted(maps.Keys(s.names)) {
-		for _, base := range s.names[sub] {
-			name := within(sub, base)
-			file := s.files[name]
-			sumPart(h, []byte(name), file.data, fmt.Append(nil, file.err))
-		}
+	for _, name := range slices.Sorted(maps.Keys(s.files)) {
+		file := s.files[name]
+		sumPart(h, []byte(name), file.data, fmt.Append(nil, file.err))
 	}
 }
 

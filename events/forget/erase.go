@@ -89,6 +89,9 @@ func (k *Keeper) everything(ctx context.Context, n names) (sealed int, left bool
 	if _, sealed, err = k.opt.Store.EraseEvents(ctx, n.patient, n.about); err != nil {
 		return sealed, false, err
 	}
+	if err := k.opt.Documents(ctx, n.patient); err != nil {
+		return sealed, false, err
+	}
 	left, err = k.opt.Archive(ctx, n.patient)
 	return sealed, left, err
 }

@@ -44,6 +44,8 @@ type Options struct {
 	Key   []byte // of the hash in the marks
 	// Archive erases what the archive holds of a patient; left says that something is still there.
 	Archive func(ctx context.Context, patient string) (left bool, err error)
+	// Documents erases the documents that were attached to events of the patient.
+	Documents func(ctx context.Context, patient string) error
 	// Waiting says in words what still has to happen before the patient can be erased, such as a delivery; empty: nothing.
 	Waiting func(ctx context.Context, patient string) ([]string, error)
 	// Notice returns what is to stand in the place of a record of the log of notices, nil if it can stay as it is.

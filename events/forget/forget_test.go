@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,8 @@ type world struct {
 	keeper  *forget.Keeper
 	waiting []string
 	audited []forget.Erasure
+	// documents holds whose documents were to be erased.
+	documents []string
 	// cut, if it is positive, is after how many writes of the keeper everything fails, as if the process had been killed.
 	cut int
 }
@@ -115,10 +118,11 @@ func (w *world) open() {
 	store := w.store
 	w.t.Cleanup(func() { _ = store.Close(context.Background()) })
 	w.keeper = forget.New(forget.Options{Store: cutStore{store, w}, Key: []byte("key of the marks"), Notice: signup.Erased,
-		Archive: func(ctx context.Context, patient string) (bool, error) { return w.archive.Erase(ctx, patient) },
-		Waiting: func(context.Context, string) ([]string, error) { return w.waiting, nil },
-		Audit:   func(_ context.Context, e forget.Erasure) error { w.audited = append(w.audited, e); return nil },
-		Settle:  time.Millisecond, Clock: time.Now, Log: slog.New(slog.DiscardHandler)})
+		Archive:   func(ctx context.Context, patient string) (bool, error) { return w.archive.Erase(ctx, patient) },
+		Documents: func(_ context.Context, patient string) error { w.documents = append(w.documents, patient); return nil },
+		Waiting:   func(context.Context, string) ([]string, error) { return w.waiting, nil },
+		Audit:     func(_ context.Context, e forget.Erasure) error { w.audited = append(w.audited, e); return nil },
+		Settle:    time.Millisecond, Clock: time.Now, Log: slog.New(slog.DiscardHandler)})
 	w.archive, err = archive.Open(w.t.Context(), archive.Options{Store: store, Gone: w.keeper.Gone, Alone: true, Rest: time.Nanosecond, Share: 1,
 		Drained:  func(context.Context, int, uint64) (bool, error) { return true, nil },
 		Outcomes: func(context.Context, events.Stored) ([]events.Outcome, error) { return nil, nil }})
@@ -316,6 +320,9 @@ func TestForget(t *testing.T) {
 	}
 	if done, gone := w.keeper.Of(patient); !gone || done.ID != mark.ID || done.By != "alice" || done.Done.IsZero() {
 		t.Errorf("the mark is %+v", done)
+	}
+	if !slices.Contains(w.documents, patient) || len(slices.Compact(w.documents)) != 1 {
+		t.Errorf("documents of %v were erased", w.documents)
 	}
 	if len(w.audited) != 1 || w.audited[0].ID != mark.ID {
 		t.Errorf("on record are %v", w.audited)
