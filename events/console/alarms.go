@@ -97,7 +97,7 @@ func (p *Pages) stands(ctx context.Context, about *events.About) (open, known bo
 	}
 	st, err := p.Find(ctx, about.Event)
 	if err != nil {
-		return true, err == nil, ""
+		return true, false, ""
 	}
 	receipts, err := p.Receipts(ctx, st)
 	i := slices.IndexFunc(receipts, func(r events.Receipt) bool { return r.Is(about.Recipient) })

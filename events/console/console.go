@@ -249,7 +249,7 @@ func (p *Pages) refuse(w http.ResponseWriter, r *http.Request, who page.Session,
 		refused = &events.Error{Kind: events.Internal, Err: err}
 	}
 	switch refused.Kind {
-	case events.NotFound, events.Forbidden:
+	case events.NotFound, events.Forbidden, events.Gone:
 		p.show(w, r, who, http.StatusNotFound, page.Content{Title: words.Say(lang, "missing.title")}, "", nil)
 	case events.Conflict:
 		p.show(w, r, who, http.StatusConflict, page.Content{Title: words.Say(lang, "paused.title"), Problem: words.Say(lang, "paused.problem")}, "", nil)
