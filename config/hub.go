@@ -33,7 +33,8 @@ type Hub struct {
 	Egress   Egress               `yaml:"egress"`
 	Mail     *Mail                `yaml:"mail"` // nil when the hub sends none
 	Signin   Signin               `yaml:"signin"`
-	SMS      *SMS                 `yaml:"sms"` // nil when the hub sends no text messages
+	Admins   strict.List[string]  `yaml:"admins"` // who may open the admin's pages; nobody unless named
+	SMS      *SMS                 `yaml:"sms"`    // nil when the hub sends no text messages
 	// GroupReads says that the group of patients.yaml and carers.yaml may read them, else only their owner.
 	GroupReads bool `yaml:"private_files_for_group"`
 

@@ -75,6 +75,7 @@ var hubSays = map[string]string{
 	"egress":                  "where the hub may connect to beyond the public internet",
 	"egress.allow":            "private networks, such as 10.0.0.0/8; only there is plain http accepted",
 	"egress.ca_file":          "path of PEM certificates to trust beside the system's",
+	"admins":                  "who may open the admin's pages: carers, or organisations whose staff sign in",
 	"signin":                  "how staff of organisations sign in",
 	"signin.oidc":             "OpenID Connect providers",
 

@@ -81,7 +81,13 @@ func authorisation() map[string][]attempt {
 		}
 		table[pattern] = attempts
 	}
-	for _, public := range []string{"/manifest.webmanifest", "/sw.js", "/static/{file}"} {
+	for pattern, attempts := range adminsPages() {
+		for i := range attempts {
+			attempts[i].carers = true
+		}
+		table[pattern] = attempts
+	}
+	for _, public := range []string{"/admin/static/{file}", "/manifest.webmanifest", "/sw.js", "/static/{file}"} {
 		table["GET "+public] = open
 	}
 	for _, resource := range fhirapi.Types {
@@ -173,6 +179,7 @@ type whom map[string]string
 func newBystander(t *testing.T) (b *bystander, mine, theirs, nobody whom) {
 	w := newTown(t)
 	w.edit("patients.yaml", "p-7f3k:", "p-8g4m: {name: Olive Ostrich, born: 1950-01-02, nhs_number: \"9990000026\"}\np-7f3k:")
+	w.edit("hub.yaml", "timezone:", "admins: [gwen]\ntimezone:")
 	w.edit("carers.yaml", "tom:", "gwen: {name: Gwen Ostrich, relationship: niece}\ntom:")
 	writeFile(t, filepath.Join(w.dir, "subscribers/ward-board.yaml"), "id: ward-board\nname: Ward board\nphone: \"01234\"\n")
 	writeFile(t, filepath.Join(w.dir, "routing/p-8g4m.yaml"), "patient: p-8g4m\nlogged_by:\n  gwen: {as: [gran], may: [log, see]}\n"+

@@ -19,6 +19,7 @@ var mayImport = map[string][]string{
 	"events/answers":             {},
 	"events/archive":             {},
 	"events/audit":               {},
+	"events/console":             {"events/page"},
 	"events/correct":             {},
 	"events/documents":           {},
 	"events/fhir":                {},

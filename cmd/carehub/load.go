@@ -104,6 +104,7 @@ func readFolder(source *strict.Folder, types func(*config.Hub) map[string]subscr
 	f.rules = routing.Load(source, known, now)
 	checkAlarms(source, f.hub, known)
 	f.checkSignin(source)
+	f.checkAdmins(source, known)
 	f.checkUnused(source)
 	f.checkPrivacy(source)
 	return f
@@ -181,6 +182,9 @@ func (f *folder) checkUnused(source *strict.Folder) {
 	}
 	named := f.rules.Named()
 	for _, id := range f.hub.Alarms.Notify.Values() {
+		named[id] = true
+	}
+	for _, id := range f.hub.Admins.Values() {
 		named[id] = true
 	}
 	for _, s := range f.register.All() {

@@ -20,7 +20,10 @@ import (
 func (h *hub) fhirAPI(d desk, src source) *fhirapi.API {
 	return &fhirapi.API{Source: h.archive, Permits: h.permits, Names: d.reads, Told: d.toldOf(src), Identified: d.identified,
 		Organization: d.organization, Content: h.documents.Content, Hub: d.sender, Zone: d.Zone, Key: h.pages, Clock: time.Now, Log: h.log,
-		Audit: func(ctx context.Context, a fhirapi.Access) error { return h.audit(ctx, audit.Access(a)) }}
+		Audit: func(ctx context.Context, a fhirapi.Access) error {
+			return h.audit(ctx, audit.Access{By: a.By, Interaction: a.Interaction, Type: a.Type, ID: a.ID, Patient: a.Patient, Query: a.Query,
+				Refused: a.Refused, From: a.From, Request: a.Request, At: a.At})
+		}}
 }
 
 // audit puts an access on record, durably.

@@ -53,6 +53,7 @@ func (h *hub) routes(d desk, draining <-chan struct{}) *doors {
 	h.signin.Routes(mux.HandleFunc)
 	h.phonePages(d, src, draining).Routes(mux.HandleFunc)
 	h.timelinePages(d, src).Routes(mux.HandleFunc)
+	h.consolePages(d, src, draining).Routes(mux.HandleFunc)
 	push.Handler{Channel: d.channels.push, Required: h.signin.Required, Mark: signin.Mark, Log: h.log}.Routes(mux.HandleFunc)
 	h.endpointDesk(d).routes(mux, h.byToken, draining, h.log)
 	if door := h.returns.door(); door != nil {

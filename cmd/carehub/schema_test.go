@@ -97,7 +97,7 @@ var (
 )
 
 // beyond are findings of form that depend on other keys, which these schemas do not follow.
-var beyond = []string{"or post is needed", "needs user", "needs password", "needs client_", "needs token", "needs scopes",
+var beyond = []string{"cannot sign in", "or post is needed", "needs user", "needs password", "needs client_", "needs token", "needs scopes",
 	"must name at least one subscriber or carer", "in the list must", "is needed, with", "is missing: or"}
 
 // refusedWords are the values that a schema must refuse among those that perhaps it may: where one of a few words is expected, a

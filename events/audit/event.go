@@ -14,10 +14,11 @@ import (
 // Access is one read or search over the RESTful API.
 type Access struct {
 	By          events.Actor
-	Interaction string // read, vread or search-type
+	Name        string // of the person, where By is an organisation and they signed in for it
+	Interaction string // read, vread, search-type or operation
 	Type, ID    string // what was asked for; no ID in a search
 	Patient     string // whom it was about; "" where nobody can tell
-	Query       string // of a search, without identifiers
+	Query       string // of a search or an operation, without identifiers
 	Refused     events.ErrorKind
 	From        string // network address of the client
 	Request     string // X-Request-Id
@@ -45,10 +46,11 @@ type (
 	list   = []any
 )
 
-// Event is the AuditEvent of an access to a hub. A success has the profile of its kind; a refusal has the same shape
-// without it, for the profiles are those of successes.
+// Event is the AuditEvent of an access to a hub. A success has the profile of its kind; a refusal, and an operation, has the same
+// shape without it, for the profiles are those of successes, and there is none for operations.
 func Event(hub events.Sender, a Access) ([]byte, error) {
-	search := a.Interaction == "search-type"
+	operation := a.Interaction == "operation"
+	search := a.Interaction == "search-type" || operation
 	event := object{
 		"resourceType": "AuditEvent",
 		"id":           uuid.NewString(),
@@ -67,7 +69,7 @@ func Event(hub events.Sender, a Access) ([]byte, error) {
 	}
 	if a.Refused != "" {
 		event["outcome"], event["outcomeDesc"] = outcome(a.Refused), string(a.Refused)
-	} else {
+	} else if !operation {
 		event["meta"] = object{"profile": list{balpProfiles + profile(a, search)}}
 	}
 	return json.Marshal(event)
@@ -97,12 +99,16 @@ func agents(hub events.Sender, a Access, search bool) list {
 	if search {
 		client, server = source, destination
 	}
+	requestor := object{
+		"type": object{"coding": list{client}}, "requestor": true,
+		"who":     object{"identifier": identifier(hub.URL+idsOf(a.By.Kind), a.By.ID)},
+		"network": object{"address": cmp.Or(a.From, "unknown"), "type": "2"},
+	}
+	if a.Name != "" {
+		requestor["name"] = a.Name
+	}
 	return list{
-		object{
-			"type": object{"coding": list{client}}, "requestor": true,
-			"who":     object{"identifier": identifier(hub.URL+idsOf(a.By.Kind), a.By.ID)},
-			"network": object{"address": cmp.Or(a.From, "unknown"), "type": "2"},
-		},
+		requestor,
 		object{
 			"type": object{"coding": list{server}}, "requestor": false,
 			"who":     object{"display": hub.Name},
@@ -129,6 +135,9 @@ func entities(hub events.Sender, a Access, search bool) list {
 	}
 	system := coding(entityTypes, "2", "System Object")
 	switch {
+	case a.Interaction == "operation":
+		all = append(all, object{"type": system, "role": coding(objectRoles, "4", "Domain Resource"),
+			"what": object{"reference": a.Type + "/" + a.ID}, "description": a.Query})
 	case search:
 		query := a.Type + "?" + a.Query
 		all = append(all, object{"type": system, "role": coding(objectRoles, "24", "Query"),
