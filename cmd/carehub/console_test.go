@@ -64,6 +64,11 @@ func TestAdminsPages(t *testing.T) {
 			}
 		}
 	}
+	for by, leads := range map[*browser]bool{gwen: true, ruth: false} {
+		if home := by.do("GET", "/", ""); strings.Contains(home.Body.String(), `href="/admin"`) != leads {
+			t.Errorf("the start page leads to the admin's: %t", !leads)
+		}
+	}
 	if answer := try(gwen, attempt{method: "GET", path: "/admin/patients/{patient}"}, theirs); !strings.Contains(answer.Body.String(), "Olive Ostrich") {
 		t.Errorf("her aunt has no name: %s", answer.Body)
 	}

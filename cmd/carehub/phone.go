@@ -34,7 +34,7 @@ func (h *hub) phonePages(d desk, src source, draining <-chan struct{}) *phone.Pa
 		Recent: func(ctx context.Context, by events.Actor, patient string, most int) ([]events.Stored, error) {
 			return recentFor(ctx, d, src, by, patient, most)
 		},
-		Receipts: src.Receipts, Watch: src.Watch, Words: receipts.Words, Message: receipts.Message, Contacts: d.contacts, Name: d.nameOf, Push: d.pushes, Passkey: h.signin.MayOffer,
+		Receipts: src.Receipts, Watch: src.Watch, Words: receipts.Words, Message: receipts.Message, Contacts: d.contacts, Name: d.nameOf, Push: d.pushes, Passkey: h.signin.MayOffer, Admin: d.isAdmin,
 		Zone: d.Zone, Clock: time.Now, Draining: draining, Logger: h.log,
 	})
 }

@@ -176,7 +176,7 @@ func TestAskedWhichHour(t *testing.T) {
 			return Plan{Stored: events.Stored{Record: events.Record{Event: events.Event{Occurred: at, Recorded: morning}}}}, err
 		},
 		Contacts: func(string) []Contact { return nil },
-		Push:     func(events.Actor) bool { return false }, Passkey: func(events.Actor) bool { return false }})
+		Push:     func(events.Actor) bool { return false }, Passkey: func(events.Actor) bool { return false }, Admin: func(events.Actor) bool { return false }})
 	asks := func(fields string) (int, string) {
 		r := httptest.NewRequest("POST", "/log/p-7f3k/check", strings.NewReader("what=fall&key=k&day=2026-10-25&time=01:30"+fields))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

@@ -106,7 +106,9 @@ type Options struct {
 	// Push reports whether somebody can be told by a note on their phone, if it is set up for that.
 	Push func(by events.Actor) bool
 	// Passkey reports whether somebody could have a passkey and has none yet.
-	Passkey  func(by events.Actor) bool
+	Passkey func(by events.Actor) bool
+	// Admin reports whether somebody may look after the hub.
+	Admin    func(by events.Actor) bool
 	Zone     func() *time.Location
 	Clock    func() time.Time
 	Draining <-chan struct{} // closed when the server stops: live pages then end
@@ -209,7 +211,8 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, who page.Session, s
 		Choices []choice
 		Push    bool
 		Passkey bool
-	}{form, who.Actor.ID, body, choices, p.Push(who.Actor), p.Passkey(who.Actor)}
+		Admin   bool
+	}{form, who.Actor.ID, body, choices, p.Push(who.Actor), p.Passkey(who.Actor), p.Admin(who.Actor)}
 	p.Writer.Write(w, r, status, layoutTemplate, c)
 }
 
