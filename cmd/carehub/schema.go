@@ -83,11 +83,13 @@ func schemaText(s strict.Subject) []byte {
 }
 
 func writeSchemas(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil { // #nosec G301 -- schemas are public
+	err := os.MkdirAll(dir, 0o755) // #nosec G301 -- schemas are public
+	if err != nil {
 		return err
 	}
 	for _, s := range subjects() {
-		if err := os.WriteFile(filepath.Join(dir, s.Name+".json"), schemaText(s), 0o644); err != nil { // #nosec G306 -- schemas are public
+		err := os.WriteFile(filepath.Join(dir, s.Name+".json"), schemaText(s), 0o644) // #nosec G306 -- schemas are public
+		if err != nil {
 			return err
 		}
 	}
