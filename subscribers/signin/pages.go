@@ -85,6 +85,9 @@ func (s *Service) ways(next string) (b body) {
 
 // invited shows an invitation. It changes nothing: mail programs and chats open links to look at them.
 func (s *Service) invited(w http.ResponseWriter, r *http.Request) {
+	if s.slow(w, r) {
+		return
+	}
 	i, ok := s.open(r.PathValue("token"))
 	if !ok || !i.Used.IsZero() {
 		s.dead(w, r)
@@ -115,6 +118,9 @@ var errUsed = errors.New("the invitation was used already")
 
 // redeem signs in.
 func (s *Service) redeem(w http.ResponseWriter, r *http.Request) {
+	if s.slow(w, r) {
+		return
+	}
 	ctx := r.Context()
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	i, ok := s.open(r.PathValue("token"))

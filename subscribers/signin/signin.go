@@ -69,6 +69,7 @@ type Options struct {
 // Service knows who is invited and who is signed in. It is safe for concurrent use.
 type Service struct {
 	Options
+	guard guard
 
 	mu       sync.RWMutex
 	gates    map[string]*gate   // by subscriber, as of when they were last needed
