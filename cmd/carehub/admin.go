@@ -57,7 +57,7 @@ func listenAdmin(dir string) (net.Listener, error) {
 func (h *hub) adminRoutes(d desk, draining <-chan struct{}) http.Handler {
 	mux := http.NewServeMux()
 	tokenRoutes(mux, h.tokens)
-	signinRoutes(mux, h.signin)
+	signinRoutes(mux, h.signin, h.noteRevoked)
 	heldRoutes(mux, h.receiver)
 	storeRoutes(mux, h.archive, h.store)
 	clientRoutes(mux, h.oauth.Clients)

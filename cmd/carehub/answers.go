@@ -23,7 +23,7 @@ func (h *hub) newAnswers() *answers.Answers {
 		},
 		Never: func(err error) bool { return errors.Is(err, deliver.ErrDrained) },
 		Over:  func(patient string) bool { return h.current().patients[patient].Deceased != "" },
-		Alarm: h.alarm, Clock: time.Now, Log: h.log,
+		Alarm: h.alarm, Given: h.noteAnswer, Clock: time.Now, Log: h.log,
 	})
 }
 

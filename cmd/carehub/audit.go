@@ -22,7 +22,7 @@ import (
 )
 
 func auditCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "audit", Short: "Who has read what: check the record, or copy it out"}
+	cmd := &cobra.Command{Use: "audit", Short: "Who has read and done what: check the record, or copy it out"}
 	cmd.AddCommand(auditVerifyCommand(), auditExportCommand())
 	return cmd
 }
@@ -40,8 +40,8 @@ func auditVerifyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			accesses := 0
-			count := func(json.RawMessage) error { accesses++; return nil }
+			entries := 0
+			count := func(json.RawMessage) error { entries++; return nil }
 			var head audit.Head
 			err = withTrail(cmd.Context(), folderOf(args), func(ctx context.Context, trail audit.Reader) (err error) {
 				head, err = audit.Verify(ctx, trail, count, kept...)
@@ -50,7 +50,7 @@ func auditVerifyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "unbroken: %d accesses in %d links, head %s\n", accesses, head.N, orNone(head.Hash))
+			fmt.Fprintf(cmd.OutOrStdout(), "unbroken: %d entries in %d links, head %s\n", entries, head.N, orNone(head.Hash))
 			return addHead(heads, kept, head)
 		},
 	}
@@ -67,9 +67,10 @@ func orNone(hash string) string {
 
 func auditExportCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "export [DIR]", Short: "Write every access as a FHIR AuditEvent, one on a line (NDJSON)",
-		Long: "Write every access as a FHIR AuditEvent, one on a line (NDJSON), oldest first. The trail is checked on the way: where it\n" +
-			"is broken the export ends there, with exit status 1. What is written names patients by their pseudonym, and who read of them.",
+		Use: "export [DIR]", Short: "Write every entry as a FHIR AuditEvent, one on a line (NDJSON)",
+		Long: "Write every entry as a FHIR AuditEvent, one on a line (NDJSON), oldest first. The trail is checked on the way: where it\n" +
+			"is broken the export ends there, with exit status 1. What is written names patients by their pseudonym, and who read of them,\n" +
+			"logged, corrected and answered.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out := bufio.NewWriter(cmd.OutOrStdout())

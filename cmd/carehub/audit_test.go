@@ -1,26 +1,29 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"carehub/events"
 	"carehub/events/audit"
+	"carehub/events/fhir/validate"
 )
 
-// TestAuditCommand reads over FHIR and then has the trail checked and copied out, of a hub that runs and of one that does not.
+// TestAuditCommand does one of each that is put on record, and then has the trail checked and copied out, of a hub that runs and of
+// one that does not.
 func TestAuditCommand(t *testing.T) {
 	t.Parallel()
 	p := subscribable(t)
 	heads := filepath.Join(t.TempDir(), "heads")
-	if said := p.run("audit", "verify", "--heads", heads, p.dir); said != "unbroken: 0 accesses in 0 links, head none yet" {
+	if said := p.run("audit", "verify", "--heads", heads, p.dir); said != "unbroken: 0 entries in 0 links, head none yet" {
 		t.Error(said)
 	}
 	p.start()
@@ -28,10 +31,14 @@ func TestAuditCommand(t *testing.T) {
 	event := p.log1("k1", "a", events.Admission)
 	surgery.ask(http.MethodGet, "/fhir/Encounter?patient=p-0000", "")
 	surgery.ask(http.MethodGet, "/fhir/Encounter/"+event, "")
-	running := p.run("audit", "verify", "--heads", heads, p.dir)
-	if !strings.HasPrefix(running, "unbroken: 2 accesses in ") {
-		t.Errorf("of a hub that runs: %s", running)
-	}
+	surgery.ask(http.MethodPost, "/events/"+event+"/ack", `{"answer":"acting","name":"Jo Smith","line":"We ring Thomas."}`)
+	p.signIn("ruth")
+	p.run("revoke", "ruth", "--dir", p.dir)
+	running := ""
+	waitUntil(t, "all is on record", func() bool {
+		running = p.run("audit", "verify", "--heads", heads, p.dir)
+		return strings.HasPrefix(running, "unbroken: 7 entries in ")
+	})
 	exported := p.run("audit", "export", p.dir)
 	p.stop()
 	if said := p.run("audit", "verify", "--heads", heads, p.dir); said != running {
@@ -40,20 +47,47 @@ func TestAuditCommand(t *testing.T) {
 	if again := p.run("audit", "export", p.dir); again != exported {
 		t.Errorf("export:\n%s\nbefore:\n%s", again, exported)
 	}
-	lines := strings.Split(exported, "\n")
-	for _, line := range lines {
-		var event struct{ ResourceType string }
+	dir := t.TempDir()
+	var done []string
+	for n, line := range strings.Split(exported, "\n") {
+		var event struct {
+			ResourceType string
+			Subtype      []struct{ Code string }
+		}
 		if err := json.Unmarshal([]byte(line), &event); err != nil || event.ResourceType != "AuditEvent" {
 			t.Errorf("%v in %s", err, line)
 		}
-		for _, secret := range []string{"Thomas", "9990000018", surgery.token} {
+		done = append(done, event.Subtype[0].Code)
+		writeFile(t, filepath.Join(dir, strconv.Itoa(n)+".json"), line)
+		for _, secret := range []string{"Thomas", "9990000018", "Jo Smith", "We ring", surgery.token} {
 			if strings.Contains(line, secret) {
 				t.Errorf("%q stands in %s", secret, line)
 			}
 		}
 	}
-	if kept, err := os.ReadFile(heads); err != nil || len(lines) != 2 || bytes.Count(kept, []byte("\n")) != 1 {
-		t.Errorf("%d lines, heads %s, %v", len(lines), kept, err)
+	slices.Sort(done)
+	if want := []string{"110122", "110131", "110137", "create", "operation", "read", "search-type"}; !slices.Equal(done, want) {
+		t.Errorf("on record is %q", done)
+	}
+	if kept, err := os.ReadFile(heads); err != nil || !strings.HasPrefix(string(kept), `{"n":`) {
+		t.Errorf("heads %s, %v", kept, err)
+	}
+	if out, err := validate.Run(t.Context(), dir); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	p.run("invite", "ruth", "--dir", p.dir)
+	p.run("revoke", "ruth", "--dir", p.dir)
+	if said := p.run("audit", "verify", "--heads", heads, p.dir); !strings.HasPrefix(said, "unbroken: 8 entries in ") {
+		t.Errorf("after a command alone: %s", said)
+	}
+	p.start() // with the configuration that is on record already
+	writeFile(t, filepath.Join(p.dir, "routing/p-0002.yaml"), "patient: p-0002\nlogged_by: {ruth: {as: [dad c], may: [log, see]}}\nrules: [{on: [fall], notify: [surgery]}]\n")
+	p.run("reload", p.dir)
+	waitUntil(t, "the new one is on record", func() bool {
+		return strings.HasPrefix(p.run("audit", "verify", p.dir), "unbroken: 9 entries in ")
+	})
+	if n := strings.Count(p.run("audit", "export", p.dir), `"110131"`); n != 2 {
+		t.Errorf("%d configurations are on record", n)
 	}
 }
 

@@ -24,6 +24,7 @@ func (h *hub) newCorrections() *correct.Corrections {
 			}
 			return h.intake.Forget(ctx, st.Record.Event.Patient)
 		},
+		Asked: h.noteCorrection,
 		Rules: func() string { return h.current().hash() }, Clock: func() time.Time { return time.Now().In(h.current().hub.Location) }, Log: h.log,
 	})
 }

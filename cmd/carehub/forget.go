@@ -142,12 +142,17 @@ func survey(ctx context.Context, f *folder, patient string) (found forgetSurvey,
 	return found, err
 }
 
+// loginName is whose shell a command runs in.
+func loginName() string {
+	if who, err := user.Current(); err == nil {
+		return who.Username
+	}
+	return "unknown"
+}
+
 // beginForgetting begins, and returns how far it has come when it is done or the time is over.
 func beginForgetting(ctx context.Context, f *folder, patient string, within time.Duration) (mark forget.Erasure, err error) {
-	by := "unknown"
-	if who, err := user.Current(); err == nil {
-		by = who.Username
-	}
+	by := loginName()
 	err = withStore(ctx, f, func(ctx context.Context, s *stream.Store) error {
 		mark, err = forgetAlone(ctx, f, s, patient, by, within)
 		return err

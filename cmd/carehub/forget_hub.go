@@ -48,7 +48,7 @@ func (h *hub) openForgetting(ctx context.Context) error {
 	if err := h.openArchive(ctx); err != nil {
 		return err
 	}
-	h.trail = audit.NewTrail(h.store)
+	h.trail = h.newTrail()
 	h.documents = h.newDocuments()
 	return h.forgotten.Load(ctx)
 }
@@ -71,10 +71,7 @@ func forgetAlone(ctx context.Context, f *folder, s *stream.Store, patient, by st
 			return err
 		})
 	}
-	background, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- h.trail.Run(background) }()
-	defer func() { stop(); <-ended }()
+	defer h.runTrail(ctx)()
 	err = await410(ctx, within, &mark, func(ctx context.Context) error {
 		_, err := h.forgotten.Work(ctx)
 		if err == nil {

@@ -92,7 +92,13 @@ func TestForgetRunning(t *testing.T) {
 	waitUntil(t, "the fall is told", func() bool { _, different := surgery.count(); return different == 3 })
 	p.stop()
 	p.unnamed("p-0000", "Secretplace p-0000", "Secretwords p-0000", "ev-0000-")
-	if trail := p.run("audit", "export", p.dir); !strings.Contains(trail, `"destroy"`) || strings.Contains(trail, "p-0000") {
+	trail := p.run("audit", "export", p.dir)
+	for line := range strings.Lines(trail) {
+		if strings.Contains(line, `"destroy"`) && strings.Contains(line, "p-0000") {
+			t.Errorf("of the erasure is on record %s", line)
+		}
+	}
+	if !strings.Contains(trail, `"destroy"`) {
 		t.Errorf("on record is %s", trail)
 	}
 	if out := p.run("forget", "p-0001", "--dir", p.dir, "--yes"); !strings.Contains(out, "erased from the store") {
@@ -146,7 +152,11 @@ func (p *process) unnamed(words ...string) {
 			return err
 		}
 		data, err := os.ReadFile(path)
+		trail := strings.Contains(path, "/AUDIT/") // which says for good who did what about which pseudonym
 		for _, word := range words {
+			if trail && (strings.HasPrefix(word, "p-") || strings.HasPrefix(word, "ev-")) {
+				continue
+			}
 			if bytes.Contains(data, []byte(word)) {
 				p.t.Errorf("%q stands in %s", word, path)
 			}

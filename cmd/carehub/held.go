@@ -53,6 +53,8 @@ func withHeld(ctx context.Context, dir string, do func(context.Context, *folder,
 			if err := h.openArchive(ctx); err != nil {
 				return err
 			}
+			h.trail = h.newTrail()
+			defer h.runTrail(ctx)()
 			h.openDoors()
 			h.subscriptions = h.newSubscriptions() // who has subscribed is told of what is released
 			if err := h.subscriptions.Load(ctx); err != nil {

@@ -86,6 +86,7 @@ func (h *hub) undo(src source) func(ctx context.Context, by events.Actor, id str
 			return err
 		}
 		h.log.Info("undone", "event", id)
+		h.noteDone(by, st.Record.Event, "undo", time.Now())
 		return h.intake.Forget(ctx, st.Record.Event.Patient)
 	}
 }

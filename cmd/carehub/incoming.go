@@ -16,7 +16,7 @@ func (h *hub) openDoors() {
 	if h.held != nil { // else it is a command, beside which no page is open
 		store = heldToo{h.archive, h.held, h.store.Full}
 	}
-	h.intake = intake.New(store, func() intake.Desk { return h.desk() }, time.Now)
+	h.intake = intake.New(onRecord{store, h.noteLogged}, func() intake.Desk { return h.desk() }, time.Now)
 	h.intake.Shared = h.current().hub.NATS != nil
 	h.receiver = intake.NewReceiver(h.intake, roomy{h.store}, h.alarmHeld)
 }

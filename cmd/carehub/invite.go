@@ -17,6 +17,7 @@ import (
 
 	"carehub/config/strict"
 	"carehub/events"
+	"carehub/events/audit"
 	"carehub/events/stream"
 	"carehub/subscribers/signin"
 )
@@ -86,15 +87,7 @@ func revokeCommand() *cobra.Command {
 			if !events.ValidName(args[0]) {
 				return fmt.Errorf("%q cannot be the id of a carer", args[0])
 			}
-			var gone signin.Revoked
-			err = withSignin(cmd.Context(), f,
-				func(ctx context.Context, s *signin.Service) (err error) {
-					gone, err = s.Revoke(ctx, args[0])
-					return err
-				},
-				func(ctx context.Context, store string) error {
-					return askAdmin(ctx, store, http.MethodDelete, "/sessions/"+args[0], nil, &gone)
-				})
+			gone, alone, err := revokeSessions(cmd.Context(), f, args[0])
 			if err != nil {
 				return err
 			}
@@ -110,11 +103,36 @@ func revokeCommand() *cobra.Command {
 			if err == nil {
 				fmt.Fprintf(cmd.OutOrStdout(), "revoked %d sessions, %d invitations, %d passkeys, %d tokens\n", gone.Sessions, gone.Invitations, gone.Passkeys, held)
 			}
+			if alone {
+				err = errors.Join(err, recordRevoked(cmd.Context(), f, args[0]))
+			}
 			return err
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", ".", "configuration folder of the hub")
 	return cmd
+}
+
+// revokeSessions signs a carer out. alone says that no running hub did so, which would have put it on record.
+func revokeSessions(ctx context.Context, f *folder, carer string) (gone signin.Revoked, alone bool, err error) {
+	err = withSignin(ctx, f,
+		func(ctx context.Context, s *signin.Service) (err error) {
+			gone, err = s.Revoke(ctx, carer)
+			alone = err == nil
+			return err
+		},
+		func(ctx context.Context, store string) error {
+			return askAdmin(ctx, store, http.MethodDelete, "/sessions/"+carer, loginName(), &gone)
+		})
+	return gone, alone, err
+}
+
+func recordRevoked(ctx context.Context, f *folder, carer string) error {
+	event, err := audit.Revocation(f.sender(), carer, loginName(), time.Now())
+	if err != nil {
+		return err
+	}
+	return recordAlone(ctx, f, event)
 }
 
 func sessionsCommand() *cobra.Command {
@@ -163,9 +181,9 @@ func (f *folder) carers() (ids []string) {
 }
 
 // newSignin is who lets people in.
-func newSignin(now inForce, store hubStore, key []byte, log *slog.Logger) *signin.Service {
+func newSignin(now inForce, store hubStore, key []byte, record func(signin.Entry), log *slog.Logger) *signin.Service {
 	return signin.New(signin.Options{Store: store, Key: key, Person: func(id string) (events.Person, bool) { return now().carer(id) },
-		Providers: func() []signin.Provider { return now().providers() }, HTTP: now.askingProviders(), Hub: now.sender, Clock: time.Now, Log: log})
+		Providers: func() []signin.Provider { return now().providers() }, HTTP: now.askingProviders(), Hub: now.sender, Record: record, Clock: time.Now, Log: log})
 }
 
 // providers are those that staff sign in with.
@@ -196,13 +214,13 @@ func withSignin(ctx context.Context, f *folder, direct func(context.Context, *si
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	return withStore(ctx, f, func(ctx context.Context, store *stream.Store) error {
-		s := newSignin(always(f), store, nil, slog.New(slog.DiscardHandler))
+		s := newSignin(always(f), store, nil, func(signin.Entry) {}, slog.New(slog.DiscardHandler))
 		return whileFollowing(ctx, s.Follow, func() error { return direct(ctx, s) })
 	}, ask)
 }
 
 // signinRoutes are those of the admin socket.
-func signinRoutes(mux *http.ServeMux, s *signin.Service) {
+func signinRoutes(mux *http.ServeMux, s *signin.Service, revoked func(carer, by string)) {
 	mux.HandleFunc("POST /invitations", func(w http.ResponseWriter, r *http.Request) {
 		var id, link string
 		err := json.NewDecoder(io.LimitReader(r.Body, 1<<10)).Decode(&id)
@@ -213,7 +231,12 @@ func signinRoutes(mux *http.ServeMux, s *signin.Service) {
 	})
 	mux.HandleFunc("GET /sessions", func(w http.ResponseWriter, _ *http.Request) { adminAnswer(w, s.Devices(), nil) })
 	mux.HandleFunc("DELETE /sessions/{id}", func(w http.ResponseWriter, r *http.Request) {
+		by := "unknown"
+		_ = json.NewDecoder(io.LimitReader(r.Body, 1<<10)).Decode(&by) // whoever asks without saying so is let in by the socket all the same
 		gone, err := s.Revoke(r.Context(), r.PathValue("id"))
+		if err == nil {
+			revoked(r.PathValue("id"), by)
+		}
 		adminAnswer(w, gone, err)
 	})
 }

@@ -46,6 +46,7 @@ type reloads struct {
 	alarmed bool              // the alarm recipients know that the files on disk cannot be used
 	kept    map[string][]byte // files in force that the copy in the store does not have yet
 	missed  time.Time         // when the copy was last looked for
+	noted   recordedFolder    // what the audit trail is known to say is in force
 	retired sync.WaitGroup
 }
 
@@ -131,6 +132,7 @@ func (r *reloads) run(ctx context.Context) error {
 	for {
 		r.tell(ctx)
 		r.keep(ctx)
+		r.record(ctx)
 		select {
 		case <-ctx.Done():
 			return nil

@@ -176,12 +176,12 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 	if h.pages, err = secretKey(ctx, h.store, "pages"); err != nil {
 		return fmt.Errorf("key of the pages: %w", err)
 	}
-	h.trail = audit.NewTrail(h.store)
+	h.trail = h.newTrail()
 	h.tokens = newTokens(h.store)
 	if key, err = secretKey(ctx, h.store, "signin"); err != nil {
 		return fmt.Errorf("key of the sessions: %w", err)
 	}
-	h.signin = newSignin(h.current, h.store, key, h.log)
+	h.signin = newSignin(h.current, h.store, key, h.noteSession, h.log)
 	h.held = hold.New(holdStore{h.store, h.archive}, time.Now, h.log, func(event string) { h.engine.Changed(event) }, h.alarmStuck)
 	h.documents = h.newDocuments()
 	if err := h.openPush(ctx); err != nil {
@@ -248,6 +248,7 @@ func (h *hub) run(ctx context.Context) error {
 	known := h.follow(beneath)
 	beneath.run("numbers", h.subscriptions.Numbers.Run)
 	beneath.run("delivery log", h.tried.Run)
+	beneath.run("audit trail", h.keepTrail)
 	h.work(work, known)
 	open.run("doors", func(ctx context.Context) error {
 		if !await(ctx, known...) {
@@ -310,7 +311,6 @@ func (h *hub) work(s *shift, known []<-chan struct{}) {
 		})
 	}
 	s.run("oauth assertions", h.oauth.Replays.Run)
-	s.run("audit trail", h.trail.Run)
 	s.run("archive", h.archive.Run)
 	s.run("held messages", h.sweepHeld)
 	s.run("bounces", h.returns.run)

@@ -54,6 +54,8 @@ type Options struct {
 	Over func(patient string) bool
 	// Alarm tells the people named for alarms, and whoever logged the event, durably, once for each About.
 	Alarm func(ctx context.Context, about events.About, of events.Stored) error
+	// Given hears of each answer that was stored for a row of an event's plan. It does not keep whoever gave it waiting.
+	Given func(st events.Stored, index int, ack events.Ack)
 	Clock func() time.Time
 	Log   *slog.Logger
 }
@@ -179,6 +181,7 @@ func (a *Answers) Give(ctx context.Context, st events.Stored, index int, ack eve
 			a.mu.Unlock()
 			a.Engine().Changed(g.Event)
 			a.Log.Info("answered", "event", g.Event, "recipient", st.Record.Plan.Recipients[index].ID, "answer", string(ack.Answer), "via", ack.Via)
+			a.Given(st, index, ack)
 			return ack, nil
 		} else if events.KindOf(err) != events.Conflict {
 			return ack, err

@@ -3,6 +3,7 @@ package answers_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -26,6 +27,7 @@ type ward struct {
 	mu      sync.Mutex
 	out     []events.Outcome
 	log     []string // what happened, with the minutes since acceptance
+	given   []string // answers that were stored
 	start   time.Time
 	away    bool // the engine cannot do anything just now
 	died    atomic.Bool
@@ -47,6 +49,9 @@ func newWard(t *testing.T) *ward {
 // run starts the hub, as after a crash.
 func (w *ward) run() {
 	w.answers = answers.New(answers.Options{Store: w.store, Engine: func() answers.Engine { return w }, Receipts: w.Receipts, Alarm: w.alarm,
+		Given: func(_ events.Stored, index int, ack events.Ack) {
+			w.given = append(w.given, fmt.Sprint(index, " ", ack.Answer))
+		},
 		Find: func(context.Context, string) (events.Stored, error) {
 			return events.Stored{Partition: 0, Seq: 1, Record: w.rec}, nil
 		},
@@ -174,6 +179,9 @@ func TestAnAnswerStopsTheSteps(t *testing.T) {
 		time.Sleep(5 * time.Hour)
 		w.stop()
 		w.happened("20m0s seen surgery", "30m0s unanswered team", "30m0s told duty", "40m0s acting duty")
+		if want := []string{"1 seen", "2 acting"}; !slices.Equal(w.given, want) {
+			t.Errorf("on record is %q", w.given)
+		}
 	})
 }
 

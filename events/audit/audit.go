@@ -1,9 +1,12 @@
-// Package audit keeps the record of who has read what: FHIR AuditEvents in the shapes of IHE's Basic Audit Log Patterns, in
-// a chain in which each link holds the hash of the one before. What is changed, left out or put in afterwards breaks it.
+// Package audit keeps the record of who has read, logged, corrected and answered what, who signed in, and which configuration
+// was in force: FHIR AuditEvents, in the shapes of IHE's Basic Audit Log Patterns where one fits, in a chain in which each link
+// holds the hash of the one before. What is changed, left out or put in afterwards breaks it.
 //
 // All hubs on one store write one chain: a link is appended only behind the newest, by compare-and-set, and whoever comes
 // second takes the other's as its own predecessor. Accesses that come while a link is being written are gathered into the
-// next, so that a busy hub waits for the disk as rarely as a quiet one.
+// next, so that a busy hub waits for the disk as rarely as a quiet one. Whoever reads waits for their record (Append). What
+// is done waits for none (Note): what a carer logs must not fail, or be slower, for the sake of its record, and the event, the
+// answer or the session is itself durable by then.
 //
 // The chain proves that nothing between its two ends was touched. That its end was not cut off, or all of it written anew
 // by somebody who has the store, shows against a head (number and hash) that was kept elsewhere: see Verify.
@@ -16,6 +19,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"carehub/events"
@@ -40,6 +44,13 @@ const (
 	writeFor    = 10 * time.Second
 )
 
+// What nobody waits for.
+const (
+	mostNoted  = 4096                   // AuditEvents that wait at once, some 8 MB
+	notedAfter = 250 * time.Millisecond // in which more is gathered, so that it costs few writes
+	notedAgain = 5 * time.Second        // after a write that failed
+)
+
 // link is one record of the chain. The shape is a promise.
 type link struct {
 	V       int               `json:"v"`
@@ -56,6 +67,13 @@ type Trail struct {
 	in    chan entry
 	done  chan struct{} // closed when Run has ended
 
+	// Failing, if not nil, hears of each failure to write what was noted, and of how many AuditEvents wait.
+	Failing func(waiting int, err error)
+
+	mu    sync.Mutex
+	noted []json.RawMessage
+	kick  chan struct{}
+
 	known bool   // whether newest and hash are those of the store
 	n     uint64 // of the newest link
 	hash  string
@@ -68,7 +86,7 @@ type entry struct {
 
 // NewTrail returns a trail that takes entries once Run runs.
 func NewTrail(store Store) *Trail {
-	return &Trail{store: store, in: make(chan entry), done: make(chan struct{})}
+	return &Trail{store: store, in: make(chan entry), done: make(chan struct{}), kick: make(chan struct{}, 1)}
 }
 
 // Append returns when an AuditEvent is on disk, as part of the chain. Errors are Unavailable: it may be in the chain then.
@@ -89,15 +107,27 @@ func (t *Trail) Append(ctx context.Context, event []byte) error {
 	}
 }
 
-// Run writes what is appended until ctx ends. What was taken by then is written.
+// Run writes what is appended and noted until ctx ends. What was taken by then is written; an error says that what was noted
+// could not be, and is lost.
 func (t *Trail) Run(ctx context.Context) error {
 	defer close(t.done)
+	work := context.WithoutCancel(ctx)
+	var due <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return t.writeNoted(work)
 		case first := <-t.in:
-			t.write(context.WithoutCancel(ctx), t.gather(first))
+			t.write(work, t.gather(first))
+		case <-t.kick:
+			if due == nil {
+				due = time.After(notedAfter)
+			}
+		case <-due:
+			due = nil
+			if t.writeNoted(work) != nil {
+				due = time.After(notedAgain)
+			}
 		}
 	}
 }
@@ -116,22 +146,28 @@ func (t *Trail) gather(first entry) []entry {
 	return all
 }
 
-// write makes a link of entries. Behind another hub's link it is made anew; after an answer that did not come the store is
-// asked what became of it.
+// write makes a link of entries, and tells whoever waits for them how that went.
 func (t *Trail) write(ctx context.Context, all []entry) {
+	var some []json.RawMessage
+	for _, e := range all {
+		some = append(some, e.event)
+	}
+	err := t.link(ctx, some)
+	for _, e := range all {
+		e.stored <- err
+	}
+}
+
+// link appends a link. Behind another hub's it is made anew; after an answer that did not come the store is asked what became of it.
+func (t *Trail) link(ctx context.Context, some []json.RawMessage) error {
 	ctx, cancel := context.WithTimeout(ctx, writeFor)
 	defer cancel()
-	l := link{V: linkVersion}
-	for _, e := range all {
-		l.Entries = append(l.Entries, e.event)
-	}
+	l := link{V: linkVersion, Entries: some}
 	err := t.append(ctx, l)
 	for events.KindOf(err) == events.Conflict && ctx.Err() == nil {
 		err = t.append(ctx, l)
 	}
-	for _, e := range all {
-		e.stored <- err
-	}
+	return err
 }
 
 func (t *Trail) append(ctx context.Context, l link) error {

@@ -206,22 +206,47 @@ func TestEvents(t *testing.T) {
 		"refused": func(a *audit.Access) { a.Refused, a.From = events.NotFound, "" },
 		"no id":   func(a *audit.Access) { a.Refused, a.ID, a.Patient = events.Forbidden, "", "" },
 		"failed":  func(a *audit.Access) { a.Refused = events.Unavailable },
+		"create":  func(a *audit.Access) { a.Interaction, a.Type, a.From, a.Request = "create", "Communication", "", "" },
 	} {
 		a := access
 		edit(&a)
 		event, err := audit.Event(hub, a)
-		if err != nil {
-			t.Fatal(err)
-		}
 		if profiled := bytes.Contains(event, []byte("IHE.BasicAudit.")); profiled != (a.Refused == "") {
 			t.Errorf("%s: %s", name, event)
 		}
-		if err := os.WriteFile(filepath.Join(dir, strings.ReplaceAll(name, " ", "-")+".json"), event, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		keep(t, dir, name, event, err)
 	}
+	answer := access
+	answer.Interaction, answer.Type, answer.Query, answer.From = "operation", "Communication", "acknowledge: acting, by page", ""
+	event, err := audit.Event(hub, answer)
+	keep(t, dir, "answer", event, err)
+	for name, s := range map[string]audit.Session{
+		"invitation": {By: events.Actor{Kind: events.Carer, ID: "ruth"}, How: "invitation", From: "192.0.2.7", At: access.At},
+		"staff":      {By: access.By, Name: "Jo Nurse", How: "oidc", At: access.At},
+		"signed out": {By: events.Actor{Kind: events.Carer, ID: "ruth"}, Out: true, From: "2001:db8::1", At: access.At},
+	} {
+		event, err := s.Event(hub)
+		keep(t, dir, name, event, err)
+	}
+	event, err = audit.Revocation(hub, "ruth", "root", access.At)
+	keep(t, dir, "revoked", event, err)
+	event, err = audit.Configuration(hub, "0123456789abcdef", "89abcdef", "store", access.At)
+	keep(t, dir, "configuration", event, err)
+	event, err = audit.Erasure(hub, "4f6c", "root", access.At, access.At)
+	keep(t, dir, "erasure", event, err)
 	out, err := validate.Run(t.Context(), dir)
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// keep writes an AuditEvent where the validators look.
+func keep(t *testing.T, dir, name string, event []byte, err error) {
+	t.Helper()
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, strings.ReplaceAll(name, " ", "-")+".json"), event, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -11,11 +11,11 @@ import (
 	"carehub/events"
 )
 
-// Access is one read or search over the RESTful API.
+// Access is what somebody did with what the hub has of a patient: over the RESTful API or at a page.
 type Access struct {
 	By          events.Actor
 	Name        string // of the person, where By is an organisation and they signed in for it
-	Interaction string // read, vread, search-type or operation
+	Interaction string // read, vread, search-type, create or operation
 	Type, ID    string // what was asked for; no ID in a search
 	Patient     string // whom it was about; "" where nobody can tell
 	Query       string // of a search or an operation, without identifiers
@@ -41,6 +41,8 @@ const (
 	patientIDs = "/id/patient"
 )
 
+const create = "create" // the restful-interaction
+
 type (
 	object = map[string]any
 	list   = []any
@@ -51,15 +53,22 @@ type (
 func Event(hub events.Sender, a Access) ([]byte, error) {
 	operation := a.Interaction == "operation"
 	search := a.Interaction == "search-type" || operation
+	action := "R"
+	switch {
+	case search:
+		action = "E"
+	case a.Interaction == create:
+		action = "C"
+	}
 	event := object{
 		"resourceType": "AuditEvent",
 		"id":           uuid.NewString(),
 		"type":         coding(auditTypes, "rest", "RESTful Operation"),
 		"subtype":      list{coding(interactions, a.Interaction, "")},
-		"action":       map[bool]string{false: "R", true: "E"}[search],
+		"action":       action,
 		"recorded":     a.At.UTC().Format(time.RFC3339Nano),
 		"outcome":      "0",
-		"agent":        agents(hub, a, search),
+		"agent":        agents(hub, a, search || a.Interaction == create),
 		"source": object{
 			"site":     hub.Name,
 			"observer": object{"display": hub.Name},
@@ -84,19 +93,25 @@ func outcome(refused events.ErrorKind) string {
 }
 
 func profile(a Access, search bool) string {
-	what := map[bool]string{false: "Read", true: "Query"}[search]
+	what := "Read"
+	switch {
+	case search:
+		what = "Query"
+	case a.Interaction == create:
+		what = "Create"
+	}
 	if a.Patient != "" {
 		return "Patient" + what
 	}
 	return what
 }
 
-// agents are the client and the hub. What is read flows to the client, so that it is the destination; a query comes from
-// it, so that it is the source.
-func agents(hub events.Sender, a Access, search bool) list {
+// agents are the client and the hub. What is read flows to the client, so that it is the destination; a query, or what is
+// created, comes from it, so that it is the source.
+func agents(hub events.Sender, a Access, sends bool) list {
 	source, destination := coding(dicom, "110153", "Source Role ID"), coding(dicom, "110152", "Destination Role ID")
 	client, server := destination, source
-	if search {
+	if sends {
 		client, server = source, destination
 	}
 	requestor := object{

@@ -55,6 +55,8 @@ type Options struct {
 	// Corrected hears of an event that is taken back before anybody is told of that: nobody has to answer it any more. It is called
 	// again until it returns nil.
 	Corrected func(ctx context.Context, st events.Stored) error
+	// Asked hears of what somebody asks of an event, once that is stored. It does not keep them waiting.
+	Asked func(st events.Stored, r Request)
 	// Rules names the rules in force.
 	Rules func() string
 	Clock func() time.Time
@@ -137,6 +139,7 @@ func (c *Corrections) Ask(ctx context.Context, st events.Stored, r Request) (id 
 	case err == nil:
 		c.take(e.ID, value)
 		c.Log.Info("a correction is asked for", "event", e.ID, "correction", string(r.Correction))
+		c.Asked(st, r)
 		return id, nil
 	case events.KindOf(err) != events.Conflict:
 		return "", err

@@ -23,6 +23,7 @@ type ward struct {
 	mine      bool
 	withdrawn int
 	failing   error // of what comes before the correction is stored
+	asked     []string
 }
 
 func newWard(t *testing.T) (*ward, *Corrections) {
@@ -40,6 +41,9 @@ func newWard(t *testing.T) (*ward, *Corrections) {
 				{Outcome: events.Outcome{State: events.Waiting}}, {Outcome: events.Outcome{State: events.Spared}}}, nil
 		},
 		Corrected: func(context.Context, events.Stored) error { return w.failing },
+		Asked: func(st events.Stored, r Request) {
+			w.asked = append(w.asked, st.Record.Event.ID+" "+string(r.Correction))
+		},
 		People: func(e events.Event) (events.Patient, events.Person, events.Sender) {
 			return events.Patient{ID: e.Patient, Name: "Thomas Example"}, events.Person{ID: "ruth", Kind: events.Carer, Name: "Ruth Example"},
 				events.Sender{Name: "Hub", URL: "https://hub.example", Phone: "+44 7700 900123"}
@@ -131,6 +135,9 @@ func TestWrongTime(t *testing.T) {
 	}
 	if again, err := c.Ask(t.Context(), w.event, right); err != nil || again != id {
 		t.Errorf("the same at once: %s, %v", again, err)
+	}
+	if want := []string{w.event.Record.Event.ID + " wrong-time"}; !slices.Equal(w.asked, want) {
+		t.Errorf("on record is %q", w.asked)
 	}
 	if err := c.work(t.Context(), c.asked[w.event.Record.Event.ID]); err != nil {
 		t.Fatal(err)

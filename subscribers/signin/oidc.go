@@ -173,6 +173,7 @@ func (s *Service) comeBack(w http.ResponseWriter, r *http.Request) {
 		s.gateAway(w, r, g, err)
 	default:
 		s.Log.Info("signed in", "subscriber", g.Subscriber, "by", "oidc")
+		s.record(r, Entry{By: events.Actor{Kind: events.System, ID: g.Subscriber}, Name: name, How: "oidc"})
 		s.keep(w, secret, ShiftLife)
 		page.Redirect(w, t.Next)
 	}

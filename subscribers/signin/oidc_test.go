@@ -191,6 +191,9 @@ func TestStaffSession(t *testing.T) {
 	if !ok || who.Actor != (events.Actor{Kind: events.System, ID: "frailty-team"}) || who.Name != "Jo Nurse" || who.CSRF == "" {
 		t.Fatalf("%t %+v", ok, who)
 	}
+	if len(d.entries) != 1 || d.entries[0].By != who.Actor || d.entries[0].Name != "Jo Nurse" || d.entries[0].How != "oidc" {
+		t.Errorf("on record is %+v", d.entries)
+	}
 	if v.get("/log"); len(d.did) != 1 || !strings.HasSuffix(d.did[0], "frailty-team Jo Nurse") {
 		t.Error(d.did)
 	}

@@ -85,6 +85,9 @@ func (s *Service) ways(next string) (b body) {
 
 // invited shows an invitation. It changes nothing: mail programs and chats open links to look at them.
 func (s *Service) invited(w http.ResponseWriter, r *http.Request) {
+	if s.slow(w, r) {
+		return
+	}
 	i, ok := s.open(r.PathValue("token"))
 	if !ok || !i.Used.IsZero() {
 		s.dead(w, r)
@@ -115,6 +118,9 @@ var errUsed = errors.New("the invitation was used already")
 
 // redeem signs in.
 func (s *Service) redeem(w http.ResponseWriter, r *http.Request) {
+	if s.slow(w, r) {
+		return
+	}
 	ctx := r.Context()
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	i, ok := s.open(r.PathValue("token"))
@@ -138,6 +144,7 @@ func (s *Service) redeem(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.Log.Info("signed in", "carer", i.ID, "by", "invitation")
+	s.record(r, Entry{By: events.Actor{Kind: events.Carer, ID: i.ID}, How: "invitation"})
 	s.keep(w, secret, SessionLife)
 	if r.PostFormValue("passkey") != "" && s.party() != nil { // the browser says that it can
 		page.Redirect(w, "/signin/passkey")
@@ -172,6 +179,12 @@ func (s *Service) use(r *http.Request, form string) error {
 		return s.use(r, form)
 	}
 	return err
+}
+
+// record puts on record that somebody came or went.
+func (s *Service) record(r *http.Request, e Entry) {
+	e.From, e.At = address(r), s.now()
+	s.Record(e)
 }
 
 // keep has the browser keep a secret, or forget it.
@@ -299,6 +312,13 @@ func (s *Service) signOut(w http.ResponseWriter, r *http.Request) {
 			s.write(w, r, http.StatusServiceUnavailable, "out.title", "away", body{})
 			return
 		}
+	}
+	if ok {
+		entry := Entry{By: who.Actor, Out: true}
+		if who.Actor.Kind == events.System {
+			entry.Name = who.Name
+		}
+		s.record(r, entry)
 	}
 	s.keep(w, "", 0)
 	w.Header().Set("Clear-Site-Data", `"cache", "storage"`)

@@ -237,6 +237,7 @@ func (s *Service) bySignature(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	default:
 		s.Log.Info("signed in", "carer", id, "by", "passkey")
+		s.record(r, Entry{By: events.Actor{Kind: events.Carer, ID: id}, How: "passkey"})
 		s.keep(w, secret, SessionLife)
 		w.WriteHeader(http.StatusNoContent)
 	}

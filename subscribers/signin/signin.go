@@ -62,13 +62,26 @@ type Options struct {
 	Providers func() []Provider // with which staff sign in now; may be none
 	HTTP      *http.Client      // that they are asked with
 	Hub       func() events.Sender
-	Clock     func() time.Time
-	Log       *slog.Logger
+	// Record puts on record that somebody came or went. It does not wait for that: a carer who cannot sign in cannot log a fall.
+	Record func(Entry)
+	Clock  func() time.Time
+	Log    *slog.Logger
+}
+
+// Entry is somebody who has signed in or out.
+type Entry struct {
+	By   events.Actor
+	Name string // of whoever signed in for an organisation
+	Out  bool
+	How  string // they signed in: invitation, passkey or oidc
+	From string // network address of the browser
+	At   time.Time
 }
 
 // Service knows who is invited and who is signed in. It is safe for concurrent use.
 type Service struct {
 	Options
+	guard guard
 
 	mu       sync.RWMutex
 	gates    map[string]*gate   // by subscriber, as of when they were last needed

@@ -29,6 +29,7 @@ type desk struct {
 	did     []string // behind Required
 
 	providers []signin.Provider
+	entries   []signin.Entry // on record
 }
 
 func newDesk(t testing.TB) *desk {
@@ -41,8 +42,8 @@ func newDesk(t testing.TB) *desk {
 func (d *desk) hub() (*signin.Service, *http.ServeMux) {
 	providers := slices.Clone(d.providers)
 	s := signin.New(signin.Options{Store: d.store, Key: make([]byte, 32), Providers: func() []signin.Provider { return providers }, HTTP: http.DefaultClient, Log: slog.New(slog.DiscardHandler),
-		Clock: func() time.Time { return d.now },
-		Hub:   func() events.Sender { return events.Sender{Name: "Riverside", URL: "https://hub.example"} },
+		Clock: func() time.Time { return d.now }, Record: func(e signin.Entry) { d.entries = append(d.entries, e) },
+		Hub: func() events.Sender { return events.Sender{Name: "Riverside", URL: "https://hub.example"} },
 		Person: func(id string) (events.Person, bool) {
 			name, ok := d.carers[id]
 			return events.Person{ID: id, Name: name}, ok
@@ -251,6 +252,11 @@ func TestSignOut(t *testing.T) {
 	ruth.cookie = &kept
 	if ruth.signedIn() {
 		t.Error("a cookie that was copied still signs in")
+	}
+	by := events.Actor{Kind: events.Carer, ID: "ruth"}
+	want := []signin.Entry{{By: by, How: "invitation", From: "192.0.2.1", At: d.now}, {By: by, Out: true, From: "192.0.2.1", At: d.now}}
+	if !slices.Equal(d.entries, want) {
+		t.Errorf("on record is %+v", d.entries)
 	}
 }
 
