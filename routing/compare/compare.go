@@ -105,7 +105,7 @@ func (p Pair) Diff() Report {
 func (p Pair) patient(patient string, c *collector) *findings {
 	occasions := p.Occasions(patient)
 	f := &findings{occasions: occasions, found: map[finding]*extent{}}
-	for _, kind := range events.Kinds {
+	for _, kind := range events.Routed {
 		for i, on := range occasions {
 			f.kind, f.on = kind, i
 			f.compare(p.Old.Rows(patient, kind, on), p.New.Rows(patient, kind, on), func() bool { return c.accepts(patient, kind) })
@@ -140,7 +140,7 @@ func (f *findings) compare(old, now []Row, accepted func() bool) {
 			f.add(Gained, is, Effect{}, is.Rule)
 		}
 	}
-	if reaches(old) && !reaches(now) {
+	if slices.Contains(events.Kinds, f.kind) && reaches(old) && !reaches(now) { // of a document nobody has to hear
 		f.refuse(Nobody, Row{}, Effect{Was: "reached somebody", Now: Nobody}, accepted())
 	}
 }
