@@ -125,7 +125,7 @@ func (c *collector) groups(patient string, f *findings) {
 }
 
 // order is that of a report: what is refused first.
-var order = []string{Nobody, Must, Accepted, Lost, Gained, Mark, Escalation, Channels}
+var order = []string{Nobody, Must, Accepted, Lost, Gained, Mark, Escalation, Times, Channels}
 
 func (c *collector) report(patients int) Report {
 	r := Report{Patients: patients, Counts: map[string]int{}, Changes: []Change{}, Unused: []string{}}
