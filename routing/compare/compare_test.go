@@ -133,7 +133,7 @@ func TestNoDifference(t *testing.T) {
 	p.now = p.old
 	var text strings.Builder
 	p.diff().Text(&text)
-	if !strings.HasPrefix(text.String(), "Nobody is told more, less or otherwise (7 compared).\n") {
+	if !strings.HasPrefix(text.String(), "Nobody is told more, less or otherwise (8 compared).\n") {
 		t.Error(text.String())
 	}
 }
