@@ -56,22 +56,35 @@ func (a *Ask) stricter(b *Ask) *Ask {
 	return both
 }
 
-// steps are those who are told if others do not answer, and the rules that say so.
-func (r *Rules) steps(a *Asked, now time.Time) (steps []Match) {
-	for rule := range r.covering(a) {
-		if rule.ask == nil || rule.only.ended(now.In(r.zone)) {
+// Steps are those who are told of an event if others do not answer: each with the first rule that asks for it and, where
+// several do, the widest ceiling. A rule that names nobody but whoever logged the event asks nobody.
+func (r *Rules) Steps(a Asked) (steps []Match) {
+	for rule := range r.covering(&a) {
+		asked := slices.ContainsFunc(rule.notify, func(id string) bool { return id != a.LoggedBy })
+		if rule.ask == nil || !asked || rule.only.withheld(&a, a.At.In(r.zone)) != "" {
 			continue
 		}
 		for _, id := range rule.ask.Else {
-			steps = append(steps, Match{Recipient: id, Rule: rule.place})
+			i := slices.IndexFunc(steps, func(m Match) bool { return m.Recipient == id })
+			if i < 0 {
+				steps = append(steps, Match{Recipient: id, Rule: rule.place, Content: rule.content})
+				continue
+			}
+			steps[i].Content = wider(steps[i].Content, rule.content)
 		}
 	}
 	return steps
 }
 
-// IsStep reports whether somebody is still told of such events if others do not answer, by the rules as they are at now.
-func (r *Rules) IsStep(who string, a Asked, now time.Time) bool {
-	return slices.ContainsFunc(r.steps(&a, now), func(m Match) bool { return m.Recipient == who })
+// IsStep reports whether somebody is still told of such events if others do not answer, whatever the hour and place, counting
+// the rules that had not ended at a time, as Names does.
+func (r *Rules) IsStep(who string, a Asked, at time.Time) bool {
+	for rule := range r.covering(&a) {
+		if rule.ask != nil && !rule.only.ended(at.In(r.zone)) && slices.Contains(rule.ask.Else, who) {
+			return true
+		}
+	}
+	return false
 }
 
 // acknowledge finds what is wrong with what a rule asks for.

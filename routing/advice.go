@@ -70,7 +70,7 @@ func (c *checker) inboxes() {
 }
 
 func (c *checker) asked(kind events.Kind) bool {
-	return slices.ContainsFunc(c.rules, func(r *rule) bool { return r.ask != nil && r.covers(kind, "") })
+	return slices.ContainsFunc(c.rules, func(r *rule) bool { return r.ask != nil && r.covers(kind, "") && c.going(r) })
 }
 
 // hasty warns of a within that is over before the next channel of a recipient is tried.

@@ -24,6 +24,7 @@ type NotTold struct {
 // without rules.
 func (r *Rules) Explain(a Asked, everyone []string) (e Explanation, known bool) {
 	e.Told, known = r.Match(a)
+	steps := r.Steps(a)
 	var strangers []NotTold
 	for _, id := range everyone {
 		if slices.ContainsFunc(e.Told, func(m Match) bool { return m.Recipient == id }) {
@@ -33,7 +34,7 @@ func (r *Rules) Explain(a Asked, everyone []string) (e Explanation, known bool) 
 		switch {
 		case id == a.LoggedBy:
 			e.NotTold = append(e.NotTold, NotTold{id, "logged it"})
-		case r.IsStep(id, a, a.At):
+		case slices.ContainsFunc(steps, func(m Match) bool { return m.Recipient == id }):
 			e.NotTold = append(e.NotTold, NotTold{id, "only if others do not answer"})
 		case r.withheld(id, &a) != "":
 			e.NotTold = append(e.NotTold, NotTold{id, r.withheld(id, &a)})

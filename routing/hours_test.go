@@ -3,6 +3,7 @@ package routing_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 	_ "time/tzdata"
@@ -99,6 +100,9 @@ rules:
     acknowledge: {within: 1h, else: tom}
 `)))
 	night := routing.Asked{Patient: "p-7f3k", Kind: events.Fall, LoggedBy: "ruth", At: now.Add(15 * time.Hour)}
+	if !rules.Names("hospice", night, night.At) || !rules.IsStep("tom", night, night.At) {
+		t.Error("the end of a rule takes back what came in before")
+	}
 	noon, after := now.AddDate(0, 0, 1), now.AddDate(0, 0, 8)
 	if !rules.Names("hospice", night, noon) || !rules.IsStep("tom", night, noon) {
 		t.Error("by day nobody may hear of what came in by night")
@@ -131,5 +135,57 @@ func TestOccasions(t *testing.T) {
 	}
 	if got := load(t, txtar.Parse([]byte(sound))).Occasions("p-7f3k", now); len(got) != 1 || got[0].Name != "" {
 		t.Errorf("rules that always hold: got %v", got)
+	}
+}
+
+// TestOccasionsBeforeTheEnd: a rule that ends on Sunday is seen in force at the sort of hours that come tonight.
+func TestOccasionsBeforeTheEnd(t *testing.T) {
+	rules := load(t, txtar.Parse([]byte(`
+-- routing/p-7f3k.yaml --
+patient: p-7f3k
+logged_by: {ruth: {may: log}}
+rules:
+  - on: [admission, attendance, discharge, fall]
+    notify: surgery
+  - on: fall
+    notify: hospice
+    hours: {from: "18:30", to: "08:00"}
+    until: 2026-12-27
+`)))
+	seen := false
+	for _, o := range rules.Occasions("p-7f3k", time.Date(2026, 12, 21, 12, 0, 0, 0, time.UTC)) {
+		matches, _ := rules.Match(routing.Asked{Patient: "p-7f3k", Kind: events.Fall, At: o.At})
+		seen = seen || slices.ContainsFunc(matches, func(m routing.Match) bool { return m.Recipient == "hospice" })
+	}
+	if !seen {
+		t.Error("on no occasion is the night cover told")
+	}
+}
+
+// TestStepsOfTheirRule: somebody who is told if others do not answer has the place and ceiling of the rule that asks, and only
+// while it holds.
+func TestStepsOfTheirRule(t *testing.T) {
+	rules := load(t, txtar.Parse([]byte(`
+-- routing/p-7f3k.yaml --
+patient: p-7f3k
+logged_by: {ruth: {may: log}}
+rules:
+  - on: [admission, attendance, discharge, fall]
+    notify: surgery
+  - on: fall
+    notify: surgery
+    content: link
+    hours: {from: "22:00", to: "06:00"}
+    acknowledge: {within: 1h, else: tom}
+`)))
+	asked := routing.Asked{Patient: "p-7f3k", Kind: events.Fall, LoggedBy: "ruth", At: now.Add(15 * time.Hour)}
+	steps := rules.Steps(asked)
+	if len(steps) != 1 || steps[0].Rule != "routing/p-7f3k.yaml:6" || steps[0].Content != events.ContentLink {
+		t.Errorf("by night: %+v", steps)
+	}
+	asked.At = now
+	x, _ := rules.Explain(asked, []string{"tom"})
+	if len(rules.Steps(asked)) != 0 || len(x.NotTold) != 1 || !strings.HasPrefix(x.NotTold[0].Why, "not at this hour") {
+		t.Errorf("by day: %+v", x.NotTold)
 	}
 }

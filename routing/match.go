@@ -130,24 +130,25 @@ func wider(a, b events.Content) events.Content {
 	return a
 }
 
-// Names reports whether the rules as they are at now still tell somebody of such events. Whether they did of this one, at
-// its hour and place, is frozen in its plan.
-func (r *Rules) Names(who string, a Asked, now time.Time) bool {
+// Names reports whether the rules still tell somebody of such events, counting those that had not ended at a time: for an
+// event the one at which it was taken in, so that the end of a rule takes back nothing. Whether they did of this one, at its
+// hour and place, is frozen in its plan.
+func (r *Rules) Names(who string, a Asked, at time.Time) bool {
 	for rule := range r.covering(&a) {
-		if who != a.LoggedBy && !rule.only.ended(now.In(r.zone)) && rule.tells(who) {
+		if who != a.LoggedBy && !rule.only.ended(at.In(r.zone)) && rule.tells(who) {
 			return true
 		}
 	}
 	return false
 }
 
-// Recipients returns everybody who is told of some event of a patient, whatever the hour and place, by the rules as they
-// are at now.
-func (r *Rules) Recipients(patient string, now time.Time) (ids []string) {
+// Recipients returns everybody who is told of some event of a patient, whatever the hour and place, by the rules that have
+// not ended at a time.
+func (r *Rules) Recipients(patient string, at time.Time) (ids []string) {
 	for _, kind := range events.Routed {
 		for _, rule := range r.patients[patient].rules {
 			for _, id := range rule.notify {
-				if rule.covers(kind, "") && !rule.only.ended(now.In(r.zone)) && !slices.Contains(ids, id) {
+				if rule.covers(kind, "") && !rule.only.ended(at.In(r.zone)) && !slices.Contains(ids, id) {
 					ids = append(ids, id)
 				}
 			}

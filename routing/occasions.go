@@ -82,10 +82,10 @@ type hourClass struct {
 	at   time.Time
 }
 
-// classes are the sorts of hours that rules tell apart, those of now first.
+// classes are the sorts of hours that rules tell apart, those of now first. Their names are of a week from a Monday on; the moment is the
+// next one from now on, for by Monday a rule may have ended.
 func classes(rules []*rule, now time.Time) (all []hourClass) {
-	start := monday(now)
-	times := moments(rules, start)
+	times := moments(rules, monday(now))
 	var keys []string
 	spans := map[string][]span{}
 	state := func(at time.Time) string {
@@ -107,9 +107,15 @@ func classes(rules []*rule, now time.Time) (all []hourClass) {
 			keys = append(keys, key)
 		}
 	}
+	next := map[string]time.Time{}
+	for _, at := range moments(rules, now) {
+		if key := state(at); next[key].IsZero() {
+			next[key] = at
+		}
+	}
 	for _, key := range keys {
-		h := hourClass{at: now}
-		if key != keys[0] {
+		h := hourClass{at: next[key]}
+		if h.at.IsZero() { // not within these days, for a clock is changed
 			h.at = spans[key][0].from
 		}
 		if len(keys) > 1 {

@@ -1,6 +1,9 @@
 package routing
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Reason says of one rule for an event whether it holds, and why not.
 type Reason struct {
@@ -22,7 +25,7 @@ func (r *Rules) Reasons(a Asked) (all []Reason) {
 func (r *Rules) withheld(id string, a *Asked) string {
 	var why []string
 	for rule := range r.covering(a) {
-		if reason := rule.only.withheld(a, a.At.In(r.zone)); reason != "" && rule.tells(id) {
+		if reason := rule.only.withheld(a, a.At.In(r.zone)); reason != "" && (rule.tells(id) || rule.ask != nil && slices.Contains(rule.ask.Else, id)) {
 			why = append(why, reason+" by "+rule.place)
 		}
 	}

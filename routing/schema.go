@@ -47,8 +47,8 @@ func Subjects() []strict.Subject {
 
 // describeRule adds what holds of a rule, of a patient or of all.
 func describeRule(s strict.Subject, at, name string) {
-	kinds := make(strict.Enum, len(events.Kinds))
-	for i, kind := range events.Kinds {
+	kinds := make(strict.Enum, len(events.Routed))
+	for i, kind := range events.Routed {
 		kinds[i] = string(kind)
 	}
 	contents := make(strict.Enum, len(events.Contents))

@@ -47,6 +47,7 @@ func (h *hub) announce(rec *events.Record) []<-chan struct{} {
 // asked adds to a plan what its rules ask of the recipients: who has to answer, and the rows of those who are told if nobody
 // does. Whoever is told anyway, or logged it, is no step.
 func (d desk) asked(plan *events.Plan, e *events.Event, matches []routing.Match) {
+	steps := d.rules.Steps(askedOf(e))
 	for _, m := range matches {
 		of := slices.IndexFunc(plan.Recipients, func(r events.Recipient) bool { return r.Is(m.Recipient) })
 		if m.Ask == nil || of < 0 {
@@ -60,7 +61,8 @@ func (d desk) asked(plan *events.Plan, e *events.Event, matches []routing.Match)
 			}
 			i := slices.IndexFunc(plan.Recipients, func(r events.Recipient) bool { return r.ID == id && r.Step })
 			if i < 0 {
-				r, _ := d.matched(id, m)
+				by := slices.IndexFunc(steps, func(s routing.Match) bool { return s.Recipient == id })
+				r, _ := d.matched(id, steps[by]) // the rule that asks for it, which need not be the first that names m
 				r.Step = true
 				i = len(plan.Recipients)
 				plan.Recipients = append(plan.Recipients, r)
@@ -124,7 +126,7 @@ func (h *hub) answerable(d desk, src source) func(ctx context.Context, by events
 		if i < 0 || rec.Event.Kind == events.Alarm || !d.mayBeTold(rec, by.ID) {
 			return st, 0, missing
 		}
-		if by.Kind == events.System && !d.told(by, rec) && !d.rules.IsStep(by.ID, askedOf(&rec.Event), d.today()) {
+		if by.Kind == events.System && !d.told(by, rec) && !d.isStepFor(by.ID, &rec.Event) {
 			return st, 0, missing
 		}
 		all, err := src.Receipts(ctx, st)

@@ -145,7 +145,7 @@ func (d endpointDesk) again(ctx context.Context, event, recipient, channel strin
 func (d desk) picture(patient string) (all []console.Told, known bool) {
 	at := map[string]int{}
 	occasions := d.rules.Occasions(patient, time.Now())
-	for _, kind := range events.Kinds {
+	for _, kind := range events.Routed {
 		for _, when := range occasions {
 			cells, found := d.cells(routing.Asked{Patient: patient, Kind: kind, At: when.At, Place: when.Place, Class: when.Class})
 			known = known || found

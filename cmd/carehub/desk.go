@@ -79,7 +79,7 @@ func (d desk) mayBeTold(rec *events.Record, recipient string) bool {
 	if !registered || !s.Carer || e.Kind == events.Alarm {
 		return registered
 	}
-	return d.namesFor(recipient, &e) || d.rules.IsStep(recipient, askedOf(&e), d.today())
+	return d.namesFor(recipient, &e) || d.isStepFor(recipient, &e)
 }
 
 // Plan freezes who is told of e.

@@ -30,7 +30,7 @@ func routesDiffCommand() *cobra.Command {
 			"is a folder, or one in a git revision: HEAD~1:care is the folder care in the commit before. With -- DIR both sides are DIR, in the\n" +
 			"revisions that are named, the second of which is the working tree unless it is given. Private files are never looked at, and\n" +
 			"nobody is named but by id and, of organisations, by name.\n\n" +
-			"Exit status: 1 when events reach nobody any more, or a mandatory recipient is lost, and it is not accepted by name; 2 when the\n" +
+			"Exit status: 1 when events reach nobody any more, or what is mandatory is lost, and it is not accepted by name; 2 when the\n" +
 			"sides cannot be compared.",
 		Example: "  carehub routes diff HEAD~1:care care\n  carehub routes diff --format markdown --accept p-7f3k/admission origin/main -- care",
 		Args:    cobra.ArbitraryArgs,
@@ -80,7 +80,7 @@ func diffOf(ctx context.Context, args []string, dash int, accepted []string) (no
 	}
 	both := make([]rulings, len(sides))
 	for i, s := range sides {
-		if both[i], err = s.load(ctx); err != nil {
+		if both[i], err = s.load(ctx, loadOptions{noPrivate: true}); err != nil {
 			return none, err
 		}
 	}
@@ -160,8 +160,8 @@ func sideOf(arg string) (side, error) {
 // maxProblems is how many problems of a side are shown that cannot be compared.
 const maxProblems = 20
 
-// load reads the rules of a side, without secrets and private files.
-func (s side) load(ctx context.Context) (rulings, error) {
+// load reads the rules of a side, without secrets and, if the options say so, private files.
+func (s side) load(ctx context.Context, opt loadOptions) (rulings, error) {
 	dir := s.dir
 	if s.revision != "" {
 		made, err := os.MkdirTemp("", "carehub-diff-")
@@ -174,7 +174,8 @@ func (s side) load(ctx context.Context) (rulings, error) {
 		}
 		dir = made
 	}
-	f, problems := loadFolder(dir, loadOptions{noSecrets: true, types: channelTypes})
+	opt.noSecrets, opt.types = true, channelTypes
+	f, problems := loadFolder(dir, opt)
 	if problems.Unfit() {
 		problems = slices.DeleteFunc(problems, func(p strict.Problem) bool { return p.Warning || p.Gap })
 		more := ""

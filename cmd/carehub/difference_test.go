@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"carehub/config/strict"
+	"carehub/events"
 	"carehub/routing/compare"
 )
 
@@ -42,7 +43,7 @@ func crowd(tb testing.TB, patients, nth int, edit func(string) string) rulings {
 
 func load(tb testing.TB, dir string) rulings {
 	tb.Helper()
-	r, err := side{name: dir, dir: dir}.load(tb.Context())
+	r, err := side{name: dir, dir: dir}.load(tb.Context(), loadOptions{noPrivate: true})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -60,9 +61,22 @@ func TestManyDifferences(t *testing.T) {
 
 100 patients lose a recipient:
   p-00000, p-00003, p-00006, p-00009, p-00012 and 95 more admission, attendance, discharge: − The hospice  [routing/p-00000.yaml:4]
+
+Who may log or see, addresses and alarm recipients are not compared.
 `
 	if text.String() != want || r.Refused {
 		t.Errorf("got\n%s", text.String())
+	}
+}
+
+// TestTimesDiffer: an alarm that comes later is a difference though the rules are the same.
+func TestTimesDiffer(t *testing.T) {
+	old, now := crowd(t, 2, 0, nil), crowd(t, 2, 0, nil)
+	fall := now.hub.Kinds[events.Fall]
+	fall.AlarmAfter *= 2
+	now.hub.Kinds[events.Fall] = fall
+	if r := difference(old, now, nil); r.Counts[compare.Times] != 2 || len(r.Changes) != 1 {
+		t.Errorf("got %+v", r)
 	}
 }
 

@@ -28,7 +28,7 @@ func routesTestCommand() *cobra.Command {
 		Use:   "test [DIR]",
 		Short: "Check that the rules do what the cases in " + cases.Folder + " expect",
 		Long: "Test asks the rules of a configuration folder about each case in " + cases.Folder + "/*.yaml and shows what is not as expected.\n" +
-			"It needs no secrets, and no private files. Exit status: 1 if a case fails, or the folder cannot be used.",
+			"It looks at no secrets and no private files. Exit status: 1 if a case fails, or the folder cannot be used.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return routesTest(cmd, folderOf(args), format) },
 	}
@@ -40,7 +40,7 @@ func routesTest(cmd *cobra.Command, dir, format string) error {
 	if !slices.Contains([]string{formatText, formatJSON, formatGitHub}, format) {
 		return misused("--format takes text, json and github")
 	}
-	f, problems := loadFolder(dir, loadOptions{noSecrets: true, types: channelTypes})
+	f, problems := loadFolder(dir, loadOptions{noSecrets: true, noPrivate: true, types: channelTypes})
 	if problems.Unfit() {
 		return exitError{1, problems.Error()}
 	}

@@ -35,6 +35,7 @@ type folder struct {
 
 type loadOptions struct {
 	noSecrets bool // check where secrets and private files are not, as in CI
+	noPrivate bool // with noSecrets: do not look at the private files where they are
 	// types makes the channel types from the hub's settings, which may be incomplete when there are problems.
 	types func(hub *config.Hub) map[string]subscribers.Type
 }
@@ -91,6 +92,9 @@ func loadFolder(dir string, opt loadOptions) (*folder, strict.Problems) {
 		return nil, problems
 	}
 	source := &strict.Folder{Dir: dir, NoSecrets: opt.noSecrets}
+	if opt.noPrivate {
+		source.Snapshot = strict.Take(dir, ourFolders...).Without(config.PatientsFile, subscribers.CarersFile)
+	}
 	return readFolder(source, opt.types), source.Problems()
 }
 

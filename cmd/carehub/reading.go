@@ -41,14 +41,20 @@ func (d desk) concerns(by events.Actor, patient string) bool {
 	return registered && by.Kind == events.System && d.names(by.ID, patient)
 }
 
-// names reports whether any rule of a patient names somebody.
+// names reports whether any rule of a patient names somebody. After the last day of a rule it does as long as a delivery may
+// take, so that what was taken in before can be delivered, read and answered.
 func (f *folder) names(who, patient string) bool {
-	return slices.Contains(f.rules.Recipients(patient, f.today()), who)
+	return slices.Contains(f.rules.Recipients(patient, f.today().Add(-giveUpAfter)), who)
 }
 
 // namesFor reports whether the rules in force still name somebody for such an event as one that was taken in.
 func (f *folder) namesFor(who string, e *events.Event) bool {
-	return f.rules.Names(who, askedOf(e), f.today())
+	return f.rules.Names(who, askedOf(e), e.Recorded)
+}
+
+// isStepFor reports whether the rules in force still have somebody told of such an event if others do not answer.
+func (f *folder) isStepFor(who string, e *events.Event) bool {
+	return f.rules.IsStep(who, askedOf(e), e.Recorded)
 }
 
 // askedOf is an event as the rules see it, whether it comes in now or came in long ago.
@@ -71,7 +77,7 @@ func (d desk) told(by events.Actor, rec *events.Record) bool {
 // reads reports whether the rules in force name a provider for a patient, be it as one who is told when others do not answer.
 func (d desk) reads(by events.Actor, patient string) bool {
 	return d.concerns(by, patient) || d.isSystem(by.ID) && slices.ContainsFunc(events.Routed, func(kind events.Kind) bool {
-		return d.rules.IsStep(by.ID, routing.Asked{Patient: patient, Kind: kind, At: time.Now()}, d.today())
+		return d.rules.IsStep(by.ID, routing.Asked{Patient: patient, Kind: kind}, d.today().Add(-giveUpAfter))
 	})
 }
 
@@ -83,7 +89,7 @@ func (d desk) toldOf(src source) func(context.Context, events.Actor, events.Stor
 			return true, nil
 		}
 		i := slices.IndexFunc(rec.Plan.Recipients, func(r events.Recipient) bool { return r.Step && r.Is(by.ID) })
-		if i < 0 || !d.isSystem(by.ID) || !d.rules.IsStep(by.ID, askedOf(&rec.Event), d.today()) {
+		if i < 0 || !d.isSystem(by.ID) || !d.isStepFor(by.ID, &rec.Event) {
 			return false, nil
 		}
 		all, err := src.Receipts(ctx, st)

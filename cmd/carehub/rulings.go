@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -64,6 +65,7 @@ func (r rulings) Rows(patient string, kind events.Kind, on routing.Occasion) (ro
 
 func (r rulings) row(plan events.Plan, to events.Recipient) compare.Row {
 	row := compare.Row{ID: to.ID, Name: r.label(to.ID), Rule: to.Rule, Reachable: true}
+	row.Times = fmt.Sprintf("%s, another channel after %s, an alarm after %s", plan.Urgency, short(plan.FallbackAfter), short(plan.AlarmAfter))
 	if s, registered := r.register.Lookup(to.ID); registered && !s.Carer { // carers.yaml is not everywhere where rules are compared
 		row.Reachable = len(s.Channels) > 0
 		row.How = compare.Ways(to.Channels)

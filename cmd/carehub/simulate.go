@@ -60,7 +60,7 @@ func simulate(ctx context.Context, dir, config, since string) (none compare.Simu
 	if err != nil {
 		return none, err
 	}
-	rules, err := other.load(ctx)
+	rules, err := other.load(ctx, loadOptions{}) // like the hub's own folder with its private files, where they are
 	if err != nil {
 		return none, err
 	}

@@ -44,6 +44,15 @@ func Take(dir string, folders ...string) *Snapshot {
 	return s
 }
 
+// Without leaves out files at the top of the folder, as if they were not there.
+func (s *Snapshot) Without(names ...string) *Snapshot {
+	for _, name := range names {
+		delete(s.files, name)
+	}
+	s.names[""] = slices.DeleteFunc(s.names[""], func(name string) bool { return slices.Contains(names, name) })
+	return s
+}
+
 // NewSnapshot is one of files that were kept.
 func NewSnapshot(files map[string][]byte) *Snapshot {
 	s := &Snapshot{files: map[string]taken{}, names: map[string][]string{}}

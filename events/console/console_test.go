@@ -120,7 +120,7 @@ func TestPictureSaysWhatItShows(t *testing.T) {
 			t.Errorf("no %q in %s", want, said)
 		}
 	}
-	if n := strings.Count(said, "Not told."); n != 2 {
+	if n := strings.Count(said, "Not told."); n != 3 {
 		t.Errorf("%d cells are empty", n)
 	}
 }

@@ -115,7 +115,7 @@ func (p *Pages) patient(w http.ResponseWriter, r *http.Request, who page.Session
 	defer cancel()
 	lang := page.LangOf(r)
 	view := picture{Patient: id, Called: p.Called(who.Actor, id), Watchers: p.Watchers()}
-	for _, kind := range events.Kinds {
+	for _, kind := range events.Routed {
 		view.Kinds = append(view.Kinds, heading{string(kind), words.Say(lang, "short."+string(kind))})
 	}
 	for _, one := range told {
@@ -146,7 +146,7 @@ func (v *picture) row(lang page.Lang, one Told) pictureRow {
 			row.Means = words.Say(lang, "then", "first", row.Means, "next", means(lang, channel))
 		}
 	}
-	for _, kind := range events.Kinds {
+	for _, kind := range events.Routed {
 		cell, told := one.Kinds[kind]
 		row.Cells = append(row.Cells, v.square(lang, cell, told))
 		if len(cell.When) > 0 {

@@ -124,6 +124,9 @@ func (l loader) read(e strict.At[entry]) Case {
 // sense reports a case that expects nothing, or two things that exclude each other.
 func (l loader) sense(e strict.At[entry]) {
 	v := e.V
+	if v.Patient != nil && len(v.Patient) == 0 || v.On != nil && len(v.On) == 0 { // it would be about no event, and always hold
+		l.folder.Report(strict.Missing, e.Pos, "this case is about no event: give at least one patient (or all) and one kind")
+	}
 	if v.Told == nil && v.Steps == nil && len(v.AtLeast)+len(v.NotTold)+len(v.Channels) == 0 {
 		l.folder.Report(strict.Missing, e.Pos, "this case expects nothing: give told, told_at_least, not_told, channels or steps")
 	}
@@ -153,8 +156,8 @@ func (l loader) kind(kind strict.At[string]) {
 	if kind.V == "" || events.Kind(kind.V).Known() {
 		return
 	}
-	names := make([]string, len(events.Kinds))
-	for i, k := range events.Kinds {
+	names := make([]string, len(events.Routed))
+	for i, k := range events.Routed {
 		names[i] = string(k)
 	}
 	l.folder.Report(strict.UnknownKind, kind.Pos, "this build does not know the kind %q%s", kind.V, strict.DidYouMean(kind.V, names))

@@ -24,6 +24,7 @@ type Row struct {
 	Logs      bool   // may log for the patient, and is not told of what they log
 	Mandatory bool   // may not be lost
 	How       string // by which channels, in order, how much they tell, and with which documents
+	Times     string // urgency, and after how long the next channel and an alarm
 	Ask       string // for an answer, and who is told if there is none; empty where nobody has to answer
 }
 
@@ -47,13 +48,14 @@ type Pair struct {
 // What a change is.
 const (
 	Nobody     = "nobody"     // is told any more, or nobody but whoever logged it
-	Must       = "mandatory"  // a mandatory recipient is lost
+	Must       = "mandatory"  // a mandatory recipient is lost, no longer mandatory, or left without a channel
 	Accepted   = "accepted"   // one of the two, accepted by name
 	Lost       = "lost"       // a recipient
 	Gained     = "gained"     // a recipient
 	Escalation = "escalation" // who has to answer, and who is told if nobody does
 	Channels   = "channels"   // by which channels, and how much they tell
-	Mark       = "mark"       // whether a recipient is mandatory
+	Times      = "times"      // how urgent it is, and when the next channel is tried and an alarm raised
+	Mark       = "mark"       // a recipient becomes mandatory
 )
 
 // Report is what differs.
@@ -105,7 +107,7 @@ func (p Pair) Diff() Report {
 func (p Pair) patient(patient string, c *collector) *findings {
 	occasions := p.Occasions(patient)
 	f := &findings{occasions: occasions, found: map[finding]*extent{}}
-	for _, kind := range events.Kinds {
+	for _, kind := range events.Routed {
 		for i, on := range occasions {
 			f.kind, f.on = kind, i
 			f.compare(p.Old.Rows(patient, kind, on), p.New.Rows(patient, kind, on), func() bool { return c.accepts(patient, kind) })
@@ -122,7 +124,7 @@ func (f *findings) compare(old, now []Row, accepted func() bool) {
 		case !still:
 			f.add(Lost, was, Effect{}, was.Rule)
 			if was.Mandatory {
-				f.refuse(Must, was, Effect{Was: "mandatory", Now: "lost"}, accepted())
+				f.refuse(Must, was, Effect{Was: mandatory, Now: "lost"}, accepted())
 			}
 			continue
 		case was.Ask != is.Ask:
@@ -131,8 +133,16 @@ func (f *findings) compare(old, now []Row, accepted func() bool) {
 		if was.How != is.How {
 			f.add(Channels, was, Effect{Was: was.How, Now: is.How}, is.Rule)
 		}
-		if was.Mandatory != is.Mandatory {
-			f.add(Mark, was, Effect{Was: marked(was), Now: marked(is)}, is.Rule)
+		if was.Times != is.Times {
+			f.add(Times, was, Effect{Was: was.Times, Now: is.Times}, is.Rule)
+		}
+		switch {
+		case was.Mandatory && !is.Mandatory:
+			f.refuse(Must, was, Effect{Was: mandatory, Now: optional}, accepted())
+		case was.Mandatory && was.Reachable && !is.Reachable:
+			f.refuse(Must, was, Effect{Was: mandatory, Now: "without a channel"}, accepted())
+		case is.Mandatory && !was.Mandatory:
+			f.add(Mark, was, Effect{Was: optional, Now: mandatory}, is.Rule)
 		}
 	}
 	for _, is := range now {
@@ -140,7 +150,7 @@ func (f *findings) compare(old, now []Row, accepted func() bool) {
 			f.add(Gained, is, Effect{}, is.Rule)
 		}
 	}
-	if reaches(old) && !reaches(now) {
+	if slices.Contains(events.Kinds, f.kind) && reaches(old) && !reaches(now) { // of a document nobody has to hear
 		f.refuse(Nobody, Row{}, Effect{Was: "reached somebody", Now: Nobody}, accepted())
 	}
 }
@@ -152,12 +162,11 @@ func (f *findings) refuse(what string, was Row, effect Effect, accepted bool) {
 	f.add(what, was, effect, was.Rule)
 }
 
-func marked(r Row) string {
-	if r.Mandatory {
-		return "mandatory"
-	}
-	return "not mandatory"
-}
+// What a recipient is, in an effect.
+const (
+	mandatory = "mandatory"
+	optional  = "not mandatory"
+)
 
 func find(rows []Row, id string) (Row, bool) {
 	i := slices.IndexFunc(rows, func(r Row) bool { return r.ID == id })

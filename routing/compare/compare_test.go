@@ -81,6 +81,10 @@ func town() pair {
 	set(p.now, "p-e", "attendance", "", surgery, tom)
 	set(p.old, "p-f", "fall", "days", must)
 	set(p.now, "p-f", "fall", "days", hospice)
+	cut, later := must, surgery
+	cut.Reachable, cut.How, later.Times = false, "by phone only", "urgent, an alarm after 1h"
+	set(p.old, "p-g", "fall", "", must, surgery)
+	set(p.now, "p-g", "fall", "", cut, later)
 	set(p.old, "p-same", anything, "", surgery)
 	set(p.now, "p-new", "fall", "", surgery)
 	return p
@@ -92,7 +96,7 @@ func TestDiff(t *testing.T) {
 	r := town().diff()
 	r.Text(&text)
 	r.Markdown(&markdown)
-	town().diff("p-d", "p-e/fall", "p-e/admission", "p-a/fall").Markdown(&accepted)
+	town().diff("p-d", "p-e/fall", "p-e/admission", "p-f", "p-g", "p-a/fall").Markdown(&accepted)
 	for name, got := range map[string]string{"diff.txt": text.String(), "diff.md": markdown.String(), "accepted.md": accepted.String()} {
 		golden(t, name, got)
 	}
@@ -116,10 +120,10 @@ func golden(t *testing.T, name, got string) {
 
 // TestAccepted: by name, and only then, a loss is no reason to refuse. Of patients whose loss was not accepted it still is.
 func TestAccepted(t *testing.T) {
-	if r := town().diff("p-d", "p-e/fall", "p-e/admission"); r.Refused || r.Counts[compare.Accepted] != 2 || len(r.Unused) != 0 {
+	if r := town().diff("p-d", "p-e/fall", "p-e/admission", "p-f", "p-g"); r.Refused || r.Counts[compare.Accepted] != 4 || len(r.Unused) != 0 {
 		t.Errorf("refused: %v, %v, unused %v", r.Refused, r.Counts, r.Unused)
 	}
-	if r := town().diff("p-d", "p-e/fall"); !r.Refused {
+	if r := town().diff("p-d", "p-e/fall", "p-f", "p-g"); !r.Refused {
 		t.Error("an admission of p-e reaches nobody, which nobody accepted")
 	}
 }
@@ -129,7 +133,7 @@ func TestNoDifference(t *testing.T) {
 	p.now = p.old
 	var text strings.Builder
 	p.diff().Text(&text)
-	if text.String() != "Nobody is told more, less or otherwise (7 compared).\n" {
+	if !strings.HasPrefix(text.String(), "Nobody is told more, less or otherwise (8 compared).\n") {
 		t.Error(text.String())
 	}
 }

@@ -49,7 +49,7 @@ const everything = "every event"
 func (f *findings) when(at *extent) (lines []string) {
 	by := map[occasions][]string{}
 	var order []occasions
-	for _, kind := range events.Kinds {
+	for _, kind := range events.Routed {
 		on := at.on[kind]
 		if on == "" {
 			continue
@@ -61,7 +61,7 @@ func (f *findings) when(at *extent) (lines []string) {
 	}
 	for _, on := range order {
 		line := strings.Join(by[on], ", ")
-		if len(by[on]) == len(events.Kinds) {
+		if len(by[on]) == len(events.Routed) {
 			line = everything
 		}
 		lines = append(lines, line+f.named(on))
@@ -125,7 +125,7 @@ func (c *collector) groups(patient string, f *findings) {
 }
 
 // order is that of a report: what is refused first.
-var order = []string{Nobody, Must, Accepted, Lost, Gained, Mark, Escalation, Channels}
+var order = []string{Nobody, Must, Accepted, Lost, Gained, Mark, Escalation, Times, Channels}
 
 func (c *collector) report(patients int) Report {
 	r := Report{Patients: patients, Counts: map[string]int{}, Changes: []Change{}, Unused: []string{}}

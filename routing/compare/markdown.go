@@ -30,6 +30,7 @@ func (r Report) Markdown(w io.Writer) {
 			r.table(w, what)
 		}
 	}
+	fmt.Fprintf(w, "\n%s\n", uncompared)
 	for _, name := range r.Unused {
 		fmt.Fprintf(w, "\n`%s` was accepted, and loses nothing.\n", name)
 	}

@@ -171,7 +171,7 @@ func load(by map[string]int, days []string) Load {
 
 func (s *share) shown() Share {
 	kinds := []string{}
-	for _, k := range events.Kinds {
+	for _, k := range events.Routed {
 		if s.kinds[k] {
 			kinds = append(kinds, string(k))
 		}

@@ -14,12 +14,13 @@ const shown = 5
 // titles are how each sort of change is introduced, for so many patients.
 var titles = map[string][2]string{
 	Nobody:     {"1 patient has events that reach nobody any more", "%d patients have events that reach nobody any more"},
-	Must:       {"1 patient loses a mandatory recipient", "%d patients lose a mandatory recipient"},
+	Must:       {"1 patient loses what is mandatory", "%d patients lose what is mandatory"},
 	Accepted:   {"1 patient loses what was accepted by name", "%d patients lose what was accepted by name"},
 	Lost:       {"1 patient loses a recipient", "%d patients lose a recipient"},
 	Gained:     {"1 patient gains a recipient", "%d patients gain a recipient"},
-	Mark:       {"for 1 patient somebody becomes mandatory, or no longer is", "for %d patients somebody becomes mandatory, or no longer is"},
+	Mark:       {"for 1 patient somebody becomes mandatory", "for %d patients somebody becomes mandatory"},
 	Escalation: {"for 1 patient who has to answer changes", "for %d patients who has to answer changes"},
+	Times:      {"for 1 patient urgency or times change", "for %d patients urgency or times change"},
 	Channels:   {"for 1 patient channels or content change", "for %d patients channels or content change"},
 }
 
@@ -30,6 +31,9 @@ func (r Report) title(what string) string {
 	}
 	return fmt.Sprintf(titles[what][1], n)
 }
+
+// uncompared is what a report says nothing of.
+const uncompared = "Who may log or see, addresses and alarm recipients are not compared."
 
 // Summary is the report in one sentence.
 func (r Report) Summary() string {
@@ -64,6 +68,7 @@ func (r Report) Text(w io.Writer) {
 	if r.Refused {
 		fmt.Fprintf(w, "\nIf it is meant: %s\n", r.acceptance())
 	}
+	fmt.Fprintf(w, "\n%s\n", uncompared)
 	for _, name := range r.Unused {
 		fmt.Fprintf(w, "\n%s was accepted, and loses nothing.\n", name)
 	}
@@ -95,7 +100,7 @@ func (c Change) effects() []string {
 		switch {
 		case e.Now == Nobody:
 			all = append(all, "reaches nobody any more")
-		case c.What == Must || c.What == Accepted:
+		case (c.What == Must || c.What == Accepted) && e.Now == "lost":
 			all = append(all, "− "+name+", which is mandatory")
 		case c.What == Lost:
 			all = append(all, "− "+name)
