@@ -68,12 +68,37 @@ func loadOf(source *strict.Folder, before *folder) (*folder, error) {
 		made, failed = newChannels(hub, old)
 		return made.types
 	})
+	if before != nil {
+		f.checkLost(source, before)
+	}
 	problems := source.Problems()
 	if problems.Unfit() {
 		return nil, unfit{problems}
 	}
 	f.source, f.channels, f.registrar, f.problems = source, made, newRegistrar(f.patients), problems
 	return f, failed
+}
+
+// checkLost reports patients whose rules are gone, though they are patients still: files that are not there, such as those of a volume
+// that is not mounted, are no wish to tell nobody.
+func (f *folder) checkLost(source *strict.Folder, before *folder) {
+	now := f.rules.Patients() // sorted
+	if len(now) == 0 && slices.ContainsFunc(before.rules.Patients(), f.isPatient) {
+		at := strict.Pos{File: routing.Folder, Line: 1, Column: 1}
+		source.Report(strict.NoRules, at, "no patient has rules any more, while patients.yaml names them: the files are not here")
+		return
+	}
+	for _, id := range before.rules.Patients() {
+		if _, ruled := slices.BinarySearch(now, id); f.isPatient(id) && !ruled {
+			source.Report(strict.NoRules, f.patients[id].Pos, "%s had rules and has none now: put %s/%s.yaml back, or take the patient out of patients.yaml too",
+				id, routing.Folder, id)
+		}
+	}
+}
+
+func (f *folder) isPatient(id string) bool {
+	_, is := f.patients[id]
+	return is
 }
 
 // noFolder reports a folder that is not there.

@@ -192,3 +192,31 @@ func TestCopyIsMadeAgain(t *testing.T) {
 		t.Errorf("%d files, %v", len(files), err)
 	}
 }
+
+// TestLostRulesAreRefused: a folder whose routing files are not there is no wish to tell nobody, and each refused edit is heard of.
+func TestLostRulesAreRefused(t *testing.T) {
+	w := newTown(t)
+	r := w.open().reloads
+	lost := func(want string) {
+		t.Helper()
+		_, err := loadOf(&strict.Folder{Dir: w.dir, Snapshot: strict.Take(w.dir, ourFolders...)}, r.hub.current())
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Fatalf("got %v, want %s", err, want)
+		}
+		r.alarmed = true
+		r.refuse(want, err)
+		if r.alarmed {
+			t.Error("nobody hears of another refused edit")
+		}
+	}
+	if err := os.Rename(filepath.Join(w.dir, "routing/p-7f3k.yaml"), filepath.Join(w.dir, "p-7f3k")); err != nil {
+		t.Fatal(err)
+	}
+	lost("routing:1:1: no patient has rules any more")
+	text, err := os.ReadFile(filepath.Join(w.dir, "p-7f3k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(w.dir, "routing/p-9x2m.yaml"), strings.ReplaceAll(string(text), "p-7f3k", "p-9x2m"))
+	lost("p-7f3k had rules and has none now")
+}
