@@ -51,6 +51,9 @@ func (l *loader) restrict(id string, p patient) {
 			ask := *r.ask
 			ask.Else = slices.DeleteFunc(slices.Clone(ask.Else), carer)
 			r.ask = &ask
+			if len(r.notify) == 0 && len(ask.Else) > 0 { // nobody is left to wait for
+				r.notify, r.ask = ask.Else, nil
+			}
 		}
 		p.rules[i] = &r
 	}
@@ -58,22 +61,18 @@ func (l *loader) restrict(id string, p patient) {
 	for _, who := range out {
 		l.rules.aliases[who] = slices.DeleteFunc(l.rules.aliases[who], func(a alias) bool { return a.patient == id })
 	}
+	c := checker{loader: l, rules: p.rules, grants: p.grants, at: l.places[id], unknown: l.misspelt}
+	c.silences()
 	if len(out) == 0 {
 		return
 	}
 	slices.Sort(out)
 	l.folder.Warn(strict.Restricted, l.places[id], "%s is restricted, so %s: carers are told nothing, and may neither log nor see", id, lose(out))
 	for _, kind := range events.Kinds {
-		if !slices.ContainsFunc(p.rules, func(r *rule) bool { return r.covers(kind, "") && slices.ContainsFunc(r.notify, l.reachable) }) {
+		if len(c.told(kind, c.going)) == 0 {
 			l.folder.Gap(strict.ReachesNobody, l.places[id], "%s would reach nobody: %s is restricted, and no rule names anyone else with a channel for it", article(kind), id)
 		}
 	}
-}
-
-// reachable counts somebody unknown, who is another problem.
-func (l *loader) reachable(id string) bool {
-	reachable, known := l.known.Reachable[id]
-	return reachable || !known
 }
 
 func lose(ids []string) string {
