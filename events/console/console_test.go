@@ -53,6 +53,8 @@ func newWorld() *world {
 			}
 			return said
 		},
+		Barred:     func(*events.Record, string) bool { return false },
+		MayRepeat:  func(context.Context, events.Stored, string) error { return nil },
 		Recipients: func() []Recipient { return nil }, Name: func(id string) string { return id },
 		Patients: func() []string { return []string{"p-7f3k"} },
 		Told: func(string) ([]Told, bool) {
