@@ -9,6 +9,12 @@ import (
 	"carehub/events"
 )
 
+// Exclusion is a carer whom the rules of a patient name, and who is left out because the patient is restricted.
+type Exclusion struct{ Carer, Patient string }
+
+// KeptOut returns every exclusion, by patient and carer.
+func (r *Rules) KeptOut() []Exclusion { return r.keptOut }
+
 // exceptions makes the compiled rules follow what patients.yaml says of a patient, whatever their file says. Of one who is
 // restricted no carer is told, and none may log or see: whoever sets the key must be able to rely on it at once. For one who
 // has died nobody has to answer, so nobody is told because others did not.
@@ -67,6 +73,9 @@ func (l *loader) restrict(id string, p patient) {
 		return
 	}
 	slices.Sort(out)
+	for _, who := range out {
+		l.rules.keptOut = append(l.rules.keptOut, Exclusion{who, id})
+	}
 	l.folder.Warn(strict.Restricted, l.places[id], "%s is restricted, so %s: carers are told nothing, and may neither log nor see", id, lose(out))
 	for _, kind := range events.Kinds {
 		if len(c.told(kind, c.going)) == 0 {

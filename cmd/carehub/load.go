@@ -130,6 +130,7 @@ func readFolder(source *strict.Folder, types func(*config.Hub) map[string]subscr
 	checkAlarms(source, f.hub, known)
 	f.checkSignin(source)
 	f.checkAdmins(source, known)
+	f.checkKeptOut(source)
 	f.checkUnused(source)
 	f.checkPrivacy(source)
 	return f
@@ -184,6 +185,23 @@ func checkAlarms(source *strict.Folder, hub *config.Hub, known routing.Known) {
 	}
 }
 
+// checkKeptOut warns of carers who are kept out from a patient, and hear of them all the same as somebody who looks after the hub.
+func (f *folder) checkKeptOut(source *strict.Folder) {
+	for _, x := range f.rules.KeptOut() {
+		for _, to := range f.hub.Alarms.Notify {
+			if to.V == x.Carer {
+				source.Warn(strict.StillHears, to.Pos, "%s is kept out from %s, who is restricted, and still hears of each alarm about them", x.Carer, x.Patient)
+			}
+		}
+		for _, admin := range f.hub.Admins {
+			if admin.V == x.Carer {
+				source.Warn(strict.StillHears, admin.Pos, "%s is kept out from %s, who is restricted, and still sees on the admin's pages what is logged of them and who is told",
+					x.Carer, x.Patient)
+			}
+		}
+	}
+}
+
 // checkSignin reports staff of nobody.
 func (f *folder) checkSignin(source *strict.Folder) {
 	var organisations []string
@@ -211,6 +229,9 @@ func (f *folder) checkUnused(source *strict.Folder) {
 	}
 	for _, id := range f.hub.Admins.Values() {
 		named[id] = true
+	}
+	for _, x := range f.rules.KeptOut() {
+		named[x.Carer] = true
 	}
 	for _, s := range f.register.All() {
 		if !named[s.ID] && (s.Carer || len(s.Channels) > 0) {

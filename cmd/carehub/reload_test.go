@@ -105,6 +105,7 @@ func TestWatch(t *testing.T) {
 	if _, err := read.Named("secret"); err != nil {
 		t.Fatal(err)
 	}
+	write("secret", "rotated before it was settled")
 	w := newWatch(read, []byte("key"))
 	quiet := func(when string) {
 		t.Helper()
@@ -120,6 +121,8 @@ func TestWatch(t *testing.T) {
 		}
 		w.settle(found)
 	}
+	quiet("rotated, once")
+	taken("rotated")
 	write("data/store", "that the hub made")
 	quiet("nothing has changed")
 	write("hub.yaml", "a: 2\n")
