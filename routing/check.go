@@ -10,25 +10,28 @@ import (
 )
 
 // check finds what is wrong with the rules of one patient beyond their form: rules that do nothing and events that would
-// reach nobody. rules are all that apply, with the defaults that are kept.
-func (l *loader) check(top strict.Node, f file, kept []*inherited, rules []*rule) {
-	c := checker{loader: l, file: f, top: top, kept: kept, rules: rules, earlier: map[string]strict.Pos{}, unknown: l.misspelt}
+// reach nobody. The rules of p are all that apply, with the defaults that are kept.
+func (l *loader) check(top strict.Node, f file, kept []*inherited, p patient) {
+	c := checker{loader: l, top: top, at: top.Locate("rules"), kept: kept, rules: p.rules, grants: p.grants, earlier: map[string]strict.Pos{}, unknown: l.misspelt}
 	for _, rule := range f.Rules {
 		c.judge(rule)
 	}
 	c.loggers()
 	c.reach()
-	c.silences()
+	if !l.known.Restricted[f.Patient.V] { // of whom others are left to tell
+		c.silences()
+	}
 	c.covered()
 	c.inboxes()
 }
 
 type checker struct {
 	*loader
-	file    file
 	top     strict.Node
+	at      strict.Pos // of what is wrong with all the rules together
 	kept    []*inherited
 	rules   []*rule
+	grants  []grant
 	earlier map[string]strict.Pos  // rules by what they say
 	sound   []strict.At[ruleEntry] // rules that tell somebody something
 	unknown bool                   // a kind of some rule is misspelt, so it cannot be said what reaches nobody
@@ -124,9 +127,9 @@ func conditions(r ruleEntry) (all string) {
 // mayLog returns who may log for this patient.
 func (c *checker) mayLog() []string {
 	var ids []string
-	for _, entry := range c.file.LoggedBy {
-		if slices.Contains(entry.V.May.Values(), string(Log)) {
-			ids = append(ids, entry.Key)
+	for _, g := range c.grants {
+		if slices.Contains(g.may, Log) {
+			ids = append(ids, g.actor)
 		}
 	}
 	return ids
@@ -151,13 +154,12 @@ func (c *checker) reach() {
 	if c.unknown {
 		return
 	}
-	at := c.top.Locate("rules")
 	for _, kind := range events.Kinds {
 		switch told := c.told(kind, c.going); {
 		case len(told) == 0:
-			c.folder.Gap(strict.ReachesNobody, at, "%s would reach nobody: no rule names anyone with a channel for it", article(kind))
+			c.folder.Gap(strict.ReachesNobody, c.at, "%s would reach nobody: no rule names anyone with a channel for it", article(kind))
 		case len(told) == 1 && slices.Contains(c.mayLog(), told[0]):
-			c.folder.Gap(strict.ReachesLogger, at, "%s that %s logs would reach nobody else", article(kind), told[0])
+			c.folder.Gap(strict.ReachesLogger, c.at, "%s that %s logs would reach nobody else", article(kind), told[0])
 		}
 	}
 }

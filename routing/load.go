@@ -133,7 +133,7 @@ func (l *loader) file(name string, top strict.Node) {
 	}
 	l.rules.patients[id] = p
 	if l.whole {
-		l.check(top, f, kept, p.rules)
+		l.check(top, f, kept, p)
 	}
 }
 

@@ -17,6 +17,7 @@ type Rules struct {
 	zone     *time.Location // of the hub
 	patients map[string]patient
 	aliases  map[string][]alias // by who uses them
+	keptOut  []Exclusion
 	hash     string
 }
 

@@ -9,6 +9,12 @@ import (
 	"carehub/events"
 )
 
+// Exclusion is a carer whom the rules of a patient name, and who is left out because the patient is restricted.
+type Exclusion struct{ Carer, Patient string }
+
+// KeptOut returns every exclusion, by patient and carer.
+func (r *Rules) KeptOut() []Exclusion { return r.keptOut }
+
 // exceptions makes the compiled rules follow what patients.yaml says of a patient, whatever their file says. Of one who is
 // restricted no carer is told, and none may log or see: whoever sets the key must be able to rely on it at once. For one who
 // has died nobody has to answer, so nobody is told because others did not.
@@ -51,6 +57,9 @@ func (l *loader) restrict(id string, p patient) {
 			ask := *r.ask
 			ask.Else = slices.DeleteFunc(slices.Clone(ask.Else), carer)
 			r.ask = &ask
+			if len(r.notify) == 0 && len(ask.Else) > 0 { // nobody is left to wait for
+				r.notify, r.ask = ask.Else, nil
+			}
 		}
 		p.rules[i] = &r
 	}
@@ -58,22 +67,21 @@ func (l *loader) restrict(id string, p patient) {
 	for _, who := range out {
 		l.rules.aliases[who] = slices.DeleteFunc(l.rules.aliases[who], func(a alias) bool { return a.patient == id })
 	}
+	c := checker{loader: l, rules: p.rules, grants: p.grants, at: l.places[id], unknown: l.misspelt}
+	c.silences()
 	if len(out) == 0 {
 		return
 	}
 	slices.Sort(out)
+	for _, who := range out {
+		l.rules.keptOut = append(l.rules.keptOut, Exclusion{who, id})
+	}
 	l.folder.Warn(strict.Restricted, l.places[id], "%s is restricted, so %s: carers are told nothing, and may neither log nor see", id, lose(out))
 	for _, kind := range events.Kinds {
-		if !slices.ContainsFunc(p.rules, func(r *rule) bool { return r.covers(kind, "") && slices.ContainsFunc(r.notify, l.reachable) }) {
+		if len(c.told(kind, c.going)) == 0 {
 			l.folder.Gap(strict.ReachesNobody, l.places[id], "%s would reach nobody: %s is restricted, and no rule names anyone else with a channel for it", article(kind), id)
 		}
 	}
-}
-
-// reachable counts somebody unknown, who is another problem.
-func (l *loader) reachable(id string) bool {
-	reachable, known := l.known.Reachable[id]
-	return reachable || !known
 }
 
 func lose(ids []string) string {

@@ -65,7 +65,7 @@ func TestRestricted(t *testing.T) {
 
 // TestRestrictedToNobody: where only carers are told, the check says that nobody is.
 func TestRestrictedToNobody(t *testing.T) {
-	text := strings.Replace(family, "[surgery, nurses, ruth]", "[ruth, tom]", 1)
+	text := strings.NewReplacer("[surgery, nurses, ruth]", "[ruth]", "[tom, hospice]", "[tom]").Replace(family)
 	_, problems := loadWith(t, text, func(k *routing.Known) { k.Restricted = map[string]bool{"p-7f3k": true} })
 	if !problems.Failed() || !strings.Contains(problems.Error(), "a fall would reach nobody: p-7f3k is restricted") {
 		t.Errorf("the check says: %v", problems)
@@ -79,5 +79,24 @@ func TestDeceased(t *testing.T) {
 	matches, _ := rules.Match(asked)
 	if problems.Failed() || len(matches) != 2 || matches[0].Ask != nil || rules.IsStep("tom", asked, now) {
 		t.Errorf("told: %+v, and the check says %v", matches, problems)
+	}
+}
+
+// TestRestrictedSteps: providers who were to be told if a carer did not answer are told at once; rules that have ended tell nobody.
+func TestRestrictedSteps(t *testing.T) {
+	restricted := func(k *routing.Known) { k.Restricted = map[string]bool{"p-7f3k": true} }
+	text := strings.Replace(family, "[surgery, nurses, ruth]", "[ruth]", 1)
+	rules, problems := loadWith(t, text, restricted)
+	matches, _ := rules.Match(routing.Asked{Patient: "p-7f3k", Kind: events.Fall, LoggedBy: "surgery"})
+	if len(matches) != 1 || matches[0].Recipient != "hospice" || matches[0].Ask != nil {
+		t.Errorf("told: %+v; the check says %v", matches, problems)
+	}
+	_, problems = loadWith(t, text+"    until: 2020-01-01\n", restricted)
+	if !strings.Contains(problems.Error(), "a fall would reach nobody: p-7f3k is restricted") {
+		t.Errorf("the check says: %v", problems)
+	}
+	_, problems = loadWith(t, family+"    hours: {days: mon, from: \"09:00\", to: \"17:00\"}\n  - on: fall\n    notify: ruth\n", restricted)
+	if !strings.Contains(problems.Error(), "routing/p-7f3k.yaml:1:10: warning: a fall would reach nobody") {
+		t.Errorf("the check says: %v", problems)
 	}
 }

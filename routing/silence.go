@@ -23,19 +23,18 @@ func (c *checker) silences() {
 }
 
 func (c *checker) silence(kind events.Kind, times []time.Time) {
-	at := c.top.Locate("rules")
 	always := c.quietest(kind, times, c.going)
 	if always.hours != "" {
-		c.folder.Warn(strict.SilentHours, at, "%s %s %s: no rule that tells anyone else holds then", article(kind), always.words, always.hours)
+		c.folder.Warn(strict.SilentHours, c.at, "%s %s %s: no rule that tells anyone else holds then", article(kind), always.words, always.hours)
 	}
 	plain := c.quietest(kind, times, func(r *rule) bool { return c.going(r) && !r.only.says() })
 	if plain.hours != always.hours {
-		c.folder.Warn(strict.SilentElsewhere, at, "%s %s %s, unless the event says a place or class that a rule asks for (when)", article(kind), plain.words, plain.hours)
+		c.folder.Warn(strict.SilentElsewhere, c.at, "%s %s %s, unless the event says a place or class that a rule asks for (when)", article(kind), plain.words, plain.hours)
 	}
 	for _, day := range c.lastDays(kind) {
 		after := c.quietest(kind, times, func(r *rule) bool { return c.going(r) && (r.only.last() == "" || r.only.last() > day) })
 		if after.hours != always.hours {
-			c.folder.Warn(strict.SilentHours, at, "after %s %s %s %s: the rules that tell others end (until)", day, article(kind), after.words, after.hours)
+			c.folder.Warn(strict.SilentHours, c.at, "after %s %s %s %s: the rules that tell others end (until)", day, article(kind), after.words, after.hours)
 			return
 		}
 	}

@@ -154,6 +154,10 @@ func alarmWords(f desk, about events.About, of events.Stored) string {
 	if about.Reason == events.ReasonSuspended {
 		return subscriptionWords(about.Recipient, name, phone)
 	}
+	if of.Record.Event.ID != "" && f.barred(&of.Record, about.Recipient) {
+		return fmt.Sprintf("%s has not been told of a message (reference %s, %s): the rules no longer let them be told. "+
+			"Please do not phone them about it.", name, ref, about.Event)
+	}
 	words := fmt.Sprintf("%s has not been told of a message (reference %s, %s): %s.", name, ref, about.Event, reasonWords(about.Reason))
 	if about.Reason == events.ReasonDeclined || about.Reason == events.ReasonUnanswered {
 		words = fmt.Sprintf("No person at %s has taken on a message (reference %s, %s): %s.", name, ref, about.Event, reasonWords(about.Reason))

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"carehub/config/strict"
 	"carehub/events"
 	"carehub/events/fhir"
 	"carehub/events/stream"
+	"carehub/subscribers"
 )
 
 // An alarm about a message that the store has lost has little to go by, and still reaches the store as an alarm that says
@@ -76,4 +79,25 @@ func TestAlarmGoesByAnotherChannelFirst(t *testing.T) {
 	if got := otherFirst(channels, ""); got[0].Key != "email" {
 		t.Errorf("with no channel in trouble the order is %+v", got)
 	}
+}
+
+// Nobody is asked to phone a carer whom the rules no longer let be told.
+func TestAlarmAboutACarerWhoIsKeptOut(t *testing.T) {
+	f := crowd(t, 1, 0, nil).folder
+	f.register = carersOnly(t)
+	of := events.Stored{Record: events.Record{Event: events.Event{ID: "ev-7f3k-abc", Patient: "p-00000", Kind: events.Fall},
+		Plan: events.Plan{Recipients: []events.Recipient{{ID: "ruth", Name: "Ruth Example", Phone: "07700 900124"}}}}}
+	for _, reason := range []events.Reason{events.ReasonRevoked, events.ReasonOverdue} {
+		said := alarmWords(desk{f, nil}, events.About{Event: of.Record.Event.ID, Recipient: "ruth", Reason: reason}, of)
+		if strings.Contains(said, "07700") || !strings.Contains(said, "Please do not phone them about it.") {
+			t.Errorf("it says %q", said)
+		}
+	}
+}
+
+func carersOnly(t *testing.T) *subscribers.Register {
+	t.Helper()
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "carers.yaml"), "ruth: {name: Ruth Example, relationship: daughter, phone: \"07700 900124\"}\n")
+	return subscribers.Load(&strict.Folder{Dir: dir, NoSecrets: true}, nil)
 }

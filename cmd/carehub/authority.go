@@ -57,14 +57,14 @@ func (h *hub) watchAuthority(ctx context.Context) error {
 	}
 }
 
-// warnEndings raises one alarm for all that ends on the same day, once for each of the times before it.
+// warnEndings raises one alarm for all that ends on the same day, once for each of the times before it, and again where more ends on it.
 func (h *hub) warnEndings(ctx context.Context, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	f := h.current()
 	today := now.In(f.hub.Location)
 	for _, due := range dueEndings(f.endings(), today) {
-		about := events.About{Event: "authority-" + string(due.last) + "-" + due.stage, Reason: events.ReasonEnding}
+		about := events.About{Event: "authority-" + string(due.last) + "-" + due.stage + "-" + due.hash(), Reason: events.ReasonEnding}
 		if err := storeAlarm(ctx, f, h.archive, about, due.words()); err != nil {
 			return err
 		}
@@ -78,6 +78,15 @@ type dueEnding struct {
 	stage string // 30d, 7d, 1d or over
 	days  int    // left; negative when it is over
 	what  []ending
+}
+
+// hash is of what ends: it stands in the id of the alarm, so that what is added later is heard of.
+func (e dueEnding) hash() string {
+	var b strings.Builder
+	for _, one := range e.what {
+		fmt.Fprintln(&b, one.actor, one.patient)
+	}
+	return events.Hash([]byte(b.String()))
 }
 
 // dueEndings are those of which somebody is to hear now, by day. all is sorted by day.

@@ -32,7 +32,8 @@ func (h *hub) consolePages(d desk, src source, draining <-chan struct{}) *consol
 			return h.store.Timeline(ctx, events.HubPatient, events.Place{}, most)
 		},
 		Receipts: src.Receipts, Words: receipts.Words,
-		Recipients: func() []console.Recipient { return h.standings(d) }, Name: h.nameOf, Attempts: endpoints.newest, Redeliver: endpoints.again,
+		Recipients: func() []console.Recipient { return h.standings(d) }, Name: h.nameOf, Attempts: endpoints.newest,
+		MayRepeat: endpoints.mayRepeat, Redeliver: endpoints.again, Barred: d.barred,
 		Patients: func() []string { return d.rules.Patients() }, Told: d.picture, Watchers: d.watchers,
 		Config: h.forConsole,
 		Ready:  func() (bool, string) { c := h.pulse.condition(); return len(c.checks) == 0 || c.ready(), c.why() },

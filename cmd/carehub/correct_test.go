@@ -58,6 +58,10 @@ func TestRetraction(t *testing.T) {
 	}
 	w.hospice.answers(nil)
 	w.settled(ruth, correction.ID)
+	if status, answer := w.ask(http.MethodPost, "/endpoints/webhook/redeliver", w.token("riverside-surgery"), `{"event": "`+home.ID+`"}`,
+		"Content-Type", "application/json"); status != http.StatusNotFound || !strings.Contains(answer, "taken back") {
+		t.Errorf("sent again: %d %s", status, answer)
+	}
 	var told []string
 	for _, r := range w.view(ruth, correction.ID).Recipients {
 		told = append(told, r.ID)

@@ -76,10 +76,26 @@ func (d desk) mayBeTold(rec *events.Record, recipient string) bool {
 	}
 	s, registered := d.register.Lookup(recipient)
 	e := rec.Event
-	if !registered || !s.Carer || e.Kind == events.Alarm {
+	if !registered || !s.Carer {
 		return registered
 	}
+	if e.Kind == events.Alarm {
+		return d.mayHear(rec, recipient)
+	}
 	return d.namesFor(recipient, &e) || d.isStepFor(recipient, &e)
+}
+
+// mayHear says whether a carer may still hear of an alarm: whoever hears of it because they logged what it is about, as long as they may.
+func (d desk) mayHear(alarm *events.Record, carer string) bool {
+	asLogger := slices.ContainsFunc(alarm.Plan.Recipients, func(r events.Recipient) bool { return r.ID == carer && r.Rule == loggersRule })
+	return !asLogger || alarm.Plan.About == nil ||
+		d.rules.May(carer, events.PatientOf(alarm.Plan.About.Event), routing.Log, d.today()) == routing.Allowed
+}
+
+// barred says whether the rules no longer let a carer be told of an event whose plan names them.
+func (d desk) barred(rec *events.Record, recipient string) bool {
+	s, registered := d.register.Lookup(recipient)
+	return registered && s.Carer && !d.mayBeTold(rec, recipient)
 }
 
 // Plan freezes who is told of e.

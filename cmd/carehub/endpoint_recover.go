@@ -53,7 +53,34 @@ func (d endpointDesk) repeat(ctx context.Context, at endpointAt, st events.Store
 	if d.learned.Get(at.subscriber, at.Key).Paused != nil {
 		return events.Attempt{}, &events.Error{Kind: events.Conflict, Message: "This endpoint is paused. Resume it first."}
 	}
+	if err := d.mayRepeat(ctx, st, at.subscriber); err != nil {
+		return events.Attempt{}, err
+	}
 	return d.engine.Repeat(ctx, st, at.subscriber, at.Key)
+}
+
+// mayRepeat refuses what was withdrawn before it went, what nobody had to be told of, and what was taken back since. Errors: NotFound.
+func (d endpointDesk) mayRepeat(ctx context.Context, st events.Stored, subscriber string) error {
+	ended, err := d.ended(ctx, st, subscriber)
+	if err != nil {
+		return err
+	}
+	no := &events.Error{Kind: events.NotFound, Message: "This message was withdrawn or taken back, so it is not sent again."}
+	if ended == events.Withdrawn || ended == events.Spared {
+		return no
+	}
+	for id := st.Record.Event.ID; ; { // a correction may be corrected
+		next, err := d.events.Find(ctx, events.CorrectionID(id))
+		switch {
+		case err != nil && events.KindOf(err) == events.NotFound:
+			return nil
+		case err != nil:
+			return err
+		case next.Record.Event.Correction.Retracts():
+			return no
+		}
+		id = next.Record.Event.ID
+	}
 }
 
 // recover sends again what was saved since a time and ended without the endpoint's subscriber being told, or with All

@@ -81,19 +81,31 @@ func (f *folder) expected(all []cases.Case) []cases.Failure {
 var errUnmet = errors.New("the rules do not do what the test cases expect")
 
 // testRules runs the cases of a folder that was read. Rules that do not meet them, or cases that cannot be read, are
-// an error that says where.
+// an error that says where. What is expected of patients who are restricted or have died is a warning of the folder: no case may
+// hold up what keeps carers out.
 func testRules(f *folder, read *strict.Folder) error {
 	all, problems := f.cases(&strict.Folder{Dir: read.Dir, Snapshot: read.Snapshot})
 	if problems.Unfit() {
 		return problems
 	}
-	failed := f.expected(all)
+	hub := rulings{f, time.Now().In(f.hub.Location)}
+	for _, e := range f.expected(cases.Without(all, hub, func(patient string) bool { return !f.excepted(patient) })) {
+		f.problems = append(f.problems, strict.Problem{Code: strict.Restricted, Pos: e.Pos, Warning: true,
+			Message: e.Case + ": not as expected, of a patient who is restricted or has died: " + e.Event})
+	}
+	failed := f.expected(cases.Without(all, hub, f.excepted))
 	if len(failed) == 0 {
 		return nil
 	}
 	var text strings.Builder
 	_ = printFailures(&text, read.Dir, formatText, len(all), failed)
 	return fmt.Errorf("%w:\n%s", errUnmet, strings.TrimSuffix(text.String(), "\n"))
+}
+
+// excepted reports whether patients.yaml wins over the rules of a patient.
+func (f *folder) excepted(patient string) bool {
+	p := f.patients[patient]
+	return p.Restricted || p.Deceased != ""
 }
 
 // printFailures writes which cases fail for a person, a program or GitHub's annotations.

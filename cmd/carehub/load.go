@@ -69,12 +69,37 @@ func loadOf(source *strict.Folder, before *folder) (*folder, error) {
 		made, failed = newChannels(hub, old)
 		return made.types
 	})
+	if before != nil {
+		f.checkLost(source, before)
+	}
 	problems := source.Problems()
 	if problems.Unfit() {
 		return nil, unfit{problems}
 	}
 	f.source, f.channels, f.registrar, f.problems = source, made, newRegistrar(f.patients), problems
 	return f, failed
+}
+
+// checkLost reports patients whose rules are gone, though they are patients still: files that are not there, such as those of a volume
+// that is not mounted, are no wish to tell nobody.
+func (f *folder) checkLost(source *strict.Folder, before *folder) {
+	now := f.rules.Patients() // sorted
+	if len(now) == 0 && slices.ContainsFunc(before.rules.Patients(), f.isPatient) {
+		at := strict.Pos{File: routing.Folder, Line: 1, Column: 1}
+		source.Report(strict.NoRules, at, "no patient has rules any more, while patients.yaml names them: the files are not here")
+		return
+	}
+	for _, id := range before.rules.Patients() {
+		if _, ruled := slices.BinarySearch(now, id); f.isPatient(id) && !ruled {
+			source.Report(strict.NoRules, f.patients[id].Pos, "%s had rules and has none now: put %s/%s.yaml back, or take the patient out of patients.yaml too",
+				id, routing.Folder, id)
+		}
+	}
+}
+
+func (f *folder) isPatient(id string) bool {
+	_, is := f.patients[id]
+	return is
 }
 
 // noFolder reports a folder that is not there.
@@ -109,6 +134,7 @@ func readFolder(source *strict.Folder, types func(*config.Hub) map[string]subscr
 	checkAlarms(source, f.hub, known)
 	f.checkSignin(source)
 	f.checkAdmins(source, known)
+	f.checkKeptOut(source)
 	f.checkUnused(source)
 	f.checkPrivacy(source)
 	return f
@@ -163,6 +189,23 @@ func checkAlarms(source *strict.Folder, hub *config.Hub, known routing.Known) {
 	}
 }
 
+// checkKeptOut warns of carers who are kept out from a patient, and hear of them all the same as somebody who looks after the hub.
+func (f *folder) checkKeptOut(source *strict.Folder) {
+	for _, x := range f.rules.KeptOut() {
+		for _, to := range f.hub.Alarms.Notify {
+			if to.V == x.Carer {
+				source.Warn(strict.StillHears, to.Pos, "%s is kept out from %s, who is restricted, and still hears of each alarm about them", x.Carer, x.Patient)
+			}
+		}
+		for _, admin := range f.hub.Admins {
+			if admin.V == x.Carer {
+				source.Warn(strict.StillHears, admin.Pos, "%s is kept out from %s, who is restricted, and still sees on the admin's pages what is logged of them and who is told",
+					x.Carer, x.Patient)
+			}
+		}
+	}
+}
+
 // checkSignin reports staff of nobody.
 func (f *folder) checkSignin(source *strict.Folder) {
 	var organisations []string
@@ -190,6 +233,9 @@ func (f *folder) checkUnused(source *strict.Folder) {
 	}
 	for _, id := range f.hub.Admins.Values() {
 		named[id] = true
+	}
+	for _, x := range f.rules.KeptOut() {
+		named[x.Carer] = true
 	}
 	for _, s := range f.register.All() {
 		if !named[s.ID] && (s.Carer || len(s.Channels) > 0) {

@@ -194,6 +194,9 @@ func (r *reloads) refuse(hash string, err error) {
 	if broken, ok := errors.AsType[unfit](err); ok {
 		problems = words(broken.problems)
 	}
+	if hash != r.state().Tried { // another edit: of it, too, somebody is to hear
+		r.alarmed = false
+	}
 	r.change(func(s *reloadState) {
 		s.Tried, s.At, s.Problems = hash, time.Now(), problems
 		s.Refused++

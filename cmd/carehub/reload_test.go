@@ -105,6 +105,7 @@ func TestWatch(t *testing.T) {
 	if _, err := read.Named("secret"); err != nil {
 		t.Fatal(err)
 	}
+	write("secret", "rotated before it was settled")
 	w := newWatch(read, []byte("key"))
 	quiet := func(when string) {
 		t.Helper()
@@ -120,6 +121,8 @@ func TestWatch(t *testing.T) {
 		}
 		w.settle(found)
 	}
+	quiet("rotated, once")
+	taken("rotated")
 	write("data/store", "that the hub made")
 	quiet("nothing has changed")
 	write("hub.yaml", "a: 2\n")
@@ -191,4 +194,32 @@ func TestCopyIsMadeAgain(t *testing.T) {
 	if files, err := r.copy.get(t.Context()); err != nil || len(files) == 0 || !r.state().Kept {
 		t.Errorf("%d files, %v", len(files), err)
 	}
+}
+
+// TestLostRulesAreRefused: a folder whose routing files are not there is no wish to tell nobody, and each refused edit is heard of.
+func TestLostRulesAreRefused(t *testing.T) {
+	w := newTown(t)
+	r := w.open().reloads
+	lost := func(want string) {
+		t.Helper()
+		_, err := loadOf(&strict.Folder{Dir: w.dir, Snapshot: strict.Take(w.dir, ourFolders...)}, r.hub.current())
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Fatalf("got %v, want %s", err, want)
+		}
+		r.alarmed = true
+		r.refuse(want, err)
+		if r.alarmed {
+			t.Error("nobody hears of another refused edit")
+		}
+	}
+	if err := os.Rename(filepath.Join(w.dir, "routing/p-7f3k.yaml"), filepath.Join(w.dir, "p-7f3k")); err != nil {
+		t.Fatal(err)
+	}
+	lost("routing:1:1: no patient has rules any more")
+	text, err := os.ReadFile(filepath.Join(w.dir, "p-7f3k"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(w.dir, "routing/p-9x2m.yaml"), strings.ReplaceAll(string(text), "p-7f3k", "p-9x2m"))
+	lost("p-7f3k had rules and has none now")
 }

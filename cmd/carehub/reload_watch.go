@@ -40,7 +40,7 @@ func (w *watch) broken() {
 // settle notes what was tried, and returns its hash.
 func (w *watch) settle(tried *strict.Folder) string {
 	w.named = slices.Compact(slices.Sorted(slices.Values(append(w.named, tried.AllNamed()...))))
-	w.settled, w.pending, w.glance = w.hash(tried.Snapshot), "", ""
+	w.settled, w.pending, w.glance = w.hashOf(tried), "", ""
 	return w.settled
 }
 
@@ -92,12 +92,18 @@ func (w *watch) peek() string {
 }
 
 // hash is of everything that the files say, and those that they name.
-func (w *watch) hash(files *strict.Snapshot) string {
+func (w *watch) hash(files *strict.Snapshot) string { return w.hashOf(&strict.Folder{Snapshot: files}) }
+
+// hashOf is hash of a folder that was read: what it names is as it was then, for that may have changed since.
+func (w *watch) hashOf(read *strict.Folder) string {
 	h := hmac.New(sha256.New, w.key)
-	files.Sum(h)
+	read.Snapshot.Sum(h)
 	for _, path := range w.named {
-		data, _ := os.ReadFile(path) // #nosec G304 -- the admin's own; one that cannot be read is as good as none
-		sum := sha256.Sum256(data)
+		sum, known := read.NamedSum(path)
+		if !known {
+			data, _ := os.ReadFile(path) // #nosec G304 -- the admin's own; one that cannot be read is as good as none
+			sum = sha256.Sum256(data)
+		}
 		h.Write([]byte(path))
 		h.Write(sum[:])
 	}

@@ -65,6 +65,7 @@ const (
 	UnusedDefault   Code = "CH338"
 	WholeMessage    Code = "CH339"
 	Restricted      Code = "CH341"
+	StillHears      Code = "CH342"
 
 	Identifies   Code = "CH401"
 	LooksLikeNHS Code = "CH402"
@@ -130,6 +131,7 @@ var Codes = map[Code]string{
 	UnusedDefault:    "a default or group that nothing uses",
 	WholeMessage:     "a ceiling that a channel does not keep",
 	Restricted:       "carers of a restricted patient",
+	StillHears:       "a carer who is kept out, and hears all the same",
 	Identifies:       "something that identifies a patient or carer where it does not belong",
 	LooksLikeNHS:     "what looks like an NHS number where it does not belong",
 	OpenToOthers:     "a private file that others may read",

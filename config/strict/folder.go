@@ -1,6 +1,7 @@
 package strict
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,8 +26,9 @@ type Folder struct {
 	// Snapshot, if set, is read in place of the YAML files on disk.
 	Snapshot *Snapshot
 
-	private  []string // files of which nothing may be quoted
-	named    []string // paths that files name
+	private  []string                     // files of which nothing may be quoted
+	named    []string                     // paths that files name
+	sums     map[string][sha256.Size]byte // of what these said when they were first read
 	problems Problems
 }
 
@@ -86,8 +88,23 @@ func (f *Folder) Named(name string) ([]byte, error) {
 }
 
 func (f *Folder) readNamed(name string, limit int64) ([]byte, error) {
-	f.named = append(f.named, f.Path(name))
-	return readAtMost(f.Path(name), limit)
+	path := f.Path(name)
+	f.named = append(f.named, path)
+	data, err := readAtMost(path, limit)
+	if _, again := f.sums[path]; !again && (limit < 0 || int64(len(data)) <= limit) {
+		if f.sums == nil {
+			f.sums = map[string][sha256.Size]byte{}
+		}
+		f.sums[path] = sha256.Sum256(data)
+	}
+	return data, err
+}
+
+// NamedSum is the SHA-256 of what one of AllNamed said when it was read; false if it was not, or not to its end. One that could not be
+// read counts as empty.
+func (f *Folder) NamedSum(path string) (sum [sha256.Size]byte, ok bool) {
+	sum, ok = f.sums[path]
+	return sum, ok
 }
 
 // AllNamed returns the paths of all files that others name, secrets too, as far as they were read.

@@ -68,16 +68,22 @@ func (p *Pages) alarm(ctx context.Context, lang page.Lang, st events.Stored) (al
 	if !about.Notice() {
 		v.Event, v.Ref = about.Event, events.Ref(about.Event)
 	}
-	open, known, name := p.stands(ctx, about)
-	if name != "" {
-		v.Name = name
+	s, err := p.stands(ctx, st)
+	if err != nil {
+		return v, err
 	}
-	v.Open = open
+	if s.name != "" {
+		v.Name = s.name
+	}
+	if s.barred {
+		v.What = words.Say(lang, "why.barred")
+	}
+	v.Open, v.State = s.open, words.Say(lang, "alarm.settled")
 	switch {
-	case known && open:
+	case !s.known:
+		v.State = words.Say(lang, "alarm.unknown")
+	case s.open:
 		v.State = words.Say(lang, "alarm.open")
-	case known:
-		v.State = words.Say(lang, "alarm.settled")
 	}
 	receipts, err := p.Receipts(ctx, st)
 	if err != nil {
@@ -89,36 +95,61 @@ func (p *Pages) alarm(ctx context.Context, lang page.Lang, st events.Stored) (al
 	return v, nil
 }
 
-// stands reports whether what an alarm is about still is so. known is false of one that is about the hub, of which these pages
-// cannot tell.
-func (p *Pages) stands(ctx context.Context, about *events.About) (open, known bool, name string) {
-	if about.Notice() || about.Recipient == "" {
-		return false, false, ""
-	}
-	st, err := p.Find(ctx, about.Event)
-	if err != nil {
-		return true, false, ""
-	}
-	receipts, err := p.Receipts(ctx, st)
-	i := slices.IndexFunc(receipts, func(r events.Receipt) bool { return r.Is(about.Recipient) })
-	if err != nil || i < 0 {
-		return true, false, ""
-	}
-	switch about.Reason {
-	case events.ReasonDeclined, events.ReasonUnanswered:
-		return receipts[i].Ack == nil || receipts[i].State == events.Declined, true, receipts[i].Name
-	}
-	return !receipts[i].State.Told(), true, receipts[i].Name
+// stand is whether what an alarm is about still is so.
+type stand struct {
+	open   bool
+	known  bool // false of one that is about the hub, or about what is not here any more: it is open for as long as it is news
+	barred bool // the rules no longer let whom it is about be told
+	name   string
 }
 
-// openAlarms counts the alarms of the last days about somebody who is still not told, of the newest few.
-func (p *Pages) openAlarms(ctx context.Context) (open int, err error) {
+func (p *Pages) stands(ctx context.Context, alarm events.Stored) (stand, error) {
+	about := alarm.Record.Plan.About
+	unknown := stand{open: p.Clock().Sub(alarm.Record.Event.Recorded) < countedFor}
+	if about == nil || about.Notice() || about.Recipient == "" {
+		return unknown, nil
+	}
+	st, err := p.Find(ctx, about.Event)
+	if err != nil && events.KindOf(err) == events.NotFound {
+		return unknown, nil
+	}
+	if err != nil {
+		return stand{}, err
+	}
+	receipts, err := p.Receipts(ctx, st)
+	if err != nil {
+		return stand{}, err
+	}
+	i := slices.IndexFunc(receipts, func(r events.Receipt) bool { return r.Is(about.Recipient) })
+	if i < 0 {
+		return unknown, nil
+	}
+	s := stand{known: true, name: receipts[i].Name, barred: p.Barred(&st.Record, about.Recipient)}
+	switch about.Reason {
+	case events.ReasonDeclined, events.ReasonUnanswered:
+		s.open = receipts[i].Ack == nil || receipts[i].State == events.Declined
+	default:
+		s.open = !receipts[i].State.Told()
+	}
+	s.open = s.open && !s.barred
+	return s, nil
+}
+
+// openAlarms counts the open ones among the newest few alarms of the last days. more says that there may be others.
+func (p *Pages) openAlarms(ctx context.Context) (open int, more bool, err error) {
 	found, err := p.Alarms(ctx, mostAlarms)
+	if err != nil {
+		return 0, false, err
+	}
+	young := 0
 	for _, st := range found {
-		if about := st.Record.Plan.About; about != nil && p.Clock().Sub(st.Record.Event.Recorded) < countedFor {
-			stands, known, _ := p.stands(ctx, about)
-			open += truth(stands && known)
+		if p.Clock().Sub(st.Record.Event.Recorded) < countedFor {
+			s, err := p.stands(ctx, st)
+			if err != nil {
+				return 0, false, err
+			}
+			young, open = young+1, open+truth(s.open)
 		}
 	}
-	return open, err
+	return open, young == mostAlarms, nil
 }

@@ -81,6 +81,8 @@ type Options struct {
 	Timeline func(ctx context.Context, patient string, most int) ([]events.Stored, error)
 	Alarms   func(ctx context.Context, most int) ([]events.Stored, error)
 	Receipts func(ctx context.Context, st events.Stored) ([]events.Receipt, error)
+	// Barred reports whether the rules no longer let somebody be told of an event whose plan names them.
+	Barred func(rec *events.Record, recipient string) bool
 	// Words are the fixed ones about a recipient.
 	Words func(lang page.Lang, r events.Receipt, now time.Time, zone *time.Location) string
 
@@ -89,6 +91,8 @@ type Options struct {
 	Name func(recipient string) string
 	// Attempts are the newest at an endpoint, the oldest of them first. Errors are *events.Error.
 	Attempts func(ctx context.Context, recipient, channel string, most int) ([]events.Attempt, error)
+	// MayRepeat is nil where an event may be sent to a recipient once more: what was withdrawn or taken back may not.
+	MayRepeat func(ctx context.Context, st events.Stored, recipient string) error
 	// Redeliver sends one event to an endpoint once more, under the same ids. The result is events.Delivered, or the reason it was
 	// not. Errors are *events.Error.
 	Redeliver func(ctx context.Context, event, recipient, channel string) (result string, err error)
@@ -159,7 +163,7 @@ func (p *Pages) guard(d door) func(http.ResponseWriter, *http.Request, page.Sess
 	return func(w http.ResponseWriter, r *http.Request, who page.Session) {
 		admin := p.Admin(who.Actor)
 		if err := p.record(r, who, d.as, admin); err != nil {
-			p.refuse(w, r, who, err)
+			p.unrecorded(w, r, who, err)
 			return
 		}
 		if !admin {
@@ -168,6 +172,15 @@ func (p *Pages) guard(d door) func(http.ResponseWriter, *http.Request, page.Sess
 		}
 		d.show(w, r, who)
 	}
+}
+
+// unrecorded says that a look cannot be put on record, and shows nothing else, for nothing may be seen then.
+func (p *Pages) unrecorded(w http.ResponseWriter, r *http.Request, who page.Session, err error) {
+	lang := page.LangOf(r)
+	p.Log.Error("an admin's page", "cause", err.Error())
+	w.Header().Set("Retry-After", "5")
+	p.Writer.Write(w, r, http.StatusServiceUnavailable, layoutTemplate, page.Content{Title: words.Say(lang, "away.title"),
+		Problem: words.Say(lang, "away.problem"), Session: who, Body: body{}})
 }
 
 // record puts a look at what a request's address names on record.

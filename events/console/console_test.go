@@ -53,6 +53,8 @@ func newWorld() *world {
 			}
 			return said
 		},
+		Barred:     func(*events.Record, string) bool { return false },
+		MayRepeat:  func(context.Context, events.Stored, string) error { return nil },
 		Recipients: func() []Recipient { return nil }, Name: func(id string) string { return id },
 		Patients: func() []string { return []string{"p-7f3k"} },
 		Told: func(string) ([]Told, bool) {
@@ -157,5 +159,40 @@ func TestRefusedEditIsOnEveryPage(t *testing.T) {
 		if status != http.StatusOK || !strings.Contains(said, "The newest edit was refused") || strings.Contains(said, "<b>") || !strings.Contains(said, "and 2 more") {
 			t.Errorf("%s: status %d: %s", path, status, said)
 		}
+	}
+}
+
+// TestOpenAlarms: what nobody can tell counts as open while it is news, an alarm about whom the rules keep out does not, and a store
+// that fails is no quiet.
+func TestOpenAlarms(t *testing.T) {
+	w := newWorld()
+	alarm := func(about events.About, age time.Duration) events.Stored {
+		return events.Stored{Record: events.Record{Event: events.Event{Kind: events.Alarm, Recorded: w.Clock().Add(-age)}, Plan: events.Plan{About: &about}}}
+	}
+	st, _ := w.Find(t.Context(), "")
+	late := events.About{Event: st.Record.Event.ID, Recipient: "hospice", Reason: events.ReasonOverdue}
+	all := []events.Stored{alarm(late, time.Hour), alarm(events.About{Event: "reload-1", Reason: events.ReasonReload}, time.Hour),
+		alarm(events.About{Event: "reload-2", Reason: events.ReasonReload}, 8*24*time.Hour)}
+	w.Alarms = func(context.Context, int) ([]events.Stored, error) { return all, nil }
+	if open, more, err := New(w.Options).openAlarms(t.Context()); open != 2 || more || err != nil {
+		t.Errorf("%d open, more %v, %v", open, more, err)
+	}
+	w.Barred = func(*events.Record, string) bool { return true }
+	if open, _, err := New(w.Options).openAlarms(t.Context()); open != 1 || err != nil {
+		t.Errorf("%d open, %v", open, err)
+	}
+	for len(all) < mostAlarms+1 {
+		all = append([]events.Stored{alarm(late, time.Hour)}, all...)
+	}
+	all = all[:mostAlarms-1]
+	all = append(all, alarm(late, time.Hour))
+	if _, said := w.get(t, "/admin"); !strings.Contains(said, "None of the newest 30 alarms is open.") {
+		t.Error(said)
+	}
+	w.Find = func(context.Context, string) (events.Stored, error) {
+		return events.Stored{}, errors.New("the store is away")
+	}
+	if status, _ := w.get(t, "/admin"); status != http.StatusServiceUnavailable {
+		t.Errorf("status %d", status)
 	}
 }

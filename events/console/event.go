@@ -37,7 +37,7 @@ func (p *Pages) event(w http.ResponseWriter, r *http.Request, who page.Session) 
 		p.refuse(w, r, who, err)
 		return
 	}
-	p.lead(one.Rows, one.ID)
+	p.lead(ctx, one.Rows, st)
 	e := st.Record.Event
 	view := eventView{entry: one, Called: p.Called(who.Actor, e.Patient), Occurred: lang.Moment(e.Occurred.In(p.Zone())),
 		Recorded: lang.Moment(e.Recorded.In(p.Zone())), Rules: st.Record.Plan.Rules, By: words.Say(lang, "by."+string(e.By.Kind))}
@@ -54,7 +54,7 @@ func (p *Pages) found(ctx context.Context, r *http.Request) (events.Stored, erro
 }
 
 // lead adds to each row where the delivery logs of its recipient are, and where they can be sent the event again.
-func (p *Pages) lead(rows []row, event string) {
+func (p *Pages) lead(ctx context.Context, rows []row, st events.Stored) {
 	channels := map[string][]Channel{}
 	for _, one := range p.Recipients() {
 		channels[one.ID] = one.Channels
@@ -63,8 +63,8 @@ func (p *Pages) lead(rows []row, event string) {
 		for _, c := range channels[one.id] {
 			if c.Logged {
 				to := endpoint{Log: logPath(one.id, c.Key), Key: c.Key}
-				if c.Again {
-					to.Again = againPath(one.id, c.Key, event)
+				if c.Again && p.MayRepeat(ctx, st, one.id) == nil {
+					to.Again = againPath(one.id, c.Key, st.Record.Event.ID)
 				}
 				rows[i].Endpoints = append(rows[i].Endpoints, to)
 			}

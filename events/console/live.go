@@ -116,18 +116,24 @@ func (p *Pages) sum(ctx context.Context, lang page.Lang) (s summary, err error) 
 			who++
 		}
 	}
-	open, err := p.openAlarms(ctx)
+	open, more, err := p.openAlarms(ctx)
 	if err != nil {
 		return s, err
 	}
 	s = summary{words.Say(lang, "sum.none"), words.Say(lang, "sum.reached"), words.Say(lang, "sum.quiet"), parked+open > 0}
+	if more {
+		s.Alarms = words.Say(lang, "sum.newest", "n", mostAlarms)
+	}
 	if waiting > 0 {
 		s.Waiting = words.Count(lang, "sum.waiting", waiting) + " " + words.Say(lang, "sum.oldest", "age", age(lang, oldest))
 	}
 	if parked > 0 {
 		s.Late = words.Count(lang, "sum.parked", who, "what", words.Count(lang, "sum.messages", parked))
 	}
-	if open > 0 {
+	switch {
+	case open > 0 && more:
+		s.Alarms = words.Say(lang, "sum.more", "n", open)
+	case open > 0:
 		s.Alarms = words.Count(lang, "sum.alarms", open)
 	}
 	return s, nil
@@ -220,11 +226,14 @@ type watcher struct {
 }
 
 // news is what a live page is sent now, "" for nothing. Events that it has not shown yet are put on record first; false ends the
-// page, where that cannot be done.
+// page, where that cannot be done or the store does not answer: the browser then says that the page is not up to date.
 func (p *Pages) news(r *http.Request, who page.Session, shown *watcher) (string, bool) {
 	now, err := p.fragment(r)
+	if err != nil {
+		return "", false
+	}
 	data, _ := json.Marshal(now) // strings always marshal
-	if err != nil || string(data) == shown.last {
+	if string(data) == shown.last {
 		if time.Since(shown.at) < keepAlive {
 			return "", true
 		}

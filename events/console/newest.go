@@ -10,7 +10,7 @@ import (
 	"carehub/events"
 )
 
-// mostLooks is how many entries of the log one page looks at: among the events there are alarms, which are another page's.
+// mostLooks is how many entries of each partition of the log one page looks at: among the events there are alarms, which are another page's.
 const mostLooks = 400
 
 // cursor is how far back somebody has read: of each partition the sequence before which they go on.
@@ -51,7 +51,7 @@ type head struct {
 // newest returns the newest events of all patients before a cursor, nil for the end of the log, newest first; and where to go on, nil
 // where there is no more. What has left the store for the archive is not among them.
 func (p *Pages) newest(ctx context.Context, before cursor, most int) (found []events.Stored, next cursor, err error) {
-	at, heads, looks := cursor{}, map[int]head{}, mostLooks
+	at, heads, looks := cursor{}, map[int]head{}, map[int]int{}
 	for _, live := range p.Partitions() {
 		seq, read := before[live.Number]
 		if before != nil && !read { // begun since
@@ -68,7 +68,7 @@ func (p *Pages) newest(ctx context.Context, before cursor, most int) (found []ev
 	for len(found) < most {
 		for n := range at {
 			if _, known := heads[n]; !known {
-				if heads[n], err = p.head(ctx, at, n, &looks); err != nil {
+				if heads[n], err = p.head(ctx, at, n, looks); err != nil {
 					return nil, nil, err
 				}
 			}
@@ -95,9 +95,9 @@ func (p *Pages) newest(ctx context.Context, before cursor, most int) (found []ev
 }
 
 // head is the newest event of a partition before where it has been read to, which moves on past what is none.
-func (p *Pages) head(ctx context.Context, at cursor, n int, looks *int) (head, error) {
-	for at[n] > 1 && *looks > 0 {
-		*looks--
+func (p *Pages) head(ctx context.Context, at cursor, n int, looks map[int]int) (head, error) {
+	for at[n] > 1 && looks[n] < mostLooks {
+		looks[n]++
 		at[n]--
 		st, ok, err := p.At(ctx, events.Place{Partition: n, Seq: at[n]})
 		if err != nil {

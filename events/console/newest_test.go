@@ -82,3 +82,12 @@ func FuzzCursor(f *testing.F) {
 		}
 	})
 }
+
+// TestNewestInAStorm: alarms of one partition, more than one page looks at, hide neither what the others have nor that there is more.
+func TestNewestInAStorm(t *testing.T) {
+	p := logOf("a"+strings.Repeat("X", 2*mostLooks), strings.Repeat("Y", mostLooks-1)+"b")
+	found, next, err := p.newest(t.Context(), nil, 3)
+	if err != nil || len(found) != 1 || found[0].Record.Event.ID != "b" || next == nil {
+		t.Errorf("%d found, on at %v, %v", len(found), next, err)
+	}
+}

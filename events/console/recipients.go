@@ -211,6 +211,10 @@ func (p *Pages) confirm(w http.ResponseWriter, r *http.Request, who page.Session
 		return
 	}
 	lang, e := page.LangOf(r), st.Record.Event
+	if p.MayRepeat(ctx, st, one.ID) != nil {
+		p.show(w, r, who, http.StatusConflict, page.Content{Title: words.Say(lang, "again.title"), Problem: words.Say(lang, "again.not")}, "", nil)
+		return
+	}
 	view := again{entry: entry{ID: e.ID, What: p.what(lang, e), Patient: e.Patient}, Occurred: lang.Moment(e.Occurred.In(p.Zone())),
 		To: words.Say(lang, "log.title", "name", one.Name, "means", means(lang, c.Type)), Log: logPath(one.ID, c.Key)}
 	p.show(w, r, who, http.StatusOK, page.Content{Title: words.Say(lang, "again.title"), Ref: events.Ref(e.ID)}, "again", view)

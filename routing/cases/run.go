@@ -190,3 +190,15 @@ func words(e events.Event, occasion string) string {
 	}
 	return line
 }
+
+// Without leaves patients out of the cases, whatever is expected of them.
+func Without(all []Case, hub Hub, out func(patient string) bool) []Case {
+	left := slices.Clone(all)
+	for i, c := range left {
+		if slices.Contains(c.patients, All) {
+			c.patients = hub.Patients()
+		}
+		left[i].patients = slices.DeleteFunc(slices.Clone(c.patients), out)
+	}
+	return left
+}

@@ -3,6 +3,7 @@
 
 const feed = document.getElementById("feed"), sum = document.getElementById("sum");
 const config = document.getElementById("config"), news = document.getElementById("config-news");
+const stale = document.getElementById("stale");
 const lookAgain = 15 * 1000;
 
 function put(node, html) {
@@ -11,8 +12,16 @@ function put(node, html) {
   node.dataset.html = html;
 }
 
+// behind says since when the page is no longer kept as it is.
+function behind() {
+  if (!stale.hidden) return;
+  stale.querySelector("time").textContent = new Date().toLocaleTimeString(document.documentElement.lang, {hour: "2-digit", minute: "2-digit"});
+  stale.hidden = false;
+}
+
 // apply keeps a row that has the focus in its place: somebody may be about to open it.
 function apply(now) {
+  stale.hidden = true;
   put(sum, now.summary);
   put(config, now.config);
   put(news, now.news);
@@ -22,7 +31,7 @@ function apply(now) {
 }
 
 function poll() {
-  fetch("/admin/rows", {redirect: "manual", cache: "no-store"}).then(answer => answer.ok ? answer.json() : Promise.reject()).then(apply).catch(() => {})
+  fetch("/admin/rows", {redirect: "manual", cache: "no-store"}).then(answer => answer.ok ? answer.json() : Promise.reject()).then(apply).catch(behind)
     .finally(() => setTimeout(poll, lookAgain));
 }
 
@@ -30,8 +39,9 @@ if (!window.EventSource) poll();
 else {
   const live = new EventSource("/admin/live");
   live.addEventListener("now", event => apply(JSON.parse(event.data)));
-  live.addEventListener("error", () => { // a proxy in between that does not let it through
-    if (live.readyState === EventSource.CLOSED) poll();
+  live.addEventListener("error", () => {
+    behind();
+    if (live.readyState === EventSource.CLOSED) poll(); // a proxy in between that does not let it through
   });
   addEventListener("pagehide", () => live.close());
 }
