@@ -17,7 +17,7 @@ import (
 // newDocuments is who keeps what is attached.
 func (h *hub) newDocuments() *documents.Keeper {
 	there := heldToo{h.archive, h.held, h.store.Full}
-	return &documents.Keeper{Store: h.store, Clock: time.Now, Zone: func() *time.Location { return h.desk().Zone() }, Log: h.log,
+	return &documents.Keeper{Store: h.store, Clock: time.Now, Zone: func() *time.Location { return h.desk().Zone() }, Log: h.log, Gone: h.forgotten.Gone,
 		Exists: func(ctx context.Context, event string) (bool, error) {
 			_, err := there.Find(ctx, event)
 			if status := events.KindOf(err).Status(); err != nil && (status == http.StatusNotFound || status == http.StatusGone) { // of a patient who was forgotten
