@@ -263,7 +263,16 @@ func TestDocumentsOnPages(t *testing.T) {
 	if status, _ := w.ask("GET", "/fhir/Binary/"+f.Get("document"), team, ""); status != http.StatusOK {
 		t.Errorf("status %d", status)
 	}
-	ruth.ask("POST", "/e/"+event+"/mistake", url.Values{"mistake": {"wrong-person"}})
+	ruth.ask("POST", "/e/"+event+"/mistake", url.Values{"mistake": {"wrong-time"}, "day": {time.Now().AddDate(0, 0, -1).Format(time.DateOnly)}, "time": {"10:00"}})
+	second := "/e/" + events.CorrectionID(event)
+	waitUntil(t, "its time is corrected", func() bool {
+		status, _ := ruth.ask("GET", second, nil)
+		return status == http.StatusOK
+	})
+	if status, _ := ruth.ask("GET", at, nil); status != http.StatusOK {
+		t.Errorf("status %d after its time was corrected", status)
+	}
+	ruth.ask("POST", second+"/mistake", url.Values{"mistake": {"wrong-person"}})
 	waitUntil(t, "it is taken back", func() bool {
 		here, _ := ruth.ask("GET", at, nil)
 		there, _ := w.ask("GET", "/fhir/Binary/"+f.Get("document"), team, "")
