@@ -2,6 +2,7 @@ package events
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -112,6 +113,14 @@ type About struct {
 	Recipient string `json:"recipient,omitempty"`
 	Channel   string `json:"channel,omitempty"`
 	Reason    Reason `json:"reason"`
+	// Patients are those whom the words of an alarm name that is about no event of theirs: it is erased with any of
+	// them. They are separated by spaces, so that two of these can be compared.
+	Patients string `json:"patients,omitempty"`
+}
+
+// Of reports whether is says yes to a patient whom the alarm names.
+func (a About) Of(is func(patient string) bool) bool {
+	return is(PatientOf(a.Event)) || slices.ContainsFunc(strings.Fields(a.Patients), is)
 }
 
 // Notice reports whether the alarm is about the hub or an inbox, rather than about somebody who has not been told.

@@ -64,7 +64,8 @@ func (h *hub) warnEndings(ctx context.Context, now time.Time) error {
 	f := h.current()
 	today := now.In(f.hub.Location)
 	for _, due := range dueEndings(f.endings(), today) {
-		about := events.About{Event: "authority-" + string(due.last) + "-" + due.stage + "-" + due.hash(), Reason: events.ReasonEnding}
+		about := events.About{Event: "authority-" + string(due.last) + "-" + due.stage + "-" + due.hash(), Reason: events.ReasonEnding,
+			Patients: strings.Join(due.patients(), " ")}
 		if err := storeAlarm(ctx, f, h.archive, about, due.words()); err != nil {
 			return err
 		}
@@ -129,6 +130,16 @@ func nearness(last strict.Date, today time.Time) (days int, stage string) {
 
 // namedEndings is how many the words name; `carehub check` lists all.
 const namedEndings = 10
+
+// patients are those whom the words name.
+func (e dueEnding) patients() (all []string) {
+	for _, one := range e.what[:min(len(e.what), namedEndings)] {
+		if !slices.Contains(all, one.patient) {
+			all = append(all, one.patient)
+		}
+	}
+	return all
+}
 
 func (e dueEnding) words() string {
 	var b strings.Builder

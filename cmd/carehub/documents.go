@@ -17,7 +17,7 @@ import (
 // newDocuments is who keeps what is attached.
 func (h *hub) newDocuments() *documents.Keeper {
 	there := heldToo{h.archive, h.held, h.store.Full}
-	return &documents.Keeper{Store: h.store, Clock: time.Now, Zone: func() *time.Location { return h.desk().Zone() }, Log: h.log,
+	return &documents.Keeper{Store: h.store, Clock: time.Now, Zone: func() *time.Location { return h.desk().Zone() }, Log: h.log, Gone: h.forgotten.Gone,
 		Exists: func(ctx context.Context, event string) (bool, error) {
 			_, err := there.Find(ctx, event)
 			if status := events.KindOf(err).Status(); err != nil && (status == http.StatusNotFound || status == http.StatusGone) { // of a patient who was forgotten
@@ -74,13 +74,13 @@ func (h *hub) contentOf(ctx context.Context, e events.Event, id string) (events.
 	return e.Documents[i], i, content, err
 }
 
-// opened is a document of an event, unless that was taken back. It returns once the access is on record.
+// opened is a document of an event, unless that was taken back or undone. It returns once the access is on record.
 func (h *hub) opened(r *http.Request, by events.Actor, st events.Stored, id string) (d events.Document, n int, content []byte, err error) {
 	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
 	defer cancel()
 	e := st.Record.Event
 	gone, err := h.retracted(ctx, e.ID)
-	if gone || e.Correction.Retracts() {
+	if gone || e.Correction.Retracts() || h.held.Undone(e.ID) {
 		err = errNoDocument
 	}
 	if err == nil {
@@ -97,11 +97,24 @@ func (h *hub) opened(r *http.Request, by events.Actor, st events.Stored, id stri
 	return d, n, content, err
 }
 
-// hasDocuments are the documents of an event that a recipient may have.
+// uncorrected is the event that stands before all corrections of it: its plan says who may have what is attached.
+func (h *hub) uncorrected(ctx context.Context, event string) (events.Stored, error) {
+	for {
+		st, err := h.archive.Find(ctx, event)
+		if err != nil || st.Record.Event.Corrects == "" {
+			return st, err
+		}
+		event = st.Record.Event.Corrects
+	}
+}
+
+// hasDocuments are the documents of an event, or of what it corrects, that a recipient may have.
 func (h *hub) hasDocuments(ctx context.Context, event, recipient string) (some []events.Document) {
-	st, err := h.archive.Find(ctx, event)
-	gone, gonerr := h.retracted(ctx, event)
-	if err != nil || gonerr != nil || gone {
+	st, err := h.uncorrected(ctx, event)
+	if err != nil {
+		return nil
+	}
+	if gone, err := h.retracted(ctx, st.Record.Event.ID); err != nil || gone {
 		return nil
 	}
 	for _, to := range st.Record.Plan.Recipients {
@@ -119,7 +132,7 @@ func (h *hub) documentBehind(r *http.Request, event, recipient, id string) (even
 	if !slices.ContainsFunc(h.hasDocuments(r.Context(), event, recipient), func(d events.Document) bool { return d.ID == id }) {
 		return events.Document{}, 0, nil, errNoDocument
 	}
-	st, err := h.archive.Find(r.Context(), event)
+	st, err := h.uncorrected(r.Context(), event)
 	if err != nil {
 		return events.Document{}, 0, nil, err
 	}
@@ -130,11 +143,17 @@ func (h *hub) documentBehind(r *http.Request, event, recipient, id string) (even
 	return h.opened(r, by, st, id)
 }
 
-// retracted reports whether an event was taken back. What was attached to it is then shown to nobody: it may be about somebody else.
+// retracted reports whether an event was taken back, at once or after it was corrected in another way. What was attached to it is then
+// shown to nobody: it may be about somebody else.
 func (h *hub) retracted(ctx context.Context, event string) (bool, error) {
-	st, err := h.archive.Find(ctx, events.CorrectionID(event))
-	if err != nil && events.KindOf(err) == events.NotFound {
-		return false, nil
+	for {
+		st, err := h.archive.Find(ctx, events.CorrectionID(event))
+		switch {
+		case err != nil && events.KindOf(err) == events.NotFound:
+			return false, nil
+		case err != nil || st.Record.Event.Correction.Retracts():
+			return err == nil, err
+		}
+		event = st.Record.Event.ID
 	}
-	return err == nil && st.Record.Event.Correction.Retracts(), err
 }

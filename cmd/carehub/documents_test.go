@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"carehub/events"
 )
@@ -222,7 +223,7 @@ func TestDocumentsOnPages(t *testing.T) {
 			t.Errorf("%d for %q", status, says)
 		}
 	}
-	if status, _ := ruth.sendsFiles(check, form("k", "7f3k-"+strings.Repeat("a", 26))); status != http.StatusNotFound {
+	if status, _ := ruth.sendsFiles(check, form("k", "7f3k-"+strings.Repeat("a", 26))); status != http.StatusUnprocessableEntity {
 		t.Errorf("status %d for a document that is not there", status)
 	}
 	_, page := ruth.sendsFiles(check, form("one"), photograph(t))
@@ -231,12 +232,23 @@ func TestDocumentsOnPages(t *testing.T) {
 		by  *handset
 		key string
 	}{{ruth, "two"}, {tom, "one"}} {
-		if status, _ := c.by.sendsFiles("/log/p-7f3k/send", form(c.key, id)); status != http.StatusNotFound {
+		if status, _ := c.by.sendsFiles("/log/p-7f3k/send", form(c.key, id)); status != http.StatusUnprocessableEntity {
 			t.Errorf("status %d for the document of another event", status)
 		}
 	}
+	fall := form("four", "7f3k-"+strings.Repeat("a", 26))
+	fall.Set("what", "fall")
+	fall.Set("another", "yes")
+	if status, _ := ruth.sendsFiles("/log/p-7f3k/send", fall, photograph(t), []byte("GIF89a"), photograph(t)); status != http.StatusSeeOther {
+		t.Errorf("status %d for a fall with files that cannot be attached", status)
+	}
+	four := "/e/" + events.NewID(events.Actor{Kind: events.Carer, ID: "ruth"}, "p-7f3k", "four")
+	if _, page := ruth.ask("GET", four+"?left=0-gone&left=2-foreign", nil); !strings.Contains(page, "File 2: That file is neither") || !strings.Contains(page, "chosen days ago") || strings.Count(page, four+"/document/") != 1 {
+		t.Error(page)
+	}
 	f := form("three")
 	f.Set("what", "fall")
+	f.Set("another", "yes")
 	_, page = ruth.sendsFiles(check, f, photograph(t))
 	f.Set("document", regexp.MustCompile(`name="document" value="([^"]+)"`).FindStringSubmatch(page)[1])
 	status, _ := ruth.sends(f)
@@ -252,7 +264,16 @@ func TestDocumentsOnPages(t *testing.T) {
 	if status, _ := w.ask("GET", "/fhir/Binary/"+f.Get("document"), team, ""); status != http.StatusOK {
 		t.Errorf("status %d", status)
 	}
-	ruth.ask("POST", "/e/"+event+"/mistake", url.Values{"mistake": {"wrong-person"}})
+	ruth.ask("POST", "/e/"+event+"/mistake", url.Values{"mistake": {"wrong-time"}, "day": {time.Now().AddDate(0, 0, -1).Format(time.DateOnly)}, "time": {"10:00"}})
+	second := "/e/" + events.CorrectionID(event)
+	waitUntil(t, "its time is corrected", func() bool {
+		status, _ := ruth.ask("GET", second, nil)
+		return status == http.StatusOK
+	})
+	if status, _ := ruth.ask("GET", at, nil); status != http.StatusOK {
+		t.Errorf("status %d after its time was corrected", status)
+	}
+	ruth.ask("POST", second+"/mistake", url.Values{"mistake": {"wrong-person"}})
 	waitUntil(t, "it is taken back", func() bool {
 		here, _ := ruth.ask("GET", at, nil)
 		there, _ := w.ask("GET", "/fhir/Binary/"+f.Get("document"), team, "")

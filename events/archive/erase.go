@@ -7,9 +7,9 @@ import (
 	"carehub/events"
 )
 
-// forgotten reports whether an event is about a patient who was forgotten, or an alarm about such an event.
+// forgotten reports whether an event is about a patient who was forgotten, or an alarm that names one.
 func (a *Archive) forgotten(o outline) bool {
-	if about := o.Record.Plan.About; about != nil && a.opt.Gone(events.PatientOf(about.Event)) {
+	if about := o.Record.Plan.About; about != nil && about.Of(a.opt.Gone) {
 		return true
 	}
 	return a.opt.Gone(o.Record.Event.Patient)

@@ -23,6 +23,8 @@ import (
 type Store interface {
 	// PutDocument returns when both are on disk. A document that is there already stays as it is.
 	PutDocument(ctx context.Context, patient, id string, record, content []byte) error
+	// RenewDocument writes the record of a document that is there once more, so that it counts as stored now.
+	RenewDocument(ctx context.Context, patient, id string, record []byte) error
 	// DocumentRecord and DocumentContent are NotFound for what is not there.
 	DocumentRecord(ctx context.Context, patient, id string) ([]byte, error)
 	DocumentContent(ctx context.Context, patient, id string) ([]byte, error)
@@ -37,6 +39,7 @@ type Keeper struct {
 	Store Store
 	// Exists reports whether there is an event: accepted, held, or undone a short while ago.
 	Exists func(ctx context.Context, event string) (bool, error)
+	Gone   func(patient string) bool // whether a patient was forgotten: nothing of them is kept any more
 	Clock  func() time.Time
 	Zone   func() *time.Location // in which a document is dated
 	Log    *slog.Logger
@@ -81,8 +84,10 @@ func (k *Keeper) Keep(ctx context.Context, event string, kind events.DocumentKin
 		return events.Document{}, err
 	}
 	defer done()
-	if known, err := k.record(ctx, id); err == nil || events.KindOf(err) != events.NotFound {
-		return known.Document, err
+	if known, err := k.record(ctx, id); err == nil {
+		return known.Document, k.renew(ctx, known)
+	} else if events.KindOf(err) != events.NotFound {
+		return events.Document{}, err
 	}
 	media, content, err := Clean(file)
 	if err != nil {
@@ -93,7 +98,22 @@ func (k *Keeper) Keep(ctx context.Context, event string, kind events.DocumentKin
 	if err != nil {
 		return events.Document{}, err
 	}
+	if k.Gone(events.PatientOf(event)) {
+		return events.Document{}, &events.Error{Kind: events.Gone, Message: "There is no such patient here any more."}
+	}
 	return d, k.Store.PutDocument(ctx, events.PatientOf(event), id, value, content)
+}
+
+// renew has a document that is used again wait for its event anew. The turn must be taken, so that no sweep comes in between.
+func (k *Keeper) renew(ctx context.Context, r record) error {
+	if k.Clock().Sub(r.Added) < every {
+		return nil
+	}
+	value, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return k.Store.RenewDocument(ctx, events.PatientOfDocument(r.ID), r.ID, value)
 }
 
 func describe(id string, kind events.DocumentKind, media string, content []byte, added time.Time) events.Document {
@@ -124,6 +144,11 @@ func missing() error {
 
 // For are the documents with these ids, once each, all of which were kept for this event. Errors: NotFound, TooLarge, Unavailable.
 func (k *Keeper) For(ctx context.Context, event string, ids []string) (all []events.Document, err error) {
+	done, err := k.turn.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	size := 0
 	for _, id := range ids {
 		if slices.ContainsFunc(all, func(d events.Document) bool { return d.ID == id }) {
@@ -139,6 +164,9 @@ func (k *Keeper) For(ctx context.Context, event string, ids []string) (all []eve
 		all = append(all, r.Document)
 		if size += r.Size; size > events.MaxAttached || len(all) > events.MaxDocuments {
 			return nil, errMany
+		}
+		if err := k.renew(ctx, r); err != nil {
+			return nil, err
 		}
 	}
 	return all, nil
@@ -169,6 +197,7 @@ func (k *Keeper) EventOf(ctx context.Context, id string) (event string, err erro
 const (
 	every = 24 * time.Hour
 	// spare is how long a document may wait for its event: a page may lie open over night, and what was undone is shown for a day.
+	// Each time that it is used again it has as long.
 	spare = 72 * time.Hour
 )
 
@@ -200,18 +229,36 @@ func (k *Keeper) Sweep(ctx context.Context) (erased int, err error) {
 		if k.Clock().Sub(one.At) < spare {
 			continue
 		}
-		if gone, err := k.orphan(ctx, one); err != nil || !gone {
-			if err != nil {
-				return erased, err
-			}
-			continue
+		gone, err := k.orphan(ctx, one)
+		if err == nil && gone {
+			gone, err = k.erase(ctx, one)
 		}
-		if err := k.Store.EraseDocument(ctx, one.Patient, one.ID); err != nil {
-			return erased, fmt.Errorf("erase: %w", err)
+		if err != nil {
+			return erased, err
 		}
-		erased++
+		if gone {
+			erased++
+		}
 	}
 	return erased, nil
+}
+
+// erase erases a document without an event, unless it was renewed meanwhile.
+func (k *Keeper) erase(ctx context.Context, one events.StoredDocument) (bool, error) {
+	done, err := k.turn.take(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer done()
+	now, err := k.Store.Documents(ctx, one.Patient)
+	same := func(there events.StoredDocument) bool { return there.ID == one.ID && there.At.Equal(one.At) }
+	if err != nil || !slices.ContainsFunc(now, same) {
+		return false, err
+	}
+	if err := k.Store.EraseDocument(ctx, one.Patient, one.ID); err != nil {
+		return false, fmt.Errorf("erase: %w", err)
+	}
+	return true, nil
 }
 
 // orphan reports whether a document has no event. One of which only pieces are there has none.

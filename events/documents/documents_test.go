@@ -23,6 +23,11 @@ func (s *shelf) PutDocument(_ context.Context, _, id string, record, content []b
 	return nil
 }
 
+func (s *shelf) RenewDocument(_ context.Context, _, id string, record []byte) error {
+	s.records[id], s.at[id] = record, s.now()
+	return nil
+}
+
 func (s *shelf) DocumentRecord(_ context.Context, _, id string) ([]byte, error) {
 	return got(s.records, id)
 }
@@ -65,6 +70,7 @@ func newHub() *hub {
 	h := &hub{now: time.Date(2026, 11, 26, 23, 30, 0, 0, time.UTC), known: map[string]bool{}}
 	h.shelf = &shelf{map[string][]byte{}, map[string][]byte{}, map[string]time.Time{}, func() time.Time { return h.now }}
 	h.Keeper = &Keeper{Store: h.shelf, Exists: func(_ context.Context, event string) (bool, error) { return h.known[event], nil },
+		Gone:  func(patient string) bool { return patient == "p-gone" },
 		Clock: func() time.Time { return h.now }, Zone: func() *time.Location { return time.FixedZone("", 3600) }, Log: slog.New(slog.DiscardHandler)}
 	return h
 }
@@ -85,6 +91,9 @@ func TestKeep(t *testing.T) {
 	content, err := h.Content(t.Context(), d)
 	if media, _, _ := Clean(content); err != nil || media != events.PDF || len(content) != d.Size {
 		t.Error(err)
+	}
+	if _, err := h.Keep(t.Context(), events.NewID(ruth, "p-gone", "one"), events.DocLetter, letter(t, "")); events.KindOf(err) != events.Gone || len(h.records) != 1 {
+		t.Error("a document of somebody who was forgotten is kept", err)
 	}
 	if _, err := h.Keep(t.Context(), event, events.DocPhoto, []byte("GIF89a")); Why(err) != "foreign" || len(h.records) != 1 {
 		t.Error(err)
@@ -130,15 +139,21 @@ func TestSweep(t *testing.T) {
 	gone, _ := h.Keep(t.Context(), waits, events.DocPhoto, picture(t))
 	half, _ := h.Keep(t.Context(), waits, events.DocLetter, picture(t))
 	delete(h.records, half.ID) // cut off
+	again := events.NewID(ruth, "p-7f3k", "again")
+	used, _ := h.Keep(t.Context(), again, events.DocPhoto, picture(t))
 	h.known[lives] = true
 	if n, err := h.Sweep(t.Context()); n != 0 || err != nil {
 		t.Error(n, err)
 	}
-	h.now = h.now.Add(spare)
+	h.now = h.now.Add(spare - time.Hour)
+	if all, err := h.For(t.Context(), again, []string{used.ID}); err != nil || len(all) != 1 || all[0] != used {
+		t.Error(all, err)
+	}
+	h.now = h.now.Add(time.Hour)
 	if n, err := h.Sweep(t.Context()); n != 2 || err != nil || h.contents[gone.ID] != nil || h.contents[kept.ID] == nil {
 		t.Error(n, err)
 	}
-	if n, err := h.Forget(t.Context(), "p-7f3k"); n != 1 || err != nil || len(h.contents) != 0 {
+	if n, err := h.Forget(t.Context(), "p-7f3k"); n != 2 || err != nil || len(h.contents) != 0 {
 		t.Error(n, err)
 	}
 }

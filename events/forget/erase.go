@@ -108,7 +108,10 @@ func (k *Keeper) leftovers(ctx context.Context, n names) (again bool, err error)
 		return true, err
 	}
 	attempts, err := k.opt.Store.EraseAttempts(ctx, n.value)
-	return again || attempts > 0, err
+	if err != nil {
+		return true, err
+	}
+	return again || attempts > 0, k.opt.Documents(ctx, n.patient)
 }
 
 // finish has nothing left but the mark, and the trail of it.

@@ -160,6 +160,10 @@ func (w *world) publish(patient, key string) string {
 		Plan: events.Plan{About: &about}}
 	_, _, err = w.archive.Publish(w.t.Context(), alarm, []byte(`{"alarm":"of `+id+`"}`))
 	w.must(err)
+	about = events.About{Event: "authority-" + events.Hash([]byte(id)), Reason: events.ReasonEnding, Patients: "p-none " + patient}
+	alarm.Event.ID, alarm.Event.Words = events.AlarmID(about), "The last day of Secretwords of "+patient
+	_, _, err = w.archive.Publish(w.t.Context(), alarm, []byte(`{"alarm":"of Secretname of `+patient+`"}`))
+	w.must(err)
 	return id
 }
 
@@ -283,7 +287,7 @@ func TestForget(t *testing.T) {
 	w.fold()
 	id := w.publish(patient, "in the streams")
 	held, _ := w.archive.Size()
-	if before := len(w.traces(patient)); before < 10 || held != 12 {
+	if before := len(w.traces(patient)); before < 10 || held != 18 {
 		t.Fatalf("there are %d traces, and %d events in the archive", before, held)
 	}
 

@@ -24,7 +24,9 @@ func namesOf(patient string) names {
 // event reports whether an id is of an event of the patient.
 func (n names) event(id string) bool { return events.PatientOf(id) == n.patient }
 
-func (n names) about(a events.About) bool { return n.event(a.Event) }
+func (n names) about(a events.About) bool {
+	return a.Of(func(patient string) bool { return patient == n.patient })
+}
 
 // value reports whether JSON names the patient, also where bytes stand in it as base64.
 func (n names) value(b []byte) bool {

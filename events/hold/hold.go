@@ -158,6 +158,14 @@ func (k *Keeper) Find(id string) (events.Stored, bool) {
 	return h.stored(), true
 }
 
+// Undone reports whether an event was taken back before anybody was told.
+func (k *Keeper) Undone(id string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	h := k.held[id]
+	return h != nil && h.State == undone
+}
+
 // Of are the events of a patient that are held, newest first.
 func (k *Keeper) Of(patient string) (all []events.Stored) {
 	k.mu.Lock()

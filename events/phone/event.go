@@ -125,7 +125,7 @@ func (p *Pages) event(w http.ResponseWriter, r *http.Request, who page.Session) 
 	for _, one := range p.part(r, s).Rows {
 		s.HTML = append(s.HTML, template.HTML(one)) // #nosec G203 -- made by a template of html/template
 	}
-	p.show(w, r, who, http.StatusOK, page.Content{Title: s.What, Ref: events.Ref(s.Event)}, "event", s)
+	p.show(w, r, who, http.StatusOK, page.Content{Title: s.What, Problem: sayLeft(page.LangOf(r), leftOf(r.URL.Query())), Ref: events.Ref(s.Event)}, "event", s)
 }
 
 // putRight notes that an event was corrected: nobody is to take it for what happened (hazard: stale event taken for news).

@@ -67,6 +67,7 @@ type Form struct {
 	Sort                 events.DocumentKind // of the files that come with the form
 	Sorts                []events.DocumentKind
 	Documents            []events.Document // that are attached
+	Left                 []left            // files that are not
 	waited               time.Duration
 }
 
@@ -96,19 +97,12 @@ func (p *Pages) when(w http.ResponseWriter, r *http.Request, who page.Session) {
 		page.Redirect(w, "/log/"+one.ID)
 		return
 	}
-	problem, err := p.attach(r, who, &f)
-	if err != nil {
-		p.failed(w, r, who, err)
-		return
-	}
-	if problem != "" {
-		problem = words.Say(page.LangOf(r), problem)
-	}
+	p.attach(r, who, &f)
 	if f.What == "fall" && r.FormValue("safe") == "" && f.Key == "" {
 		p.show(w, r, who, http.StatusOK, page.Content{Title: words.Say(page.LangOf(r), "hurt.title")}, "hurt", f)
 		return
 	}
-	p.askWhen(w, r, who, f, http.StatusOK, problem)
+	p.askWhen(w, r, who, f, http.StatusOK, sayLeft(page.LangOf(r), f.Left))
 }
 
 func (p *Pages) askWhen(w http.ResponseWriter, r *http.Request, who page.Session, f Form, status int, problem string) {
@@ -199,18 +193,13 @@ func (p *Pages) check(w http.ResponseWriter, r *http.Request, who page.Session) 
 		return
 	}
 	lang := page.LangOf(r)
-	unfit, err := p.attach(r, who, &f)
-	if err != nil {
-		p.failed(w, r, who, err)
-		return
-	}
+	p.attach(r, who, &f)
 	e, problem := p.entry(f)
-	problem = cmp.Or(unfit, problem)
 	if problem == "" && p.unclear(f.Day, f.Time, f.Clocks) {
 		f.Twice, problem = true, "problem.twice"
 	}
-	if problem != "" {
-		p.askWhen(w, r, who, f, http.StatusUnprocessableEntity, words.Say(lang, problem))
+	if problem != "" || slices.ContainsFunc(f.Left, func(l left) bool { return l.Why != "busy" }) { // nobody is kept waiting for a slot
+		p.askWhen(w, r, who, f, http.StatusUnprocessableEntity, cmp.Or(sayLeft(lang, f.Left), words.Say(lang, problem)))
 		return
 	}
 	if id, saved := p.saved(r, who, f); saved {
@@ -246,7 +235,7 @@ func (p *Pages) askCheck(w http.ResponseWriter, r *http.Request, who page.Sessio
 		return
 	}
 	f.Key = cmp.Or(f.Key, newKey())
-	p.show(w, r, who, status, page.Content{Title: words.Say(lang, "check.title")}, "check", p.checked(lang, who, f, e, plan))
+	p.show(w, r, who, status, page.Content{Title: words.Say(lang, "check.title"), Problem: sayLeft(lang, f.Left)}, "check", p.checked(lang, who, f, e, plan))
 }
 
 // checked is the page that names exactly who will be told and how.
@@ -307,15 +296,14 @@ func (p *Pages) send(w http.ResponseWriter, r *http.Request, who page.Session) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	lang := page.LangOf(r)
 	f, ok := p.read(r, one)
-	unfit, err := p.attach(r, who, &f)
-	if err != nil {
-		p.refuseSend(w, r, who, f, err)
-		return
-	}
+	p.attach(r, who, &f)
 	e, problem := p.entry(f)
-	problem = cmp.Or(unfit, problem)
 	if !ok || problem != "" || e.Key == "" {
-		p.refuseSend(w, r, who, f, &events.Error{Kind: events.Invalid, Message: words.Say(lang, "problem.text")})
+		kind := events.Invalid
+		if problem == "document.missing" && slices.ContainsFunc(f.Left, left.passing) { // there is nothing else to send: a phone tries again
+			kind = events.Unavailable
+		}
+		p.refuseSend(w, r, who, f, &events.Error{Kind: kind, Message: words.Say(lang, "problem.text")})
 		return
 	}
 	// A phone that loses its signal after the tap must not stop the event from being stored.
@@ -330,9 +318,9 @@ func (p *Pages) send(w http.ResponseWriter, r *http.Request, who page.Session) {
 	case err != nil:
 		p.refuseSend(w, r, who, f, err)
 	case wantsJSON(r):
-		answerJSON(w, http.StatusOK, map[string]string{"event": st.Record.Event.ID})
+		answerJSON(w, http.StatusOK, map[string]string{"event": st.Record.Event.ID, "left": addressOf(f.Left)})
 	default:
-		page.Redirect(w, "/e/"+st.Record.Event.ID)
+		page.Redirect(w, "/e/"+st.Record.Event.ID+addressOf(f.Left))
 	}
 }
 
@@ -353,7 +341,7 @@ func (p *Pages) refuseSend(w http.ResponseWriter, r *http.Request, who page.Sess
 	case events.NotFound, events.Gone, events.Forbidden:
 		p.missing(w, r, who)
 	case events.Invalid, events.TooLarge:
-		p.askWhen(w, r, who, f, http.StatusUnprocessableEntity, words.Say(lang, "problem.text"))
+		p.askWhen(w, r, who, f, http.StatusUnprocessableEntity, cmp.Or(sayLeft(lang, f.Left), words.Say(lang, "problem.text")))
 	default:
 		p.Logger.Error("an event could not be saved", "error", string(refused.Kind), "cause", refused.Err)
 		p.askWhen(w, r, who, f, refused.Kind.Status(), words.Say(lang, "problem.not-saved"))

@@ -65,6 +65,22 @@ func (s *Store) PutDocument(ctx context.Context, patient, id string, record, con
 	return err
 }
 
+// RenewDocument writes the record of a document that is there once more, so that it counts as stored now. NotFound where there is none,
+// or another has come in between.
+func (s *Store) RenewDocument(ctx context.Context, patient, id string, record []byte) error {
+	ctx, cancel := bound(ctx, patience)
+	defer cancel()
+	subject := documentSubject(patient, id, 0)
+	msg, err := s.lastMsg(ctx, s.documents, subject)
+	if err == nil {
+		_, err = s.write(ctx, subject, record, jetstream.WithExpectLastSequencePerSubject(msg.Sequence))
+	}
+	if errors.Is(err, jetstream.ErrMsgNotFound) || events.KindOf(err) == events.Conflict {
+		return &events.Error{Kind: events.NotFound, Message: "There is no such document here."}
+	}
+	return err
+}
+
 // DocumentRecord is the record of a document; NotFound if there is none.
 func (s *Store) DocumentRecord(ctx context.Context, patient, id string) ([]byte, error) {
 	return s.documentPart(ctx, patient, id, 0)

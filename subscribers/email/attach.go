@@ -16,10 +16,28 @@ import (
 // maxFiles bounds what is attached to one message: with what base64 adds, most mail servers take it. What is more is behind the link.
 const maxFiles = 7 << 20 // bytes
 
+// mostLarge bounds the messages with files that are built and sent at once: each is some four times its files in memory.
+const mostLarge = 4
+
+// turn waits, for as long as an attempt may take, until a message with so many files may be built.
+func (c *Channel) turn(ctx context.Context, files int) (done func(), err error) {
+	if files == 0 {
+		return func() {}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	defer cancel()
+	select {
+	case c.large <- struct{}{}:
+		return func() { <-c.large }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // file is a document as it goes into a message.
 type file struct {
+	events.Document
 	name    string
-	media   string
 	content []byte
 }
 
@@ -38,14 +56,19 @@ func (c *Channel) chosen(to string, d events.Delivery) (some []events.Document) 
 	return some
 }
 
-// files fetches what is attached.
-func (c *Channel) files(ctx context.Context, to string, d events.Delivery) (all []file, err error) {
-	for n, one := range c.chosen(to, d) {
+// files fetches what is attached. News does not wait for a document that is lost or damaged: that is taken out of d, so that the message
+// says to ask for it. Its bytes are then others than those of an attempt before the loss, but the same from then on.
+func (c *Channel) files(ctx context.Context, to string, d *events.Delivery) (all []file, err error) {
+	for _, one := range c.chosen(to, *d) {
 		content, err := d.Open(ctx, one)
-		if err != nil {
+		switch {
+		case err == nil:
+			all = append(all, file{one, one.FileName(len(all)), content})
+		case events.KindOf(err) == events.Unavailable || ctx.Err() != nil:
 			return nil, err
+		default:
+			d.Documents = slices.DeleteFunc(slices.Clone(d.Documents), func(lost events.Document) bool { return lost.ID == one.ID })
 		}
-		all = append(all, file{one.FileName(n), one.Media, content})
 	}
 	return all, nil
 }
@@ -53,7 +76,7 @@ func (c *Channel) files(ctx context.Context, to string, d events.Delivery) (all 
 // attach puts files into a message.
 func attach(m *gomail.Msg, files []file) error {
 	for _, f := range files {
-		if err := m.AttachReader(f.name, bytes.NewReader(f.content), gomail.WithFileContentType(gomail.ContentType(f.media)),
+		if err := m.AttachReader(f.name, bytes.NewReader(f.content), gomail.WithFileContentType(gomail.ContentType(f.Media)),
 			gomail.WithFileEncoding(gomail.EncodingB64)); err != nil {
 			return err
 		}
@@ -74,13 +97,13 @@ func settle(message []byte, boundary string) []byte {
 }
 
 // attached says what is with a message, and how whoever reads it comes to it.
-func attached(e events.Event, may, here []events.Document) (facts []fact) {
+func attached(e events.Event, may []events.Document, here []file) (facts []fact) {
 	for _, d := range e.Documents {
 		what := d.Kind.Words()
 		same := func(one events.Document) bool { return one.ID == d.ID }
-		switch at := slices.IndexFunc(here, same); {
+		switch at := slices.IndexFunc(here, func(f file) bool { return same(f.Document) }); {
 		case at >= 0:
-			what += ", attached to this message: " + d.FileName(at)
+			what += ", attached to this message: " + here[at].name
 		case slices.ContainsFunc(may, same):
 			what += ", at the link below"
 		default:

@@ -90,12 +90,26 @@ func TestNothingAttached(t *testing.T) {
 	}
 }
 
-// TestDocumentCannotBeRead: nothing is sent without it; that is the hub's own fault, and temporary.
+// TestDocumentIsLost: the message goes without it, and says to ask.
+func TestDocumentIsLost(t *testing.T) {
+	for _, kind := range []events.ErrorKind{events.NotFound, events.Internal} {
+		d := withDocuments(t, events.ContentFull)
+		d.Open = func(context.Context, events.Document) ([]byte, error) { return nil, &events.Error{Kind: kind} }
+		got := send(t, d) // which has two parts, or the test ends
+		if !strings.Contains(strings.Join(strings.Fields(got.text), " "), "With it: Letter; please ask whoever reported this if you need it") {
+			t.Errorf("%s: %s", kind, got.text)
+		}
+	}
+}
+
+// TestDocumentCannotBeRead: while the store is away nothing is sent without it; that is the hub's own fault, and temporary.
 func TestDocumentCannotBeRead(t *testing.T) {
 	s := start(t, &server{})
 	e, _ := open(t, s.config(), events.ContentFull)
 	d := withDocuments(t, events.ContentFull)
-	d.Open = func(context.Context, events.Document) ([]byte, error) { return nil, errors.New("the disk") }
+	d.Open = func(context.Context, events.Document) ([]byte, error) {
+		return nil, &events.Error{Kind: events.Unavailable}
+	}
 	failure, ok := errors.AsType[*events.Failure](e.Send(t.Context(), d))
 	if !ok || failure.Permanent || failure.Reason != events.ReasonInternal || len(s.taken()) != 0 {
 		t.Error(failure)

@@ -19,6 +19,7 @@ type Channel struct {
 	config  Config
 	pool    *pool
 	limiter *rate.Limiter
+	large   chan struct{} // one for each message with files that is under way
 }
 
 var _ subscribers.Type = (*Channel)(nil)
@@ -33,7 +34,7 @@ func New(c Config) (*Channel, error) {
 	for i := range c.FullTo {
 		c.FullTo[i] = strings.ToLower(c.FullTo[i])
 	}
-	return &Channel{config: c, pool: newPool(c.Connections, c.dial), limiter: newLimiter(c.PerMinute)}, nil
+	return &Channel{config: c, pool: newPool(c.Connections, c.dial), limiter: newLimiter(c.PerMinute), large: make(chan struct{}, mostLarge)}, nil
 }
 
 // newLimiter lets a quarter of a minute's messages go at once, so that one event's recipients need not queue, and spreads
@@ -87,9 +88,14 @@ type endpoint struct {
 
 // Send makes one attempt. nil means that the mail server has taken the message, whatever happened to the connection
 // afterwards. A connection that breaks before its answer leaves that unknown: the failure is temporary, and the repeat
-// carries the same Message-ID and the same bytes.
+// carries the same Message-ID and, as long as the same documents can be read, the same bytes.
 func (e *endpoint) Send(ctx context.Context, d events.Delivery) error {
-	files, err := e.channel.files(ctx, e.to, d)
+	done, err := e.channel.turn(ctx, len(e.channel.chosen(e.to, d)))
+	if err != nil {
+		return &events.Failure{Reason: events.ReasonInternal, Err: err}
+	}
+	defer done()
+	files, err := e.channel.files(ctx, e.to, &d)
 	if err != nil {
 		return &events.Failure{Reason: events.ReasonInternal, Err: err}
 	}

@@ -46,7 +46,7 @@ func (c *Channel) write(to string, d events.Delivery, files ...file) (message, e
 	}
 	l := compose(d, content)
 	if d.Content == events.ContentFull || d.Content == events.ContentSummary {
-		l.Facts = append(l.Facts, attached(content.Event, d.Documents, c.chosen(to, d))...)
+		l.Facts = append(l.Facts, attached(content.Event, d.Documents, files)...)
 	}
 	html, err := l.html()
 	if err != nil {

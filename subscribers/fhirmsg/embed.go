@@ -23,12 +23,22 @@ func (e *endpoint) turn(ctx context.Context) (done func(), err error) {
 }
 
 // embed puts the documents that the recipient may have into the message, as far as they fit; the others stay where they can be fetched.
+// News does not wait for a document that is lost or damaged, which is left out: the message then has other bytes than one of an attempt
+// before the loss, but the same from then on.
 func embed(ctx context.Context, d events.Delivery) ([]byte, error) {
 	some, size := d.Documents[:0:0], 0
+	held := map[string][]byte{}
 	for _, one := range d.Documents {
-		if size += one.Size; size <= events.MaxDocument {
-			some = append(some, one)
+		if size += one.Size; size > events.MaxDocument {
+			continue
+		}
+		content, err := d.Open(ctx, one)
+		switch {
+		case err == nil:
+			some, held[one.ID] = append(some, one), content
+		case events.KindOf(err) == events.Unavailable || ctx.Err() != nil:
+			return nil, err
 		}
 	}
-	return fhir.Embed(d.Message, d.Hub, some, func(one events.Document) ([]byte, error) { return d.Open(ctx, one) })
+	return fhir.Embed(d.Message, d.Hub, some, func(one events.Document) ([]byte, error) { return held[one.ID], nil })
 }

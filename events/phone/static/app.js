@@ -8,6 +8,7 @@ const askAfter = 12 * hour; // nobody wants news of yesterday sent without a que
 const retryEvery = 30 * 1000;
 const patience = 10 * 1000; // for one request
 const patienceFiles = 2 * minute; // for one with files in it
+const mostFiles = 5, mostBytes = 5 * 1024 * 1024; // that the hub takes; of more it gets as much as shows it that it is too much
 
 // outbox runs one action on the store of what is not sent yet.
 function outbox(mode, act) {
@@ -59,7 +60,7 @@ function bodyOf(entry) {
   const body = entry.files ? new FormData() : new URLSearchParams(), waited = Math.round((Date.now() - entry.tapped) / 1000);
   for (const [name, value] of Object.entries({...entry.fields, key: entry.key, csrf: csrf(entry), waited})) body.set(name, value);
   for (const id of entry.documents || []) body.append("document", id);
-  for (const file of entry.files || []) body.append("file", file, "file");
+  (entry.files || []).forEach((file, n) => { if (n <= mostFiles) body.append("file", file.slice(0, n < mostFiles ? mostBytes + 1 : 1), "file"); });
   return body;
 }
 
@@ -74,7 +75,7 @@ async function send(entry) {
     return {why: "offline"};
   }
   const said = await answer.json().catch(() => ({}));
-  if (said.event) return {event: said.event}; // also where an earlier try got through, and only its answer did not
+  if (said.event) return {event: said.event, left: said.left || ""}; // also where an earlier try got through, and only its answer did not
   if (said.error === "repeat") return {repeat: true};
   if (answer.status === 401 || answer.status === 403 || answer.type === "opaqueredirect") return {why: "session"};
   return {why: answer.status === 422 || answer.status === 400 ? "refused" : "offline"};
@@ -82,7 +83,7 @@ async function send(entry) {
 
 let busy = false, again = false;
 
-// flush sends what waits, oldest first. Whoever has just tapped is led to the page of their event.
+// flush sends what waits, oldest first, and what has files in it last: news does not wait for them. Whoever has just tapped is led to the page of their event.
 async function flush() {
   again = true;
   if (busy) return;
@@ -90,7 +91,7 @@ async function flush() {
   try {
     while (again) {
       again = false;
-      for (const entry of (await waiting()).sort((a, b) => a.tapped - b.tapped)) await tryOne(entry);
+      for (const entry of (await waiting()).sort((a, b) => !!a.files - !!b.files || a.tapped - b.tapped)) await tryOne(entry);
     }
   } finally {
     busy = false;
@@ -99,12 +100,14 @@ async function flush() {
 }
 
 async function tryOne(entry) {
-  if (Date.now() - entry.tapped > askAfter && !entry.sure) return;
+  if (entry.sent || Date.now() - entry.tapped > askAfter && !entry.sure) return;
   const done = await send(entry);
   const here = banner.dataset.here === entry.key;
-  if (done.event) {
+  if (done.event && done.left && !here) { // somebody is to read which file was left out
+    await note(entry.key, {sent: `/e/${done.event}${done.left}`, fields: {}, files: null, documents: null});
+  } else if (done.event) {
     await drop(entry.key);
-    if (here) location.replace(`/e/${done.event}`);
+    if (here) location.replace(`/e/${done.event}${done.left}`);
   } else if (done.repeat && here && sending) { // the hub asks, with a page
     await drop(entry.key);
     sending.submit();
@@ -124,15 +127,16 @@ async function show() {
   const list = banner.querySelector("ul");
   list.replaceChildren(...all.map(entry => {
     const item = document.createElement("li");
-    const old = Date.now() - entry.tapped > askAfter && !entry.sure;
+    const old = Date.now() - entry.tapped > askAfter && !entry.sure && !entry.sent;
     const words = document.createElement("p");
     const at = new Date(entry.tapped).toLocaleString(document.documentElement.lang, {weekday: "long", hour: "2-digit", minute: "2-digit"});
-    words.textContent = `${entry.title}, ${at}. ${banner.dataset[old ? "old" : entry.why || "offline"]}`;
-    const phones = document.createElement("a");
-    phones.className = "target";
-    phones.href = `/log/${entry.patient}/phones`;
-    phones.textContent = banner.dataset.phones;
-    item.append(words, phones);
+    words.textContent = `${entry.title}, ${at}. ${banner.dataset[entry.sent ? "left" : old ? "old" : entry.why || "offline"]}`;
+    const on = document.createElement("a");
+    on.className = "target";
+    on.href = entry.sent || `/log/${entry.patient}/phones`;
+    on.textContent = banner.dataset[entry.sent ? "see" : "phones"];
+    if (entry.sent) on.addEventListener("click", () => drop(entry.key));
+    item.append(words, on);
     if (old || entry.why === "refused") {
       if (old) item.append(button(banner.dataset.sure, () => note(entry.key, {sure: true}).then(flush)));
       item.append(button(banner.dataset.drop, () => drop(entry.key).then(show)));
@@ -208,7 +212,7 @@ for (const form of document.querySelectorAll("form[data-log]")) {
 for (const form of document.querySelectorAll('form[action="/signout"]')) {
   form.addEventListener("submit", async event => {
     event.preventDefault();
-    const unsent = await waiting().catch(() => []);
+    const unsent = (await waiting().catch(() => [])).filter(entry => !entry.sent);
     if (unsent.length > 0 && !confirm(banner.dataset.out)) return;
     indexedDB.deleteDatabase("carehub");
     await quiet();
