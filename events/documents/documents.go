@@ -4,13 +4,13 @@
 package documents
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1" // #nosec G505 -- FHIR R4 wants it of an attachment; SHA-256 is beside it
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -93,7 +93,11 @@ func (k *Keeper) Keep(ctx context.Context, event string, kind events.DocumentKin
 	if err != nil {
 		return events.Document{}, err
 	}
-	return d, k.Store.PutDocument(ctx, events.PatientOf(event), id, value, content)
+	if err := k.Store.PutDocument(ctx, events.PatientOf(event), id, value, content); err != nil {
+		return events.Document{}, err
+	}
+	kept, err := k.record(ctx, id) // another hub may have been faster, and no PDF is written the same twice
+	return kept.Document, err
 }
 
 func describe(id string, kind events.DocumentKind, media string, content []byte, added time.Time) events.Document {
@@ -190,8 +194,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// Sweep erases what has waited too long for its event, and what had one that is gone. It returns how many that were.
-func (k *Keeper) Sweep(ctx context.Context) (erased int, err error) {
+// Sweep erases what has waited too long for its event, and what had one that is gone. It returns how many that were. What fails of one
+// document keeps it from no other; the first such error is returned.
+func (k *Keeper) Sweep(ctx context.Context) (erased int, first error) {
 	all, err := k.Store.Documents(ctx, "")
 	if err != nil {
 		return 0, err
@@ -200,18 +205,21 @@ func (k *Keeper) Sweep(ctx context.Context) (erased int, err error) {
 		if k.Clock().Sub(one.At) < spare {
 			continue
 		}
-		if gone, err := k.orphan(ctx, one); err != nil || !gone {
-			if err != nil {
-				return erased, err
-			}
-			continue
+		gone, err := k.orphan(ctx, one)
+		if err == nil && gone {
+			err = k.Store.EraseDocument(ctx, one.Patient, one.ID)
 		}
-		if err := k.Store.EraseDocument(ctx, one.Patient, one.ID); err != nil {
-			return erased, fmt.Errorf("erase: %w", err)
+		switch {
+		case ctx.Err() != nil:
+			return erased, ctx.Err()
+		case err != nil:
+			k.Log.Warn("a document could not be looked at or erased", "document", one.ID, "error", err.Error())
+			first = cmp.Or(first, err)
+		case gone:
+			erased++
 		}
-		erased++
 	}
-	return erased, nil
+	return erased, first
 }
 
 // orphan reports whether a document has no event. One of which only pieces are there has none.
