@@ -44,7 +44,7 @@ func bomb(t *testing.T, n int) []byte {
 	add("<</Type/Catalog/Pages 2 0 R>>")
 	add("<</Type/Pages/Kids[3 0 R]/Count 1>>")
 	add("<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]>>")
-	large := packed(t, "/Type/ObjStm/N 1/First 4", "1 0 ["+strings.Repeat("<</A 0>>", 220_000)+"]")
+	large := packed(t, "/Type/ObjStm/N 1/First 4", "1 0 ["+strings.Repeat(" ", 1_700_000)+strings.Repeat("<</A 0>>", 10_000)+"]")
 	for range n {
 		add(large)
 	}
