@@ -77,9 +77,9 @@ func TestPhotograph(t *testing.T) {
 	}
 }
 
-// letter is a PDF with a photograph in it, what PDFs say about themselves, and an object of an earlier version that no page leads to.
-// catalog is what its first object has beside its pages.
-func letter(t testing.TB, catalog string) []byte {
+// letter is a PDF with a photograph in it twice, a note, what PDFs say about themselves, and an object of an earlier version that no page
+// leads to. catalog is what its first object has beside its pages, more are objects from 10 on.
+func letter(t testing.TB, catalog string, more ...string) []byte {
 	t.Helper()
 	stream := func(dict, content string) string {
 		return fmt.Sprintf("<<%s/Length %d>>\nstream\n%s\nendstream", dict, len(content), content)
@@ -87,13 +87,17 @@ func letter(t testing.TB, catalog string) []byte {
 	objects := []string{
 		"<</Type/Catalog/Pages 2 0 R/Metadata 6 0 R" + catalog + ">>",
 		"<</Type/Pages/Kids[3 0 R]/Count 1>>",
-		"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R/Resources<</XObject<</I 5 0 R>>/Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>/PieceInfo<</X<</LastModified(D:20260101000000Z)/Private(" + secret + ")>>>>>>",
+		"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R/Resources<</XObject<</I 5 0 R/J 9 0 R>>/Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>/PieceInfo<</X<</LastModified(D:20260101000000Z)/Private(" + secret + ")>>>>" +
+			"/Annots[<</Type/Annot/Subtype/Text/Rect[0 0 9 9]/Contents(Call me)/T(" + secret + ")/M(" + secret + ")/NM(" + secret + ")>>]>>",
 		stream("", "BT /F 12 Tf 50 700 Td (Dear family) Tj ET q 100 0 0 50 50 600 cm /I Do Q"),
 		stream("/Type/XObject/Subtype/Image/Width 32/Height 16/BitsPerComponent 8/ColorSpace/DeviceGray/Filter/DCTDecode", string(taken(t))),
 		stream("/Type/Metadata/Subtype/XML", "<x:xmpmeta>"+secret+"</x:xmpmeta>"),
 		"<</Author(" + secret + ")/Producer(Scanner)>>",
 		"(" + secret + ")",
+		stream("/Type/XObject/Subtype/Image/Width 32/Height 16/BitsPerComponent 8/ColorSpace/DeviceGray/Filter[/ASCIIHexDecode/DCTDecode]/DecodeParms[null null]",
+			fmt.Sprintf("%X>", taken(t))),
 	}
+	objects = append(objects, more...)
 	var b bytes.Buffer
 	b.WriteString("%PDF-1.4\n")
 	table := fmt.Sprintf("xref\n0 %d\n0000000000 65535 f \n", len(objects)+1)
@@ -101,7 +105,8 @@ func letter(t testing.TB, catalog string) []byte {
 		table += fmt.Sprintf("%010d 00000 n \n", b.Len())
 		fmt.Fprintf(&b, "%d 0 obj\n%s\nendobj\n", i+1, object)
 	}
-	fmt.Fprintf(&b, "%strailer\n<</Size %d/Root 1 0 R/Info 7 0 R>>\nstartxref\n%d\n%%%%EOF\n", table, len(objects)+1, b.Len())
+	fmt.Fprintf(&b, "%strailer\n<</Size %d/Root 1 0 R/Info 7 0 R/AdditionalStreams[8 0 R]/ID[(%s)(%s)]>>\nstartxref\n%d\n%%%%EOF\n",
+		table, len(objects)+1, secret, secret, b.Len())
 	return b.Bytes()
 }
 
@@ -121,31 +126,43 @@ func TestLetter(t *testing.T) {
 	if err != nil || media != events.PDF {
 		t.Fatal(media, err)
 	}
-	for _, tells := range []string{secret, "xmpmeta", "Scanner"} {
+	for _, tells := range []string{secret, fmt.Sprintf("%X", secret), fmt.Sprintf("%x", secret), "xmpmeta", "Scanner"} {
 		if bytes.Contains(clean, []byte(tells)) {
 			t.Errorf("the letter keeps %q", tells)
 		}
 	}
-	if _, _, err := Clean(clean); err != nil || !bytes.Contains(clean, []byte("Dear family")) || !bytes.Contains(clean, []byte("\xFF\xD8\xFF")) {
+	if _, _, err := Clean(clean); err != nil || !bytes.Contains(clean, []byte("Dear family")) || bytes.Count(clean, []byte("\xFF\xD8\xFF")) != 2 {
 		t.Error("the letter is not whole", err)
 	}
 }
 
+// sized is a photograph that says another height and width, of two bytes each.
+func sized(t testing.TB, size string) []byte {
+	t.Helper()
+	file := picture(t)
+	copy(file[bytes.Index(file, []byte{0xFF, sof0})+5:], size)
+	return file
+}
+
 func TestRefused(t *testing.T) {
 	small, large := picture(t), make([]byte, events.MaxDocument+1)
-	huge := bytes.Clone(small)
-	at := bytes.Index(huge, []byte{0xFF, sof0}) + 5
-	copy(huge[at:], "\xFF\xFF\xFF\xFF")
+	huge := sized(t, "\xFF\xFF\xFF\xFF")
 	for why, file := range map[string][]byte{
 		"large": large, "empty": nil, "pixels": huge,
 		"foreign": []byte("<html>\xFF\xD8\xFF"), "damaged": small[:len(small)-9],
-		"locked":         locked(t),
-		"active":         letter(t, "/OpenAction<</S/JavaScript/JS(app.alert)>>"),
-		"active hidden":  letter(t, "/OpenAction<</S/J#61vaScript/J#53(app.alert)>>"),
-		"active file":    letter(t, "/Names<</EmbeddedFiles<</Names[(a)<</F(a)/EF<</F 4 0 R>>>>]>>>>"),
-		"active launch":  letter(t, "/OpenAction<</S/Launch/F(calc)>>"),
-		"active form":    letter(t, "/AcroForm<</Fields[]/XFA 4 0 R>>"),
-		"damaged letter": []byte("%PDF-1.4\nnothing"),
+		"damaged height": sized(t, "\x00\x00\x00\x08"), "damaged width": sized(t, "\x00\x08\x00\x00"),
+		"locked":          locked(t),
+		"active":          letter(t, "/OpenAction<</S/JavaScript/JS(app.alert)>>"),
+		"active hidden":   letter(t, "/OpenAction<</S/J#61vaScript/J#53(app.alert)>>"),
+		"active file":     letter(t, "/Names<</EmbeddedFiles<</Names[(a)<</F(a)/EF<</F 4 0 R>>>>]>>>>"),
+		"active launch":   letter(t, "/OpenAction<</S/Launch/F(calc)>>"),
+		"active remote":   letter(t, "/OpenAction<</S/GoToR/F(other.pdf)>>"),
+		"active apart":    letter(t, "/OpenAction<</S 10 0 R/F(calc)>>", "/Launch"),
+		"active later":    letter(t, "", "<</OnInstantiate 4 0 R>>"),
+		"active picture":  letter(t, "", "<</Filter/JPXDecode/Length 1>>\nstream\nx\nendstream"),
+		"damaged picture": letter(t, "", "<</Filter[/FlateDecode/DCTDecode]/Length 1>>\nstream\nx\nendstream"),
+		"active form":     letter(t, "/AcroForm<</Fields[]/XFA 4 0 R>>"),
+		"damaged letter":  []byte("%PDF-1.4\nnothing"),
 	} {
 		_, clean, err := Clean(file)
 		if word, _, _ := strings.Cut(why, " "); clean != nil || Why(err) != word {
@@ -158,6 +175,8 @@ func TestRefused(t *testing.T) {
 func FuzzPhotograph(f *testing.F) {
 	f.Add(picture(f))
 	f.Add(taken(f))
+	f.Add(sized(f, "\x00\x00\x00\x08"))
+	f.Add(sized(f, "\x00\x08\x00\x00"))
 	f.Add([]byte("\xFF\xD8\xFF\xE1\x00\x08Exif\x00\x00"))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		if bytes.HasPrefix(file, []byte("%PDF-")) { // is for the library

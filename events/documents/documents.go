@@ -4,6 +4,7 @@
 package documents
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1" // #nosec G505 -- FHIR R4 wants it of an attachment; SHA-256 is beside it
 	"crypto/sha256"
@@ -101,7 +102,11 @@ func (k *Keeper) Keep(ctx context.Context, event string, kind events.DocumentKin
 	if k.Gone(events.PatientOf(event)) {
 		return events.Document{}, &events.Error{Kind: events.Gone, Message: "There is no such patient here any more."}
 	}
-	return d, k.Store.PutDocument(ctx, events.PatientOf(event), id, value, content)
+	if err := k.Store.PutDocument(ctx, events.PatientOf(event), id, value, content); err != nil {
+		return events.Document{}, err
+	}
+	kept, err := k.record(ctx, id) // another hub may have been faster, and no PDF is written the same twice
+	return kept.Document, err
 }
 
 // renew has a document that is used again wait for its event anew. The turn must be taken, so that no sweep comes in between.
@@ -219,8 +224,9 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// Sweep erases what has waited too long for its event, and what had one that is gone. It returns how many that were.
-func (k *Keeper) Sweep(ctx context.Context) (erased int, err error) {
+// Sweep erases what has waited too long for its event, and what had one that is gone. It returns how many that were. What fails of one
+// document keeps it from no other; the first such error is returned.
+func (k *Keeper) Sweep(ctx context.Context) (erased int, first error) {
 	all, err := k.Store.Documents(ctx, "")
 	if err != nil {
 		return 0, err
@@ -233,14 +239,17 @@ func (k *Keeper) Sweep(ctx context.Context) (erased int, err error) {
 		if err == nil && gone {
 			gone, err = k.erase(ctx, one)
 		}
-		if err != nil {
-			return erased, err
-		}
-		if gone {
+		switch {
+		case ctx.Err() != nil:
+			return erased, ctx.Err()
+		case err != nil:
+			k.Log.Warn("a document could not be looked at or erased", "document", one.ID, "error", err.Error())
+			first = cmp.Or(first, err)
+		case gone:
 			erased++
 		}
 	}
-	return erased, nil
+	return erased, first
 }
 
 // erase erases a document without an event, unless it was renewed meanwhile.

@@ -150,7 +150,13 @@ func TestSweep(t *testing.T) {
 		t.Error(all, err)
 	}
 	h.now = h.now.Add(time.Hour)
-	if n, err := h.Sweep(t.Context()); n != 2 || err != nil || h.contents[gone.ID] != nil || h.contents[kept.ID] == nil {
+	strange, _ := h.Keep(t.Context(), lives, events.DocLetter, picture(t))
+	h.records[strange.ID], h.at[strange.ID] = []byte("{"), h.at[kept.ID]
+	if n, err := h.Sweep(t.Context()); n != 2 || err == nil || h.contents[strange.ID] == nil {
+		t.Error("one that cannot be read keeps others from being erased", n, err)
+	}
+	_ = h.EraseDocument(t.Context(), "p-7f3k", strange.ID)
+	if n, err := h.Sweep(t.Context()); n != 0 || err != nil || h.contents[gone.ID] != nil || h.contents[kept.ID] == nil {
 		t.Error(n, err)
 	}
 	if n, err := h.Forget(t.Context(), "p-7f3k"); n != 2 || err != nil || len(h.contents) != 0 {

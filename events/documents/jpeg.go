@@ -45,9 +45,9 @@ func cleanJPEG(file []byte) ([]byte, error) {
 	out = append(out, c.body...)
 	dim, err := jpeg.DecodeConfig(bytes.NewReader(out))
 	switch {
-	case err != nil:
+	case err != nil, dim.Width == 0, dim.Height == 0:
 		return nil, errDamaged
-	case dim.Width > maxPixels/dim.Height: // neither is 0
+	case dim.Width > maxPixels/dim.Height:
 		return nil, errPixels
 	}
 	return out, nil

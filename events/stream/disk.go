@@ -13,11 +13,12 @@ import (
 // Free disk that is never used for new events, so that JetStream, which stops for good at its first failed write, is not
 // brought there by us; the ledger may go on into the first half of it, to settle what was already accepted, and so may the
 // numbers of events. What is written about readers and endpoints stops first: nobody who reads again and again keeps events
-// from being stored.
+// from being stored. Before them stop documents, which are the largest.
 const (
-	recordReserve = 2 * eventReserve
-	eventReserve  = 64 << 20
-	ledgerReserve = eventReserve / 2
+	documentReserve = 4 * eventReserve
+	recordReserve   = 2 * eventReserve
+	eventReserve    = 64 << 20
+	ledgerReserve   = eventReserve / 2
 )
 
 var errDiskFull = errors.New("the disk of the store is nearly full")

@@ -6,7 +6,7 @@ import (
 	"carehub/events"
 )
 
-// TestReserves: as the disk fills, what is written about readers stops first, then new events, and last what tells of those that
+// TestReserves: as the disk fills, documents stop first, then what is written about readers, then new events, and last what tells of those that
 // were accepted.
 func TestReserves(t *testing.T) {
 	s, err := Open(t.Context(), Options{Dir: t.TempDir()})
@@ -14,7 +14,7 @@ func TestReserves(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close(t.Context()) }()
-	if recordReserve <= eventReserve || eventReserve <= ledgerReserve {
+	if documentReserve <= recordReserve || recordReserve <= eventReserve || eventReserve <= ledgerReserve {
 		t.Error("the order is another")
 	}
 	if _, err := s.appendBehind(t.Context(), 1<<62, noticeSubject, []byte("{}"), 0); events.KindOf(err) != events.Unavailable {

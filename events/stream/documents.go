@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"carehub/events"
@@ -34,34 +33,35 @@ func documentSubject(patient, id string, n int) string {
 	return fmt.Sprintf("doc.%s.%s.%d", patient, id, n)
 }
 
+// documentFilter is for all parts of a document, or, with * for one or both, of all.
+func documentFilter(patient, id string) string { return fmt.Sprintf("doc.%s.%s.*", patient, id) }
+
 // PutDocument writes a document's content and then its record, and returns when both are on disk. One that is there already stays as it is.
-// Errors: Unavailable, TooLarge.
+// Errors: Unavailable, also where another hub writes the same; TooLarge.
 func (s *Store) PutDocument(ctx context.Context, patient, id string, record, content []byte) error {
 	ctx, cancel := bound(ctx, 2*patience)
 	defer cancel()
-	if err := s.embedded.full(eventReserve); err != nil {
+	if err := s.embedded.full(documentReserve); err != nil {
+		return err
+	}
+	last, err := s.lastPart(ctx, patient, id) // before the record is looked for: who completes it in between is noticed
+	if err != nil {
 		return err
 	}
 	if _, err := s.DocumentRecord(ctx, patient, id); err == nil || events.KindOf(err) != events.NotFound {
 		return err
 	}
-	var pending []jetstream.PubAckFuture
 	for n, rest := 1, content; ; n++ {
 		piece := rest[:min(len(rest), documentPiece)]
-		future, err := s.publish(ctx, &nats.Msg{Subject: documentSubject(patient, id, n), Data: piece})
-		if err != nil {
+		if last, err = s.putPart(ctx, patient, id, n, piece, last); err != nil {
 			return err
 		}
-		pending = append(pending, future)
 		if len(piece) < documentPiece { // the last is the first that is not full
 			break
 		}
 		rest = rest[len(piece):]
 	}
-	if err := s.awaitAll(ctx, pending); err != nil {
-		return err
-	}
-	_, err := s.write(ctx, documentSubject(patient, id, 0), record)
+	_, err = s.putPart(ctx, patient, id, 0, record, last)
 	return err
 }
 
@@ -79,6 +79,27 @@ func (s *Store) RenewDocument(ctx context.Context, patient, id string, record []
 		return &events.Error{Kind: events.NotFound, Message: "There is no such document here."}
 	}
 	return err
+}
+
+// putPart writes a part if last is the newest of all of a document's, so that parts of two hubs never mix: who began last goes on.
+func (s *Store) putPart(ctx context.Context, patient, id string, n int, part []byte, last uint64) (uint64, error) {
+	seq, err := s.write(ctx, documentSubject(patient, id, n), part, jetstream.WithExpectLastSequenceForSubject(last, documentFilter(patient, id)))
+	if err != nil && events.KindOf(err) == events.Conflict {
+		return 0, unsaved(err)
+	}
+	return seq, err
+}
+
+// lastPart is the sequence of the newest of what there is of a document: of what was cut off, or is being written; 0 if there is nothing.
+func (s *Store) lastPart(ctx context.Context, patient, id string) (uint64, error) {
+	msg, err := s.lastMsg(ctx, s.documents, documentFilter(patient, id))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return msg.Sequence, nil
 }
 
 // DocumentRecord is the record of a document; NotFound if there is none.
@@ -117,8 +138,6 @@ func (s *Store) DocumentContent(ctx context.Context, patient, id string) (conten
 
 // Documents lists what there is of documents, whole or not, of one patient or, for "", of all.
 func (s *Store) Documents(ctx context.Context, patient string) (all []events.StoredDocument, err error) {
-	ctx, cancel := bound(ctx, time.Minute)
-	defer cancel()
 	parts, err := s.documentParts(ctx, cmp.Or(patient, "*"), "*")
 	if err != nil {
 		return nil, err
@@ -128,7 +147,12 @@ func (s *Store) Documents(ctx context.Context, patient string) (all []events.Sto
 		words := strings.Split(subject, ".")
 		if id := words[2]; !seen[id] {
 			seen[id] = true
-			msg, err := s.lastMsg(ctx, s.documents, subject) // the record comes first, and is small
+			bounded, cancel := bound(ctx, patience)
+			msg, err := s.lastMsg(bounded, s.documents, subject) // the record comes first, and is small
+			cancel()
+			if errors.Is(err, jetstream.ErrMsgNotFound) { // erased since
+				continue
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -140,7 +164,9 @@ func (s *Store) Documents(ctx context.Context, patient string) (all []events.Sto
 
 // documentParts are the subjects of what is there, in their order.
 func (s *Store) documentParts(ctx context.Context, patient, id string) ([]string, error) {
-	info, err := s.documents.Info(ctx, jetstream.WithSubjectFilter(fmt.Sprintf("doc.%s.%s.*", patient, id)))
+	ctx, cancel := bound(ctx, time.Minute)
+	defer cancel()
+	info, err := s.documents.Info(ctx, jetstream.WithSubjectFilter(documentFilter(patient, id)))
 	if err != nil {
 		return nil, away(err)
 	}
@@ -157,11 +183,14 @@ func (s *Store) EraseDocument(ctx context.Context, patient, id string) error {
 	}
 	for _, subject := range slices.Backward(parts) {
 		msg, err := s.lastMsg(ctx, s.documents, subject)
-		if err == nil {
-			err = s.documents.SecureDeleteMsg(ctx, msg.Sequence)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
 		}
-		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
-			return unwritten(err)
+		if err != nil {
+			return err
+		}
+		if err := s.overwrite(ctx, s.documents, msg.Sequence); err != nil {
+			return err
 		}
 	}
 	return nil

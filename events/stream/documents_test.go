@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"carehub/events"
@@ -72,6 +73,27 @@ func TestDocuments(t *testing.T) {
 		if holds(t, at, []byte("a result of the blood")) {
 			t.Error("what was erased is in the files still")
 		}
+	}
+}
+
+// TestTwoHubsStoreOne: what two store at once under one id is that of one of them, never some of both.
+func TestTwoHubsStoreOne(t *testing.T) {
+	s := open(t, stream.Options{Dir: t.TempDir()})
+	var g sync.WaitGroup
+	for _, hub := range []string{"a", "b", "c"} {
+		g.Go(func() {
+			for s.PutDocument(t.Context(), "p-7f3k", "one", []byte(hub), bytes.Repeat([]byte(hub), 600<<10)) != nil && t.Context().Err() == nil {
+			}
+		})
+	}
+	g.Wait()
+	record, err := s.DocumentRecord(t.Context(), "p-7f3k", "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := s.DocumentContent(t.Context(), "p-7f3k", "one")
+	if err != nil || !bytes.Equal(content, bytes.Repeat(record, 600<<10)) {
+		t.Error("the parts are of several", err)
 	}
 }
 

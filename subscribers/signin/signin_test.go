@@ -1,8 +1,10 @@
 package signin_test
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -191,6 +193,37 @@ func TestRequired(t *testing.T) {
 	}
 	if len(d.did) != 1 || d.did[0] != "POST ruth Ruth Example" {
 		t.Errorf("%q", d.did)
+	}
+}
+
+// TestFormsAreSmall: the proof is not looked for beyond 64 KB of a form, whatever the form is, unless a page has read it itself.
+func TestFormsAreSmall(t *testing.T) {
+	d := newDesk(t)
+	ruth := &phone{d: d, mux: d.mux}
+	ruth.signIn(d.invite("ruth"), 1)
+	post := func(padding int, read bool) int {
+		var b bytes.Buffer
+		form := multipart.NewWriter(&b)
+		for name, value := range map[string]string{"a": strings.Repeat("x", padding), "csrf": ruth.csrf()} {
+			if err := form.WriteField(name, value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := form.Close(); err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequestWithContext(t.Context(), "POST", "/log", &b)
+		r.Header.Set("Content-Type", form.FormDataContentType())
+		r.AddCookie(ruth.cookie)
+		if read {
+			r.PostForm = url.Values{"csrf": {ruth.csrf()}}
+		}
+		w := httptest.NewRecorder()
+		d.mux.ServeHTTP(w, r)
+		return w.Code
+	}
+	if small, large, read := post(100, false), post(64<<10, false), post(64<<10, true); small != 200 || large != 403 || read != 200 {
+		t.Error(small, large, read)
 	}
 }
 
