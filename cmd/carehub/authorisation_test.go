@@ -393,7 +393,7 @@ func TestRulesInForce(t *testing.T) {
 	}
 	b.edit("routing/p-7f3k.yaml", "  - on: [admission, attendance, discharge]\n    notify: [riverside-surgery, district-nurses, hospice, frailty-team]",
 		"  - on: [admission, attendance, discharge]\n    notify: [riverside-surgery, district-nurses, hospice]")
-	b.edit("routing/p-7f3k.yaml", "notify: [frailty-team, riverside-surgery,", "notify: [riverside-surgery,") // of a fall
+	b.edit("routing/p-7f3k.yaml", "notify: [frailty-team, hospice]", "notify: [hospice]") // of a fall
 	f, err := loadForUse(b.dir)
 	if err != nil {
 		t.Fatal(err)
