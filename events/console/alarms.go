@@ -76,7 +76,7 @@ func (p *Pages) alarm(ctx context.Context, lang page.Lang, st events.Stored) (al
 		v.Name = s.name
 	}
 	if s.barred {
-		v.What = words.Say(lang, "why.barred")
+		v.What = words.Say(lang, "barred")
 	}
 	v.Open, v.State = s.open, words.Say(lang, "alarm.settled")
 	switch {

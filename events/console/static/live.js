@@ -19,10 +19,10 @@ function behind() {
   stale.hidden = false;
 }
 
-// apply keeps a row that has the focus in its place: somebody may be about to open it.
+// apply keeps what has the focus in its place: somebody may be about to open it.
 function apply(now) {
   stale.hidden = true;
-  put(sum, now.summary);
+  if (!sum.contains(document.activeElement)) put(sum, now.summary);
   put(config, now.config);
   put(news, now.news);
   if (feed.contains(document.activeElement)) return;
