@@ -16,7 +16,6 @@ import (
 // TestPhoneNotes: a carer turns notes on with a tap, is told by one, which the phone shows, and turns them off again. What a browser
 // asks of its maker's push service is stood in for; the rest is real.
 func TestPhoneNotes(t *testing.T) {
-	t.Parallel()
 	notes := make(chan struct{}, 8)
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusCreated)
