@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -182,16 +181,7 @@ func TestRetractionAfterKill(t *testing.T) {
 
 // over reports whether the hub is done with everyone of an event.
 func (p *process) over(id string) bool {
-	req, err := http.NewRequest(http.MethodGet, p.url+"/events/"+id, nil)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+p.token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer resp.Body.Close()
+	p.t.Helper()
 	var v receipts.View
-	return resp.StatusCode == http.StatusOK && json.NewDecoder(resp.Body).Decode(&v) == nil && v.Settled()
+	return p.get("/events/"+id, &v) == http.StatusOK && v.Settled()
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"encoding/json"
 	"io/fs"
 	"net/http"
 	"os"
@@ -71,10 +69,11 @@ func TestForgetRunning(t *testing.T) {
 		return err == nil && strings.Contains(out, "erased from the store")
 	})
 
-	if status, answer := p.get(t.Context(), "/events/"+ids["p-0000"]); status != http.StatusGone || answer["error"] != "gone" {
+	var answer struct{ Error string }
+	if status := p.get("/events/"+ids["p-0000"], &answer); status != http.StatusGone || answer.Error != "gone" {
 		t.Errorf("an event of who was forgotten: %d, %v", status, answer)
 	}
-	if status, answer := p.get(t.Context(), "/events/"+ids["p-0001"]); status != http.StatusOK {
+	if status := p.get("/events/"+ids["p-0001"], &answer); status != http.StatusOK {
 		t.Errorf("an event of another: %d, %v", status, answer)
 	}
 	// Of the other somebody is still to be told: it refuses, until they are.
@@ -122,26 +121,6 @@ func (p *process) takeOut(patient string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-}
-
-// get asks the hub with the carer's token.
-func (p *process) get(ctx context.Context, path string) (int, map[string]any) {
-	p.t.Helper()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+path, nil)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+p.token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var answer map[string]any
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
-		p.t.Fatal(err)
-	}
-	return resp.StatusCode, answer
 }
 
 // unnamed checks that none of the words stands in a file of the store.

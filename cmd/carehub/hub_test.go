@@ -173,6 +173,25 @@ func (p *process) send(ctx context.Context, path, key, body string) (int, map[st
 	return resp.StatusCode, answer, err
 }
 
+// get reads JSON from the hub with the carer's token, and returns the status.
+func (p *process) get(path string, into any) int {
+	p.t.Helper()
+	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, p.url+path, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+p.token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		p.t.Fatal(err)
+	}
+	return resp.StatusCode
+}
+
 // waitUntil polls until what holds, for two minutes at the most.
 func waitUntil(t *testing.T, what string, holds func() bool) {
 	t.Helper()

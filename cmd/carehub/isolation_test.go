@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -84,22 +83,10 @@ func inOrder(t *testing.T, r *provider, logged [][]string) {
 // state asks the hub how one recipient of an event stands.
 func (p *process) state(event, recipient string) string {
 	p.t.Helper()
-	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, p.url+"/events/"+event, nil)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+p.token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer resp.Body.Close()
 	var view struct {
 		Recipients []struct{ ID, State string }
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&view); err != nil {
-		p.t.Fatal(err)
-	}
+	p.get("/events/"+event, &view)
 	for _, r := range view.Recipients {
 		if r.ID == recipient {
 			return r.State

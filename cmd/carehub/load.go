@@ -85,8 +85,7 @@ func loadOf(source *strict.Folder, before *folder) (*folder, error) {
 func (f *folder) checkLost(source *strict.Folder, before *folder) {
 	now := f.rules.Patients() // sorted
 	if len(now) == 0 && slices.ContainsFunc(before.rules.Patients(), f.isPatient) {
-		at := strict.Pos{File: routing.Folder, Line: 1, Column: 1}
-		source.Report(strict.NoRules, at, "no patient has rules any more, while patients.yaml names them: the files are not here")
+		source.Report(noRulesLeft.Code, noRulesLeft.Pos, "%s", noRulesLeft.Message)
 		return
 	}
 	for _, id := range before.rules.Patients() {
@@ -96,6 +95,9 @@ func (f *folder) checkLost(source *strict.Folder, before *folder) {
 		}
 	}
 }
+
+var noRulesLeft = strict.Problem{Code: strict.NoRules, Pos: strict.Pos{File: routing.Folder, Line: 1, Column: 1},
+	Message: "no patient has rules any more, while patients.yaml names them: the files are not here"}
 
 func (f *folder) isPatient(id string) bool {
 	_, is := f.patients[id]

@@ -292,12 +292,22 @@ func (f *folder) moved(before *folder) (ids []string) {
 }
 
 // loadToStart reads the folder that a hub is to start with: where a hub cannot run with what is on disk, the copy of the last good one.
+// That is also taken where no patient has rules any more: files that are not there, such as those of a volume that is not mounted,
+// are no wish to tell nobody.
 func loadToStart(ctx context.Context, dir string, log *slog.Logger) (*folder, error) {
 	f, err := loadForUse(dir)
 	if broken, ok := errors.AsType[unfit](err); ok {
 		return lastGood(ctx, dir, broken, log)
 	}
-	return f, err
+	if err != nil || len(f.patients) == 0 || len(f.rules.Patients()) > 0 {
+		return f, err
+	}
+	kept, lost := lastGood(ctx, dir, unfit{strict.Problems{noRulesLeft}}, log)
+	if lost != nil || len(kept.rules.Patients()) == 0 { // there never were any
+		return f, nil
+	}
+	f.channels.close(ctx)
+	return kept, nil
 }
 
 // lastGood is the copy that the store has of the last folder that a hub could run with, where the one on disk is broken.

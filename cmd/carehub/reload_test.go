@@ -72,6 +72,31 @@ func TestReload(t *testing.T) {
 			t.Errorf("carehub_config_ok is %v", v)
 		}
 	})
+	t.Run("rules gone", func(t *testing.T) { w.rulesGone(ruth) })
+}
+
+// rulesGone starts the hub without the files of the rules: it goes on with those that it had, and with the files as soon as they are back.
+func (w *town) rulesGone(ruth string) {
+	waitUntil(w.t, "the copy is kept", func() bool { return w.series(w.scrape(), "carehub_config_kept") == 1 })
+	w.stop()
+	file, away := filepath.Join(w.dir, "routing", "p-7f3k.yaml"), filepath.Join(w.t.TempDir(), "p-7f3k.yaml")
+	if err := os.Rename(file, away); err != nil {
+		w.t.Fatal(err)
+	}
+	w.start()
+	if status, body := w.ask(http.MethodGet, "/readyz", "", ""); status != http.StatusOK || !strings.Contains(body, `"source":"store"`) {
+		w.t.Errorf("status %d: %s", status, body)
+	}
+	told := w.settled(ruth, w.logs(ruth, `{"patient": "dad", "kind": "fall", "place": "the garden"}`).ID)
+	if row(told, "hospice").State != events.Received {
+		w.t.Errorf("the hospice: %v", row(told, "hospice").State)
+	}
+	if err := os.Rename(away, file); err != nil {
+		w.t.Fatal(err)
+	}
+	if said, ok := w.reload(); !ok {
+		w.t.Error(said)
+	}
 }
 
 func (w *town) badEdit(ruth string) {
