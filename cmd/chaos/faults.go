@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// kill is one kill of a hub: from when it was killed until it was started again.
+// kill is one kill of a hub: from when it was killed until it was ready again.
 type kill struct{ at, again time.Time }
 
 // storm is the faults of one run.
@@ -86,9 +86,10 @@ func (s *storm) someHub() *hub { return s.w.hubs[s.rnd.IntN(len(s.w.hubs))] }
 func (s *storm) killHub(ctx context.Context) error {
 	h, k := s.someHub(), kill{at: time.Now()}
 	h.kill()
-	k.again = time.Now()
+	err := h.start(ctx)
+	k.again = time.Now() // not before: what was on its way when it was killed is read by a busy receiver after that
 	s.kills = append(s.kills, k)
-	return h.start(ctx)
+	return err
 }
 
 func (s *storm) restartHub(ctx context.Context) error {
