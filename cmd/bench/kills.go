@@ -79,8 +79,10 @@ func (b *bench) chaos(ctx context.Context, found any, args ...string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	return b.tool(ctx, found, "./cmd/chaos", append(args, "-json", "-dir", dir)...)
+	if err := b.tool(ctx, found, "./cmd/chaos", append(args, "-json", "-dir", dir)...); err != nil {
+		return err // which may say what to see in that folder
+	}
+	return os.RemoveAll(dir)
 }
 
 // tool runs another program of ours and reads the JSON it prints.

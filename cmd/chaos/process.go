@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -100,14 +102,23 @@ func answers(ctx context.Context, url string) bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// freeAddress is an address on loopback that nobody listened on a moment ago.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// given are the ports that freeAddress has given out: who was given one may listen on it later, or again after a kill.
+var given sync.Map
+
+// freeAddress is an address on loopback that nobody listens on and that nobody else is given, below the ports that Linux gives to
+// outgoing connections (ip_local_port_range, 32768 and up): nats-server, given one that a connection has, waits for it in vain.
+func freeAddress() (address string, err error) {
+	for range 100 {
+		address = fmt.Sprintf("127.0.0.1:%d", 12_000+rand.IntN(20_000)) // #nosec G404 -- no secret
+		if _, taken := given.LoadOrStore(address, true); taken {
+			continue
+		}
+		var l net.Listener
+		if l, err = net.Listen("tcp", address); err == nil {
+			return address, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return "", fmt.Errorf("no port is free: %w", err)
 }
 
 // build compiles a program of this module or of one that it depends on.
