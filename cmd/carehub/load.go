@@ -26,6 +26,7 @@ type folder struct {
 	// What only a folder that was loaded for use has.
 	source    *strict.Folder
 	broken    strict.Problems // what is wrong with the files on disk, where this is the copy in the store
+	ofHub     bool            // a running hub said what it has in force: it has the secrets, and this has none
 	channels  *channels
 	registrar registrar
 	replaced  context.Context // ends when another folder is in force

@@ -309,25 +309,3 @@ func loadToStart(ctx context.Context, dir string, log *slog.Logger) (*folder, er
 	f.channels.close(ctx)
 	return kept, nil
 }
-
-// lastGood is the copy that the store has of the last folder that a hub could run with, where the one on disk is broken.
-func lastGood(ctx context.Context, dir string, broken unfit, log *slog.Logger) (*folder, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	files, err := copyOfBroken(ctx, dir, log)
-	if err != nil {
-		log.Error("no copy of the last good configuration can be had", "error", err.Error())
-		return nil, broken
-	}
-	f, err := loadOf(&strict.Folder{Dir: dir, Snapshot: strict.NewSnapshot(files)}, nil)
-	if err != nil {
-		log.Error("the copy of the last good configuration cannot be used either", "error", err.Error())
-		return nil, broken
-	}
-	f.broken = broken.problems
-	log.Error("THE CONFIGURATION ON DISK CANNOT BE USED: the hub starts with the copy that it kept of the last good one", "problems", len(f.broken))
-	for _, p := range f.broken {
-		log.Error("configuration", "problem", p.String())
-	}
-	return f, nil
-}

@@ -57,6 +57,10 @@ func showReload(cmd *cobra.Command, now reloadState) error {
 // reloadRoutes is what the admin socket answers about the configuration.
 func reloadRoutes(mux *http.ServeMux, r *reloads) {
 	mux.HandleFunc("GET /reload", func(w http.ResponseWriter, _ *http.Request) { adminAnswer(w, r.state(), nil) })
+	mux.HandleFunc("GET /folder", func(w http.ResponseWriter, q *http.Request) {
+		files, err := r.inForce(q.Context())
+		adminAnswer(w, files, err)
+	})
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, q *http.Request) {
 		ctx, cancel := context.WithTimeout(q.Context(), 9*time.Second)
 		defer cancel()
