@@ -128,7 +128,10 @@ func loadFolder(dir string, opt loadOptions) (*folder, strict.Problems) {
 
 func readFolder(source *strict.Folder, types func(*config.Hub) map[string]subscribers.Type) *folder {
 	checkNames(source)
-	f := &folder{hub: config.LoadHub(source)}
+	f := &folder{hub: config.LoadHub(source), register: &subscribers.Register{}, rules: &routing.Rules{}}
+	if source.Problems().Malformed(config.HubFile) {
+		return f // whatever else were said would be about a hub of which nothing is known
+	}
 	now := time.Now().In(f.hub.Location)
 	f.patients = config.LoadPatients(source, now)
 	f.register = subscribers.Load(source, types(f.hub))

@@ -52,11 +52,14 @@ func instead(cmd *cobra.Command, dir string, broken unfit) (*folder, error) {
 
 // copyOfBroken returns the copy that the store of a broken folder has, or the hub that holds the store.
 func copyOfBroken(ctx context.Context, dir string) (kept goodCopy, err error) {
-	hub := config.LoadHub(&strict.Folder{Dir: dir}) // only what says where the store is has to be readable
+	hub := config.LoadStore(dir)
 	kept.store = hub.Store
+	if hub.NATS == nil && hub.Store == "" {
+		return kept, errors.New("hub.yaml does not say where the store is, as far as it can be read")
+	}
 	if hub.NATS == nil {
 		if _, err := os.Stat(hub.Store); err != nil {
-			return kept, fmt.Errorf("there is no store where hub.yaml says: %w", err)
+			return kept, fmt.Errorf("no store is to be found where hub.yaml says: %w", err)
 		}
 	}
 	err = withStore(ctx, &folder{hub: hub},

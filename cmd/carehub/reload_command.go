@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"carehub/config"
-	"carehub/config/strict"
 )
 
 func reloadCommand() *cobra.Command {
@@ -22,7 +21,7 @@ func reloadCommand() *cobra.Command {
 			"waits for it, and says what came of it. If a hub cannot run with the folder the last good one stays in force. A hub whose store\n" +
 			"is on a NATS server is told by a signal: kill -HUP.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			hub := config.LoadHub(&strict.Folder{Dir: folderOf(args)}) // it may be broken
+			hub := config.LoadStore(folderOf(args)) // the rest may be broken
 			if hub.NATS != nil || hub.Store == "" {
 				return errors.New("a hub whose store is on a NATS server is told by a signal: kill -HUP")
 			}
