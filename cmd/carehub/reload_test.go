@@ -56,6 +56,7 @@ func TestReload(t *testing.T) {
 		}
 		w.edit("hub.yaml", "url: https://elsewhere.example #", "url: ")
 	})
+	t.Run("gap", w.gap)
 	t.Run("bad edit", func(t *testing.T) { w.badEdit(ruth) })
 	t.Run("restart", func(t *testing.T) {
 		w.stop()
@@ -96,6 +97,21 @@ func (w *town) rulesGone(ruth string) {
 	}
 	if said, ok := w.reload(); !ok {
 		w.t.Error(said)
+	}
+}
+
+// gap puts a folder in force that has an error with which a hub can run: reload and /readyz say so.
+func (w *town) gap(t *testing.T) {
+	for gaps, mode := range []os.FileMode{0o600, 0o644, 0o600} {
+		gaps %= 2 // the first and the last are as they should be
+		if err := os.Chmod(filepath.Join(w.dir, "patients.yaml"), mode); err != nil {
+			t.Fatal(err)
+		}
+		said, ok := w.reload()
+		_, ready := w.ask(http.MethodGet, "/readyz", "", "")
+		if !ok || strings.Count(said, "patients.yaml:1:1: others than its owner may read") != gaps || strings.Count(ready, `"gaps":1`) != gaps {
+			t.Errorf("%o: %s\n%s", mode, said, ready)
+		}
 	}
 }
 

@@ -162,6 +162,20 @@ func TestRefusedEditIsOnEveryPage(t *testing.T) {
 	}
 }
 
+// TestGapsAreOnEveryPage, as check says them, unless there is worse to say.
+func TestGapsAreOnEveryPage(t *testing.T) {
+	w := newWorld()
+	config := Config{Running: "abc", Gaps: []string{"routing/p-7f3k.yaml:1:1: a fall reaches nobody"}}
+	w.Options.Config = func() Config { return config }
+	if _, said := w.get(t, "/admin"); !strings.Contains(said, "The configuration in force has gaps") || !strings.Contains(said, "a fall reaches nobody") {
+		t.Error(said)
+	}
+	config.Failed = []string{"hub.yaml:1:1: this file is empty"}
+	if _, said := w.get(t, "/admin"); !strings.Contains(said, "The newest edit was refused") || strings.Contains(said, "has gaps") {
+		t.Error(said)
+	}
+}
+
 // TestOpenAlarms: what nobody can tell counts as open while it is news, an alarm about whom the rules keep out does not, and a store
 // that fails is no quiet.
 func TestOpenAlarms(t *testing.T) {
