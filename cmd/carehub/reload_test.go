@@ -126,6 +126,17 @@ func (w *town) badEdit(ruth string) {
 		w.t.Errorf("status %d: %s", status, body)
 	}
 	waitUntil(w.t, "the alarm is stored", func() bool { return w.series(w.scrape(), "carehub_alarms_total", "reason=reload") == 1 })
+	w.edit("routing/p-7f3k.yaml", "hospise", "hospicc") // of another wrong edit within the hour people are not told anew
+	if _, ok := w.reload(); ok {
+		w.t.Error("in force")
+	}
+	w.edit("routing/p-7f3k.yaml", "hospicc", "hospise")
+	if _, ok := w.reload(); ok {
+		w.t.Error("in force")
+	}
+	if v := w.series(w.scrape(), "carehub_alarms_total", "reason=reload"); v != 1 {
+		w.t.Errorf("carehub_alarms_total is %v", v)
+	}
 	if v := w.series(w.scrape(), "carehub_config_ok"); v != 0 {
 		w.t.Errorf("carehub_config_ok is %v", v)
 	}
