@@ -143,6 +143,7 @@ func readFolder(source *strict.Folder, types func(*config.Hub) map[string]subscr
 	f.checkKeptOut(source)
 	f.checkUnused(source)
 	f.checkPrivacy(source)
+	source.CheckSecrets()
 	return f
 }
 
