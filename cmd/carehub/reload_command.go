@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,7 +27,11 @@ func reloadCommand() *cobra.Command {
 				return errors.New("a hub whose store is on a NATS server is told by a signal: kill -HUP")
 			}
 			var now reloadState
-			if err := askAdmin(cmd.Context(), hub.Store, http.MethodPost, "/reload", nil, &now); err != nil {
+			err := askAdmin(cmd.Context(), hub.Store, http.MethodPost, "/reload", nil, &now)
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+				return exitError{1, "no hub runs on this folder's store: whichever starts reads the folder"}
+			}
+			if err != nil {
 				return err
 			}
 			return showReload(cmd, now)
