@@ -33,7 +33,7 @@ type gap struct {
 	after string
 }
 
-// slotMark and a digit are a slot. No text that a person may write holds this character, which Unicode keeps free.
+// slotMark and a digit are a slot. Unicode keeps this character free. What an access says may hold it: only a form is searched for it.
 const slotMark = "\uFFFF"
 
 func slot(value int) string { return slotMark + string(rune('0'+value)) }
