@@ -14,7 +14,8 @@ import (
 )
 
 // An endpoint is paused when it answers that it is gone, or by a person. Nothing is sent to it until somebody resumes it, or
-// writes another address than that which is gone into the files; what comes waits, takes the next channel, and alarms like anything else that nobody has been told of.
+// writes another address than that which is gone into the files; what comes waits, takes the next channel, and alarms like
+// anything else that nobody has been told of.
 
 // ofSystem reports whether a channel of this type leads to a system of the subscriber's own, and not to a person by way of
 // somebody else's.
