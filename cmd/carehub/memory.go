@@ -12,7 +12,7 @@ import (
 // backlog, holds on to what nobody needs any more, the store's caches above all; once it is quiet it gives that back.
 const (
 	thriftEvery = 15 * time.Second // longer than the store keeps a cache that nobody uses
-	thriftQuiet = 16 << 20         // bytes allocated since the last look at the most, some ten events a second: it is quiet
+	thriftQuiet = 48 << 20         // bytes allocated since the last look at the most, some thirty events a second or a few blocks of the store: it is quiet
 	thriftWorth = 8 << 20          // bytes allocated since memory was given back at the least: it is worth a collection
 	thriftLapse = 10               // quiet looks in a row after which the store has dropped what it keeps for two minutes, its index of each block
 )
