@@ -32,6 +32,20 @@ type Verifiable interface {
 	Verify(ctx context.Context, subscriber, channel string, answered func(events.Reply)) error
 }
 
+// An Addressed is an Endpoint that can say it is gone for good: whatever has another address is another one.
+type Addressed interface {
+	// Target tells the address from any other, and tells nobody what it is.
+	Target() string
+}
+
+// Target is the Target of an endpoint, empty where it is not Addressed.
+func Target(e Endpoint) string {
+	if a, ok := e.(Addressed); ok {
+		return a.Target()
+	}
+	return ""
+}
+
 // A Signed is an Endpoint whose messages are signed with a secret that the hub can change by itself.
 type Signed interface {
 	// SecretHash tells the secrets of the admin's files from any others.

@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"os/exec"
-	"syscall"
 	"time"
 )
 
 var idle = measurement{name: "idle", title: "Doing nothing", run: measureIdle,
 	about: "A hub with an empty store, four subscribers and 512 patients: its start, from running the program until `/readyz` says so " +
-		"(median of five), and what it uses over 60 s when nothing happens. And `carehub check` of 10,000 patients, 1,000 subscribers."}
+		"(median of five), and what it uses over 60 s when nothing happens."}
 
 func measureIdle(ctx context.Context, b *bench) ([]figure, error) {
 	var starts []float64
@@ -30,15 +27,9 @@ func measureIdle(ctx context.Context, b *bench) ([]figure, error) {
 			return nil, err
 		}
 	}
-	took, peak, err := b.check(ctx)
-	if err != nil {
-		return nil, err
-	}
 	return []figure{
 		{Name: "start with an empty store", Value: median(starts), Unit: "ms"},
 		use, share,
-		{Name: "check", Value: took, Unit: "s"},
-		{Name: "check, memory at most", Value: peak, Unit: "MB"},
 	}, nil
 }
 
@@ -65,27 +56,6 @@ func (b *bench) rest(ctx context.Context, h *hub) (use, share figure, err error)
 	size, err := h.memory()
 	return figure{Name: "memory", Value: float64(size) / 1e6, Unit: "MB"},
 		figure{Name: "processor", Value: 100 * float64(after-before) / float64(watch), Unit: "% of a core"}, err
-}
-
-// check runs carehub check over a large folder.
-func (b *bench) check(ctx context.Context) (seconds, megabytes float64, err error) {
-	t := town{receivers: 1000}.with(10_000)
-	if b.quick {
-		t = town{receivers: 10}.with(100)
-	}
-	h, err := b.folder(t)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer h.end()
-	cmd := exec.CommandContext(ctx, b.carehub, "check", h.dir) // #nosec G204 -- our own program
-	began := time.Now()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return 0, 0, fmt.Errorf("check: %w: %s", err, out[:min(len(out), 500)])
-	}
-	took := time.Since(began)
-	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	return took.Seconds(), float64(usage.Maxrss) * 1024 / 1e6, nil // Maxrss is in KiB on Linux
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

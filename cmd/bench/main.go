@@ -38,7 +38,7 @@ type measurement struct {
 }
 
 // measurements are in the order of the page.
-var measurements = []measurement{throughput, latency, fanout, cost, hung, subscribed, history, parked, kills, cluster, idle}
+var measurements = []measurement{throughput, latency, fanout, cost, hung, subscribed, history, parked, kills, cluster, reload, idle}
 
 // settings of a run.
 type settings struct {

@@ -114,7 +114,7 @@ func (h *hub) standing(s subscribers.Subscriber, st deliver.Standing) console.Re
 	for _, c := range s.Channels {
 		v := console.Channel{Channel: c.Channel, Down: slices.Contains(st.Down, c.Key), Logged: ofSystem(c.Type) && !s.Carer}
 		v.Again = v.Logged && !events.IsSubscription(s.ID)
-		if p := h.learned.Get(s.ID, c.Key).Paused; p != nil {
+		if p := h.learned.Get(s.ID, c.Key).PausedAt(subscribers.Target(c.Endpoint)); p != nil {
 			v.Paused = p.At
 		}
 		if proves, ok := c.Endpoint.(subscribers.Verifiable); ok {

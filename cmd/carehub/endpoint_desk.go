@@ -103,7 +103,7 @@ func (d endpointDesk) view(subscriber string, c subscribers.Channel) endpointVie
 			v.VerifiedAt = rec.Verified
 		}
 	}
-	if p := rec.Paused; p != nil {
+	if p := rec.PausedAt(subscribers.Target(c.Endpoint)); p != nil {
 		v.Paused = &pauseView{p.At, p.Reason, p.By}
 	}
 	if signs, ok := c.Endpoint.(subscribers.Signed); ok && rec.Secret != nil && rec.Secret.InPlaceOf == signs.SecretHash() {
@@ -195,7 +195,7 @@ func (d endpointDesk) log(ctx context.Context, _ string, at endpointAt, ask endp
 // alarm recipients hear, for nobody is to be missed in silence.
 func (d endpointDesk) pause(ctx context.Context, by string, at endpointAt, _ endpointAsk, say func(any) error) error {
 	_, err := d.learned.Change(ctx, at.subscriber, at.Key, func(rec *endpoints.Record) error {
-		if rec.Paused == nil {
+		if rec.PausedAt(subscribers.Target(at.Endpoint)) == nil {
 			rec.Paused = &endpoints.Pause{At: time.Now().UTC().Truncate(time.Second), Reason: events.ReasonPaused, By: by, Told: by == ""}
 		}
 		return nil

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"carehub/events"
+	"carehub/subscribers"
 )
 
 // Recovering is no hurry, and what comes new goes beside it.
@@ -50,7 +51,7 @@ func (d endpointDesk) redeliver(ctx context.Context, by string, at endpointAt, a
 }
 
 func (d endpointDesk) repeat(ctx context.Context, at endpointAt, st events.Stored) (events.Attempt, error) {
-	if d.learned.Get(at.subscriber, at.Key).Paused != nil {
+	if d.learned.Get(at.subscriber, at.Key).PausedAt(subscribers.Target(at.Endpoint)) != nil {
 		return events.Attempt{}, &events.Error{Kind: events.Conflict, Message: "This endpoint is paused. Resume it first."}
 	}
 	if err := d.mayRepeat(ctx, st, at.subscriber); err != nil {

@@ -323,3 +323,67 @@ func TestSignalLeadsToTheMessage(t *testing.T) {
 		}
 	}
 }
+
+// TestNewAddressAfterGone: an endpoint that answered 410 is told at another address, at once and in order, when that is in force, or
+// at a start with it; at the old one it is paused still. What a person paused stays so whatever its address.
+func TestNewAddressAfterGone(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	const nursesFile, hospiceFile = "subscribers/district-nurses.yaml", "subscribers/hospice.yaml"
+	at := func(s *system, path string) {
+		s.answers(func(rw http.ResponseWriter, r *http.Request) {
+			if !strings.HasPrefix(r.URL.Path, path) {
+				rw.WriteHeader(http.StatusGone)
+				return
+			}
+			s.stands.ServeHTTP(rw, r)
+		})
+	}
+	at(w.nurses, "/moved")
+	at(w.hospice, "/moved")
+	w.start()
+	ruth := w.token("ruth")
+	paused := func() bool {
+		return strings.Contains(w.carehub("endpoint", "list", "--dir", w.dir), "PAUSED by a 410")
+	}
+	reload := func() {
+		t.Helper()
+		if said, ok := w.reload(); !ok {
+			t.Fatal(said)
+		}
+	}
+	var ids []string
+	for _, kind := range []string{"admission", "discharge"} {
+		ids = append(ids, w.logs(ruth, `{"patient": "dad", "kind": "`+kind+`"}`).ID)
+	}
+	waitUntil(t, "the nurses are paused", paused)
+	before := len(w.nurses.all())
+
+	w.edit(nursesFile, "/hooks/care", "/moved/care")
+	w.edit(hospiceFile, "/fhir", "/moved/fhir")
+	reload()
+	ids = append(ids, w.logs(ruth, `{"patient": "dad", "kind": "attendance"}`).ID)
+	last := w.settled(ruth, ids[2])
+	if got := w.nurses.ids()[before:]; !slices.Equal(got, ids) || paused() {
+		t.Errorf("the nurses got %v, want %v; paused: %v", got, ids, paused())
+	}
+	if got := row(last, "hospice"); got.State != events.Received || got.Channel != "fhir" {
+		t.Errorf("the hospice: %+v", got)
+	}
+
+	// Back where it was it is gone, and a person's pause has no address.
+	w.edit(nursesFile, "/moved/care", "/hooks/care")
+	reload()
+	w.logs(ruth, `{"patient": "dad", "kind": "admission"}`)
+	waitUntil(t, "the nurses are paused", paused)
+	w.stop()
+	w.edit(nursesFile, "/hooks/care", "/moved/again")
+	w.start()
+	waitUntil(t, "the nurses are told", func() bool { return len(w.nurses.ids()[before:]) > 3 && !paused() })
+	w.carehub("endpoint", "pause", "district-nurses", "--dir", w.dir)
+	w.edit(nursesFile, "/moved/again", "/moved/once-more")
+	reload()
+	if list := w.carehub("endpoint", "list", "--dir", w.dir); !strings.Contains(list, "PAUSED") {
+		t.Errorf("what an admin paused is not: %s", list)
+	}
+}

@@ -12,21 +12,26 @@ import (
 // backlog, holds on to what nobody needs any more, the store's caches above all; once it is quiet it gives that back.
 const (
 	thriftEvery = 15 * time.Second // longer than the store keeps a cache that nobody uses
-	thriftQuiet = 16 << 20         // bytes allocated since the last look at the most, some ten events a second: it is quiet
+	thriftQuiet = 48 << 20         // bytes allocated since the last look at the most, some thirty events a second or a few blocks of the store: it is quiet
 	thriftWorth = 8 << 20          // bytes allocated since memory was given back at the least: it is worth a collection
+	thriftLapse = 10               // quiet looks in a row after which the store has dropped what it keeps for two minutes, its index of each block
 )
 
 // thrift decides when memory is given back.
 type thrift struct {
 	seen  uint64 // bytes allocated by the last look
 	given uint64 // bytes allocated when memory was last given back
+	quiet int    // looks in a row that found the hub quiet
 }
 
 // due takes the bytes allocated since the start, and reports whether memory is to be given back now.
 func (t *thrift) due(allocated uint64) bool {
-	quiet := allocated-t.seen <= thriftQuiet
+	t.quiet++
+	if allocated-t.seen > thriftQuiet {
+		t.quiet = 0
+	}
 	t.seen = allocated
-	if !quiet || allocated-t.given < thriftWorth {
+	if t.quiet == 0 || allocated-t.given < thriftWorth && t.quiet != thriftLapse {
 		return false
 	}
 	t.given = allocated

@@ -21,6 +21,11 @@ func TestMemoryIsGivenBackOnceTheHubIsQuiet(t *testing.T) {
 		{2022, false, "little has come together since"},
 		{2023, true, "it has come together little by little"},
 		{2024, false, "it has just been given back"},
+		{2024, false, "little has come together since"},
+		{2024, false, "little has come together since"},
+		{2024, false, "little has come together since"},
+		{2024, true, "the store has dropped its indexes by now"},
+		{2024, false, "the store has nothing more to drop"},
 	} {
 		if due := saver.due(look.allocated * mb); due != look.due {
 			t.Errorf("look %d: due = %v, but %s", n, due, look.why)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,8 +13,9 @@ import (
 	"carehub/subscribers/endpoints"
 )
 
-// An endpoint is paused when it answers that it is gone, or by a person. Nothing is sent to it until somebody resumes it;
-// what comes waits, takes the next channel, and alarms like anything else that nobody has been told of.
+// An endpoint is paused when it answers that it is gone, or by a person. Nothing is sent to it until somebody resumes it, or
+// writes another address than that which is gone into the files; what comes waits, takes the next channel, and alarms like
+// anything else that nobody has been told of.
 
 // ofSystem reports whether a channel of this type leads to a system of the subscriber's own, and not to a person by way of
 // somebody else's.
@@ -29,14 +31,16 @@ func (h *hub) logAttempt(a events.Attempt) {
 }
 
 func (h *hub) isPaused(recipient, channel string) bool {
-	return h.learned.Get(recipient, channel).Paused != nil
+	s, _ := h.desk().lookup(recipient)
+	i := slices.IndexFunc(s.Channels, func(c subscribers.Channel) bool { return c.Key == channel })
+	return i >= 0 && h.learned.Get(recipient, channel).PausedAt(subscribers.Target(s.Channels[i].Endpoint)) != nil
 }
 
 // pauseGone pauses an endpoint that asks not to be called again. followPauses has a person told.
-func (h *hub) pauseGone(ctx context.Context, recipient, channel string) error {
+func (h *hub) pauseGone(ctx context.Context, recipient, channel, target string) error {
 	_, err := h.learned.Change(ctx, recipient, channel, func(rec *endpoints.Record) error {
-		if rec.Paused == nil {
-			rec.Paused = &endpoints.Pause{At: time.Now().UTC().Truncate(time.Second), Reason: events.ReasonGone}
+		if rec.PausedAt(target) == nil {
+			rec.Paused = &endpoints.Pause{At: time.Now().UTC().Truncate(time.Second), Reason: events.ReasonGone, Target: target}
 		}
 		return nil
 	})
@@ -50,7 +54,7 @@ func (h *hub) followPauses(ctx context.Context) error {
 		changed := h.learned.Changed()
 		var late <-chan time.Time
 		for _, rec := range h.learned.All() {
-			h.engine.Pause(rec.Subscriber, rec.Channel, rec.Paused != nil)
+			h.engine.Pause(rec.Subscriber, rec.Channel, h.isPaused(rec.Subscriber, rec.Channel))
 			if err := h.tellOfPause(ctx, rec); err != nil && ctx.Err() == nil {
 				h.log.Error("alarm about a pause not stored yet", "error", err.Error())
 				late = time.After(10 * time.Second)
@@ -101,7 +105,7 @@ func pauseWords(f *folder, about events.About) string {
 		why = "their system answered that it is gone for good (410)"
 	}
 	words := fmt.Sprintf("The %s of %s is paused: %s. Nothing is sent to it any more; what comes for them waits, or goes by their next channel, "+
-		"until it is resumed: carehub endpoint resume %s/%s. Please ask them", about.Channel, name, why, about.Recipient, about.Channel)
+		"until it has another address, or is resumed: carehub endpoint resume %s/%s. Please ask them", about.Channel, name, why, about.Recipient, about.Channel)
 	if phone != "" {
 		words += " on " + phone
 	}

@@ -58,7 +58,7 @@ func (s *settings) flags(command string) *flag.FlagSet {
 	f.StringVar(&s.dir, "dir", "", "folder to work in, on the disk to be tested; kept")
 	f.BoolVar(&s.json, "json", false, "print the findings as JSON")
 	f.IntVar(&s.n, "n", map[string]int{"parked": 300_000, "strace": 200, "copy": 10}[command], "deliveries to park, events to trace, or copies")
-	f.DurationVar(&s.rest, "rest", 90*time.Second, "parked: how long the hub has nothing to do before its memory is looked at; it gives back within a minute")
+	f.DurationVar(&s.rest, "rest", 3*time.Minute, "parked: how long the hub has nothing to do before its memory is looked at; what its store keeps for two minutes it gives back within three")
 	f.IntVar(&s.kills, "kills", 100, "kills of a hub")
 	f.DurationVar(&s.gap, "gap", 4*time.Second, "time between faults, on average")
 	f.StringVar(&s.faults, "faults", "kill", `"kill": the hub only; "all": whatever can break`)

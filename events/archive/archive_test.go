@@ -516,3 +516,49 @@ func TestNewestAreAtHand(t *testing.T) {
 		t.Error("it could not be known that the event is stored")
 	}
 }
+
+// volumesRead is a store that notes which volumes are read.
+type volumesRead struct {
+	archive.Store
+	numbers []int
+}
+
+func (r *volumesRead) ReadVolume(ctx context.Context, v int, first uint64, n int) ([]byte, error) {
+	r.numbers = append(r.numbers, v)
+	return r.Store.ReadVolume(ctx, v, first, n)
+}
+
+// TestEachReadsWhatIsSince: of volumes whose events are all too old nothing is read.
+func TestEachReadsWhatIsSince(t *testing.T) {
+	w := newWorld(t)
+	for n := range 8 {
+		w.publish(fmt.Sprintf("p-000%d", n), "old", events.Fall)
+	}
+	w.turn()
+	old, err := w.store.Volumes(t.Context())
+	w.must(err)
+	since := w.now.AddDate(0, 1, 0)
+	w.now = since
+	late := w.publish("p-0001", "new", events.Fall)
+	w.turn()
+	read := &volumesRead{Store: w.store}
+	w.opt.Store = read
+	again, err := archive.Open(t.Context(), w.opt) // after a restart it is known still
+	w.must(err)
+	for _, test := range []struct {
+		since  time.Time
+		events int
+		old    bool
+	}{{since, 1, false}, {since.Add(time.Second), 0, false}, {since.AddDate(0, -1, -1), 9, true}} {
+		read.numbers = nil
+		var found []string
+		w.must(again.Each(t.Context(), test.since, func(st events.Stored) error {
+			found = append(found, st.Record.Event.ID)
+			return nil
+		}))
+		readOld := slices.ContainsFunc(read.numbers, func(v int) bool { return slices.Contains(old, v) })
+		if len(found) != test.events || test.events == 1 && found[0] != late.Record.Event.ID || readOld != test.old || len(old) == 0 {
+			t.Errorf("since %s there are %v; of volumes %v, %v were read", test.since, found, old, read.numbers)
+		}
+	}
+}

@@ -9,7 +9,7 @@ import (
 )
 
 // Each calls fn once with every event that was recorded at or after a time and was stored before it is called, in no
-// particular order and without its message, until fn fails. Meanwhile the work in the background stands still; what other
+// particular order and without its message, until fn fails. It reads a page at a time, and no volume whose newest event is older. Meanwhile the work in the background stands still; what other
 // processes move from the store to the archive at that time may be missed.
 func (a *Archive) Each(ctx context.Context, since time.Time, fn func(events.Stored) error) error {
 	defer a.Pause()()
@@ -21,6 +21,9 @@ func (a *Archive) Each(ctx context.Context, since time.Time, fn func(events.Stor
 		return err
 	}
 	for _, v := range *a.volumes.Load() {
+		if !v.Newest.IsZero() && v.Newest.Before(since) {
+			continue
+		}
 		if err := v.each(ctx, since, fn); err != nil {
 			return err
 		}

@@ -30,9 +30,11 @@ type info struct {
 	Index  extent `json:"index"`  // the first shelf and the extent of each page, as compressed JSON
 	Filter extent `json:"filter"` // a Bloom filter of ids and patients
 	Heads  extent `json:"heads"`  // of each patient, the newest event of each kind; see heads
-	// Oldest is when the oldest event of each kind was recorded; Swept when the volume was last looked through for events
+	// Oldest is when the oldest event of each kind was recorded, Newest when the newest of all was, zero in a volume that was
+	// written before there was this; Swept when the volume was last looked through for events
 	// that have had their time.
 	Oldest map[events.Kind]time.Time `json:"oldest"`
+	Newest time.Time                 `json:"newest,omitzero"`
 	Swept  time.Time                 `json:"swept,omitzero"`
 }
 
@@ -193,7 +195,7 @@ const batchSize = 4 << 20
 
 // newWriter begins a volume of at most so many events.
 func newWriter(ctx context.Context, in pages, about info, most int, paced func(context.Context) error) (*writer, error) {
-	about.Oldest = map[events.Kind]time.Time{}
+	about.Oldest, about.Newest = map[events.Kind]time.Time{}, time.Time{}
 	keys := uint(most + most/4 + 1) // #nosec G115 -- a positive count; beside its id an event has a patient, which others share
 	w := &writer{info: about, in: in, filter: bloom.NewWithEstimates(keys, falseHits), paced: paced}
 	return w, in.CreateVolume(ctx, about.Number)
@@ -212,6 +214,9 @@ func (w *writer) add(ctx context.Context, o outline, e entry) error {
 	w.heads.add(o)
 	if first, ok := w.Oldest[ev.Kind]; !ok || ev.Recorded.Before(first) {
 		w.Oldest[ev.Kind] = ev.Recorded
+	}
+	if ev.Recorded.After(w.Newest) {
+		w.Newest = ev.Recorded
 	}
 	if len(w.page) < pageSize {
 		return nil

@@ -2,11 +2,7 @@ package audit
 
 import (
 	"cmp"
-	"encoding/base64"
-	"encoding/json"
 	"time"
-
-	"github.com/google/uuid"
 
 	"carehub/events"
 )
@@ -48,11 +44,13 @@ type (
 	list   = []any
 )
 
-// Event is the AuditEvent of an access to a hub. A success has the profile of its kind; a refusal, and an operation, has the same
-// shape without it, for the profiles are those of successes, and there is none for operations.
-func Event(hub events.Sender, a Access) ([]byte, error) {
+// searches reports whether the access asks for what it does not name.
+func (a Access) searches() bool { return a.Interaction == "search-type" }
+
+// layOut is the AuditEvent as the profiles have it. The query of a search is in base64 already.
+func layOut(hub events.Sender, a Access, id, recorded string) object {
 	operation := a.Interaction == "operation"
-	search := a.Interaction == "search-type" || operation
+	search := a.searches() || operation
 	action := "R"
 	switch {
 	case search:
@@ -62,11 +60,11 @@ func Event(hub events.Sender, a Access) ([]byte, error) {
 	}
 	event := object{
 		"resourceType": "AuditEvent",
-		"id":           uuid.NewString(),
+		"id":           id,
 		"type":         coding(auditTypes, "rest", "RESTful Operation"),
 		"subtype":      list{coding(interactions, a.Interaction, "")},
 		"action":       action,
-		"recorded":     a.At.UTC().Format(time.RFC3339Nano),
+		"recorded":     recorded,
 		"outcome":      "0",
 		"agent":        agents(hub, a, search || a.Interaction == create),
 		"source": object{
@@ -81,7 +79,7 @@ func Event(hub events.Sender, a Access) ([]byte, error) {
 	} else if !operation {
 		event["meta"] = object{"profile": list{balpProfiles + profile(a, search)}}
 	}
-	return json.Marshal(event)
+	return event
 }
 
 // outcome is minor where the client is at fault, serious where the hub is (R4, audit-event-outcome).
@@ -154,9 +152,7 @@ func entities(hub events.Sender, a Access, search bool) list {
 		all = append(all, object{"type": system, "role": coding(objectRoles, "4", "Domain Resource"),
 			"what": object{"reference": a.Type + "/" + a.ID}, "description": a.Query})
 	case search:
-		query := a.Type + "?" + a.Query
-		all = append(all, object{"type": system, "role": coding(objectRoles, "24", "Query"),
-			"query": base64.StdEncoding.EncodeToString([]byte(query))})
+		all = append(all, object{"type": system, "role": coding(objectRoles, "24", "Query"), "query": a.Query})
 	case a.ID != "":
 		all = append(all, object{"type": system, "role": coding(objectRoles, "4", "Domain Resource"),
 			"what": object{"reference": a.Type + "/" + a.ID}})

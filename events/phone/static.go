@@ -13,6 +13,7 @@ import (
 	"image/png"
 	"net/http"
 	"strconv"
+	"sync"
 
 	"carehub/events/page"
 )
@@ -53,13 +54,14 @@ type asset struct {
 	body  []byte
 }
 
-var assets = func() map[string]asset {
+// assets are made when they are first asked for: not at the start of each command, which would draw the icons for nobody.
+var assets = sync.OnceValue(func() map[string]asset {
 	all := map[string]asset{scriptPath: {"text/javascript; charset=utf-8", app}}
 	for _, size := range iconSizes {
 		all[iconPath(size)] = asset{"image/png", icon(size)}
 	}
 	return all
-}()
+})
 
 // worker is the service worker, which keeps the script that is served now.
 var worker = []byte("const script = " + strconv.Quote(scriptPath) + ";\n" + file("static/sw.js"))
@@ -67,7 +69,7 @@ var worker = []byte("const script = " + strconv.Quote(scriptPath) + ";\n" + file
 // staticRoutes are what a browser loads beside the pages: the same for everybody.
 func (p *Pages) staticRoutes(handle func(pattern string, h func(http.ResponseWriter, *http.Request))) {
 	handle("GET /static/{file}", func(w http.ResponseWriter, r *http.Request) {
-		if a, ok := assets[r.URL.Path]; ok {
+		if a, ok := assets()[r.URL.Path]; ok {
 			write(w, a.media, "public, max-age=31536000, immutable", a.body)
 			return
 		}

@@ -145,6 +145,7 @@ func (e *Engine) send(ctx context.Context, ev *event, f *flight, number int, ans
 			if e.opt.Tried != nil {
 				m.Answered = answered
 			}
+			f.target = subscribers.Target(c.Endpoint)
 			return c.Endpoint.Send(ctx, m)
 		}
 	}
@@ -241,7 +242,7 @@ func (e *Engine) conclude(f *flight, ev *event, err error, failure *events.Failu
 	case err == nil:
 		e.delivered(d, ch, ep)
 	case failure.Pause && e.opt.Gone != nil && ev != nil:
-		e.gone(d, ch, ep, failure)
+		e.gone(f, failure)
 	case failure.Permanent:
 		e.refused(d, ch, failure)
 	default:

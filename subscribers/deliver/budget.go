@@ -50,16 +50,17 @@ func newBudget(inflight int) *budget {
 
 // flight is one attempt under way.
 type flight struct {
-	d     *delivery
-	ch    int    // the channel of d
-	id    string // of d, as its receiver knows it; empty before it is sent
-	ep    *endpoint
-	class class
-	round int // of ep
-	since time.Time
-	cut   context.CancelFunc // ends it, as its deadline would
-	place *list.Element      // in its class's flights or in slow; nil once cut off
-	slow  bool
+	d      *delivery
+	ch     int    // the channel of d
+	id     string // of d, as its receiver knows it; empty before it is sent
+	ep     *endpoint
+	class  class
+	round  int // of ep
+	since  time.Time
+	target string             // of the endpoint that it was sent to
+	cut    context.CancelFunc // ends it, as its deadline would
+	place  *list.Element      // in its class's flights or in slow; nil once cut off
+	slow   bool
 }
 
 // classOf says what an attempt of d by ch at ep is.

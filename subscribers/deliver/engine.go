@@ -89,8 +89,8 @@ type Options struct {
 	// Paused, if set, says whether nothing is to be sent to an endpoint for now. Engine.Pause tells of changes.
 	Paused func(recipient, channel string) bool
 	// Gone, if set, pauses an endpoint that asks not to be called again, durably, and sees to it that a person is told, once.
-	// It is called again until it returns nil.
-	Gone func(ctx context.Context, recipient, channel string) error
+	// target is subscribers.Target of the one that asked: there may be another by now. It is called again until it returns nil.
+	Gone func(ctx context.Context, recipient, channel, target string) error
 	// Ended, if set, hears of each delivery's final outcome: the type of the channel that it speaks of, empty if the
 	// recipient has none, and how long after its event was accepted, but for quiet hours. It is called with the engine's lock held.
 	Ended func(channelType string, state events.State, age time.Duration)

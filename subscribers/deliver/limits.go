@@ -34,16 +34,21 @@ func (e *Engine) limits(recipient, key string) subscribers.Limits {
 	return subscribers.Limits{}
 }
 
-// Moved tells that an admin has changed how a recipient is reached: limits are as they say now, and what waits is tried at
-// once. Whoever is reached no more is found out by that, too.
+// Moved tells that an admin has changed how a recipient is reached: limits are as they say now, what is paused as Paused says now,
+// and what waits is tried at once. Whoever is reached no more is found out by that, too.
 func (e *Engine) Moved(recipient string) {
+	var keys []string
 	e.mu.Lock()
 	if r := e.recipients[recipient]; r != nil {
 		for key, ep := range r.endpoints {
 			ep.limit(e.limits(recipient, key), e.opt.Concurrency)
+			keys = append(keys, key)
 		}
 	}
 	e.mu.Unlock()
+	for _, key := range keys {
+		e.Pause(recipient, key, e.opt.Paused(recipient, key))
+	}
 	e.Resume(recipient)
 }
 
@@ -118,9 +123,10 @@ func (e *Engine) reopen(ep *endpoint) {
 	}
 }
 
-// gone pauses an endpoint that asks not to be called again. d waits like whatever comes after it, or takes the next
+// gone pauses an endpoint that asks not to be called again. The delivery waits like whatever comes after it, or takes the next
 // channel.
-func (e *Engine) gone(d *delivery, ch int, ep *endpoint, f *events.Failure) {
+func (e *Engine) gone(fl *flight, f *events.Failure) {
+	d, ch, ep := fl.d, fl.ch, fl.ep
 	known := ep.paused
 	ep.paused = true
 	e.muted(d)
@@ -133,7 +139,7 @@ func (e *Engine) gone(d *delivery, ch int, ep *endpoint, f *events.Failure) {
 	ep.pausing = true
 	recipient, channel := d.lane.recipient.id, d.channels[ch]
 	d.shard.attempts.Go(func() {
-		err := e.persist(d.shard.ctx, "pause not stored yet", func(ctx context.Context) error { return e.opt.Gone(ctx, recipient, channel) })
+		err := e.persist(d.shard.ctx, "pause not stored yet", func(ctx context.Context) error { return e.opt.Gone(ctx, recipient, channel, fl.target) })
 		e.mu.Lock()
 		ep.pausing = false
 		e.mu.Unlock()

@@ -101,7 +101,7 @@ func (p *pauses) options(o *deliver.Options) {
 		defer p.mu.Unlock()
 		return p.paused[recipient+"/"+channel]
 	}
-	o.Gone = func(_ context.Context, recipient, channel string) error {
+	o.Gone = func(_ context.Context, recipient, channel, _ string) error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if p.fails--; p.fails >= 0 {

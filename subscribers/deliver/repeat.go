@@ -35,7 +35,7 @@ func (e *Engine) Repeat(ctx context.Context, st events.Stored, recipient, channe
 		e.opt.Tried(a)
 	}
 	if failure != nil && failure.Pause && e.opt.Gone != nil {
-		return a, e.opt.Gone(ctx, recipient, channel)
+		return a, e.opt.Gone(ctx, recipient, channel, subscribers.Target(by.Endpoint))
 	}
 	return a, nil
 }

@@ -45,8 +45,9 @@ type Record struct {
 type Pause struct {
 	At     time.Time     `json:"at"`
 	Reason events.Reason `json:"reason"`
-	By     string        `json:"by,omitempty"`   // who paused it, where that was a person: an id of the admin's files
-	Told   bool          `json:"told,omitempty"` // the alarm about it is stored, where there is to be one
+	By     string        `json:"by,omitempty"`     // who paused it, where that was a person: an id of the admin's files
+	Target string        `json:"target,omitempty"` // of the endpoint that said it is gone: another is not paused by that
+	Told   bool          `json:"told,omitempty"`   // the alarm about it is stored, where there is to be one
 }
 
 // recordVersion is the version of the records that this build writes.
@@ -58,6 +59,14 @@ func Hash(address string) string { return events.Hash([]byte("endpoint " + addre
 // IsVerified reports whether this very address was verified.
 func (r Record) IsVerified(address string) bool {
 	return !r.Verified.IsZero() && r.Target == Hash(address)
+}
+
+// PausedAt is why nothing is sent to the endpoint of a Target for now, nil if it may be.
+func (r Record) PausedAt(target string) *Pause {
+	if p := r.Paused; p != nil && (p.Target == "" || p.Target == target) {
+		return p
+	}
+	return nil
 }
 
 // Verify notes that an address was verified.

@@ -143,6 +143,9 @@ func (e *endpoint) Send(ctx context.Context, d events.Delivery) error {
 	return err
 }
 
+// Target tells the address from any other's.
+func (e *endpoint) Target() string { return events.Hash([]byte("webhook " + e.address)) }
+
 // letter is one signed POST.
 type letter struct {
 	id, contentType string
