@@ -171,3 +171,39 @@ func TestWithoutPatients(t *testing.T) {
 		t.Errorf("got %v", problems)
 	}
 }
+
+// TestLoadStore: where the store is can be told of a hub.yaml that cannot be parsed, or it is not guessed.
+func TestLoadStore(t *testing.T) {
+	for _, tt := range []struct{ hub, store, nats string }{
+		{minimal, "data", ""},
+		{minimal + "store: events\n", "events", ""},
+		{minimal + "store: events # here\noops: [\n", "events", ""},
+		{minimal + "oops: [\n  a,\nstore: events\n", "events", ""},
+		{minimal + "store_key: ${file:key}\noops: [\n", "data", ""},
+		{"name: \"Riverside\nstore:\n\n  events\nurl: \x01\n", "events", ""},
+		{"oops: [\n", "data", ""},
+		{"nats: {url: \"nats://nats:4222\", replicas: 3}\noops: [\n", "", "nats://nats:4222"},
+		{"nats:\n  url: nats://nats:4222\n  # three\n  replicas: 3\noops: [\n", "", "nats://nats:4222"},
+		{"nats: {url: [\n", "", ""},
+		{"store: [\n", "", ""},
+		{"{\"name\": \"Riverside\", \"store\": \"events\"}\n", "events", ""},
+	} {
+		dir := t.TempDir()
+		write(t, dir, "hub.yaml", tt.hub)
+		h := config.LoadStore(dir)
+		nats := ""
+		if h.NATS != nil {
+			nats = h.NATS.URL
+		}
+		store := h.Store
+		if store != "" {
+			store = filepath.Base(store)
+		}
+		if store != tt.store || nats != tt.nats {
+			t.Errorf("%q: got store %q and nats %q", tt.hub, store, nats)
+		}
+	}
+	if h := config.LoadStore(t.TempDir()); h.Store != "" || h.NATS != nil {
+		t.Errorf("without hub.yaml: %q", h.Store)
+	}
+}

@@ -16,6 +16,9 @@ import (
 	"carehub/events"
 )
 
+// HubFile is what an admin says of the hub itself.
+const HubFile = "hub.yaml"
+
 // Hub is hub.yaml. A Hub that LoadHub returned without problems has its defaults filled in and its paths made absolute
 // or relative to the working directory.
 type Hub struct {
@@ -75,7 +78,7 @@ const (
 // other files can be checked against it.
 func LoadHub(folder *strict.Folder) *Hub {
 	hub := &Hub{Kinds: defaultKinds(), Location: time.UTC}
-	top, ok := folder.Read("hub.yaml")
+	top, ok := folder.Read(HubFile)
 	if !ok {
 		return hub
 	}

@@ -26,8 +26,8 @@ type publisher interface {
 	Publish(ctx context.Context, rec events.Record, message []byte) (events.Stored, bool, error)
 }
 
-// raiseAlarm stores one alarm, once for each trouble.
-func raiseAlarm(ctx context.Context, f desk, store publisher, about events.About, of events.Stored) error {
+// raiseAlarm stores one alarm, once for each trouble: fresh says that this was the first time.
+func raiseAlarm(ctx context.Context, f desk, store publisher, about events.About, of events.Stored) (fresh bool, err error) {
 	about = ofProvider(about, of)
 	words := alarmWords(f, about, of)
 	if of.Record.Event.Test {
@@ -64,13 +64,13 @@ func ofProvider(about events.About, of events.Stored) events.About {
 	return about
 }
 
-// storeAlarm stores an alarm in given words, for those of alarms.notify and for others who are to hear of it.
-func storeAlarm(ctx context.Context, f *folder, store publisher, about events.About, words string, others ...events.Recipient) error {
+// storeAlarm stores an alarm in given words, for those of alarms.notify and for others who are to hear of it, unless it is there already.
+func storeAlarm(ctx context.Context, f *folder, store publisher, about events.About, words string, others ...events.Recipient) (fresh bool, err error) {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	id := events.AlarmID(about)
 	message, err := fhir.EncodeAlarm(fhir.Alarm{ID: id, About: about, Words: words, Recorded: now, Hub: f.sender()})
 	if err != nil {
-		return fmt.Errorf("encode the alarm: %w", err)
+		return false, fmt.Errorf("encode the alarm: %w", err)
 	}
 	rec := events.Record{V: events.RecordVersion,
 		Event: events.Event{ID: id, Patient: events.HubPatient, Kind: events.Alarm, Occurred: now, Recorded: now,
@@ -88,8 +88,8 @@ func storeAlarm(ctx context.Context, f *folder, store publisher, about events.Ab
 			rec.Plan.Recipients = append(rec.Plan.Recipients, r)
 		}
 	}
-	_, _, err = store.Publish(ctx, rec, message)
-	return err
+	_, fresh, err = store.Publish(ctx, rec, message)
+	return fresh, err
 }
 
 // otherFirst puts the channels that are not the one in trouble first: news of a broken mail server should not wait for

@@ -22,7 +22,7 @@ func TestAlarmAboutALostMessage(t *testing.T) {
 	store := stream.NewMemory(4)
 	about := events.About{Event: "2/17", Recipient: "hospice", Reason: events.ReasonLost}
 	for range 2 { // one trouble, one alarm
-		if err := raiseAlarm(t.Context(), desk{f, nil}, store, about, events.Stored{Partition: 2, Seq: 17}); err != nil {
+		if _, err := raiseAlarm(t.Context(), desk{f, nil}, store, about, events.Stored{Partition: 2, Seq: 17}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -52,7 +52,7 @@ func TestAlarmOfManySubscriptions(t *testing.T) {
 		id := events.NewSubscriptionID([]byte{byte(n)})
 		of.Record.Plan.Recipients = append(of.Record.Plan.Recipients, events.Recipient{ID: id, For: "hospice", Name: "Riverside Hospice", Phone: "01234 567892"})
 		about := events.About{Event: of.Record.Event.ID, Recipient: id, Channel: "subscription", Reason: events.ReasonOverdue}
-		if err := raiseAlarm(t.Context(), desk{f, nil}, store, about, of); err != nil {
+		if _, err := raiseAlarm(t.Context(), desk{f, nil}, store, about, of); err != nil {
 			t.Fatal(err)
 		}
 		about.Recipient = "hospice"

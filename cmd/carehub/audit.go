@@ -43,7 +43,7 @@ func auditVerifyCommand() *cobra.Command {
 			entries := 0
 			count := func(json.RawMessage) error { entries++; return nil }
 			var head audit.Head
-			err = withTrail(cmd.Context(), folderOf(args), func(ctx context.Context, trail audit.Reader) (err error) {
+			err = withTrail(cmd, folderOf(args), func(ctx context.Context, trail audit.Reader) (err error) {
 				head, err = audit.Verify(ctx, trail, count, kept...)
 				return err
 			})
@@ -78,7 +78,7 @@ func auditExportCommand() *cobra.Command {
 				_, err := out.Write(append(bytes.TrimSpace(event), '\n'))
 				return err
 			}
-			err := withTrail(cmd.Context(), folderOf(args), func(ctx context.Context, trail audit.Reader) error {
+			err := withTrail(cmd, folderOf(args), func(ctx context.Context, trail audit.Reader) error {
 				_, err := audit.Verify(ctx, trail, write)
 				return err
 			})
@@ -88,12 +88,12 @@ func auditExportCommand() *cobra.Command {
 }
 
 // withTrail reads the trail from the store or, if the hub is running and holds it, from the hub.
-func withTrail(ctx context.Context, dir string, do func(context.Context, audit.Reader) error) error {
-	f, err := loadForUse(dir)
+func withTrail(cmd *cobra.Command, dir string, do func(context.Context, audit.Reader) error) error {
+	f, err := loadInForce(cmd, dir)
 	if err != nil {
 		return err
 	}
-	return withStore(ctx, f, func(ctx context.Context, s *stream.Store) error { return do(ctx, s) },
+	return withStore(cmd.Context(), f, func(ctx context.Context, s *stream.Store) error { return do(ctx, s) },
 		func(ctx context.Context, store string) error {
 			return doAdmin(ctx, store, http.MethodGet, "/audit", nil, func(answer io.Reader) error { return do(ctx, linesOfTrail{answer}) })
 		})

@@ -66,7 +66,7 @@ func (h *hub) warnEndings(ctx context.Context, now time.Time) error {
 	for _, due := range dueEndings(f.endings(), today) {
 		about := events.About{Event: "authority-" + string(due.last) + "-" + due.stage + "-" + due.hash(), Reason: events.ReasonEnding,
 			Patients: strings.Join(due.patients(), " ")}
-		if err := storeAlarm(ctx, f, h.archive, about, due.words()); err != nil {
+		if _, err := storeAlarm(ctx, f, h.archive, about, due.words()); err != nil {
 			return err
 		}
 	}

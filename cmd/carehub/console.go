@@ -49,7 +49,7 @@ func (h *hub) consolePages(d desk, src source, draining <-chan struct{}) *consol
 // forConsole is the configuration that runs, and what became of the newest edit.
 func (h *hub) forConsole() console.Config {
 	s := h.reloads.state()
-	return console.Config{Running: s.Hash, Rules: s.Rules, Since: s.Since, Failed: s.Problems, Kept: s.Source == fromStore, Waiting: s.Waiting}
+	return console.Config{Running: s.Hash, Rules: s.Rules, Since: s.Since, Failed: s.Problems, Gaps: s.Gaps, Kept: s.Source == fromStore, Waiting: s.Waiting}
 }
 
 // checkAdmins reports admins who could not sign in.

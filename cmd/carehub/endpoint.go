@@ -54,7 +54,7 @@ func endpointListCommand(dir *string) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{Use: "list", Short: "List all endpoints and how they stand", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f, err := loadForUse(*dir)
+			f, err := loadInForce(cmd, *dir)
 			if err != nil {
 				return err
 			}
@@ -137,7 +137,7 @@ func sinceFlag(text string) (time.Time, error) {
 
 // onEndpoint does one thing with an endpoint and prints each answer.
 func onEndpoint(cmd *cobra.Command, dir, name, action string, ask endpointAsk, print func(io.Writer, []byte) error) error {
-	f, err := loadForUse(dir)
+	f, err := loadInForce(cmd, dir)
 	if err != nil {
 		return err
 	}

@@ -124,7 +124,7 @@ func printText(w io.Writer, dir string, problems strict.Problems, excerpts, colo
 			head, mark = tint+head+"\x1b[0m", tint+mark+"\x1b[0m"
 		}
 		fmt.Fprintf(w, "%s [%s]\n", head, p.Code)
-		if p.Line <= len(lines[p.File]) {
+		if p.Code != strict.OpenToOthers && p.Line <= len(lines[p.File]) { // what is in that file is private
 			text := lines[p.File][p.Line-1]
 			fmt.Fprintf(w, "    %s\n    %s%s\n", text, under(text, p.Column), mark)
 		}

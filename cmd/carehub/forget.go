@@ -41,7 +41,7 @@ func forgetCommand() *cobra.Command {
 			if !events.ValidPatient(args[0]) {
 				return exitError{1, "that is not a patient's id: carehub patients find"}
 			}
-			f, err := loadForUse(flags.dir)
+			f, err := loadInForce(cmd, flags.dir)
 			if err != nil {
 				return err
 			}
@@ -61,12 +61,15 @@ func forgetPatient(cmd *cobra.Command, f *folder, patient string, flags forgetFl
 	if err != nil {
 		return err
 	}
-	found.Named = found.Named || f.mentions(patient) // the hub may have read less, or more
+	found.Named = found.Named || f.mentions(patient) || f.broken != nil && onDisk(flags.dir, patient) // the hub may have read less, or more
 	if found.Erasure == nil && found.Named {
 		return exitError{1, "nothing was erased: take " + patient + " out of patients.yaml and delete routing/" + patient + ".yaml, have the hub read that, and forget then"}
 	}
 	if found.Erasure == nil {
 		found.print(out, patient)
+		if f.broken != nil {
+			fmt.Fprintln(out, "  the copy of what is in force goes too: until the folder is put right, the hub cannot be restarted")
+		}
 		if len(found.Waiting) > 0 && !flags.wait {
 			return exitError{1, "nothing was erased: somebody is still to be told. Try later, or with --wait"}
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"carehub/config/strict"
 	"carehub/events"
 	"carehub/events/audit"
 	"carehub/events/forget"
@@ -113,6 +115,16 @@ func (h *hub) survey(ctx context.Context, patient string) (found forgetSurvey, e
 func (f *folder) mentions(patient string) bool {
 	_, registered := f.patients[patient]
 	return registered || slices.Contains(f.rules.Patients(), patient)
+}
+
+// onDisk reports whether a broken folder has a patient somewhere, be it in what cannot be read.
+func onDisk(dir, patient string) bool {
+	for _, data := range strict.Take(dir, ourFolders...).Files() {
+		if bytes.Contains(data, []byte(patient)) {
+			return true
+		}
+	}
+	return false
 }
 
 // surveyed is how many events are read at once.

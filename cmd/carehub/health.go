@@ -21,6 +21,9 @@ func (h *hub) configuration() map[string]any {
 	if !s.ok() {
 		said["why"] = "the files on disk cannot be used, and the last good ones are in force: carehub check says what is wrong"
 	}
+	if len(s.Gaps) > 0 {
+		said["gaps"] = len(s.Gaps)
+	}
 	if len(s.Waiting) > 0 {
 		said["waiting_for_restart"] = s.Waiting
 	}

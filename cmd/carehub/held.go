@@ -39,12 +39,12 @@ type holding interface {
 }
 
 // withHeld works on the store, or asks the hub to if it is running and holds it.
-func withHeld(ctx context.Context, dir string, do func(context.Context, *folder, holding) error) error {
-	f, err := loadForUse(dir)
+func withHeld(cmd *cobra.Command, dir string, do func(context.Context, *folder, holding) error) error {
+	f, err := loadInForce(cmd, dir)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(cmd.Context(), time.Minute)
 	defer cancel()
 	return withStore(ctx, f,
 		func(ctx context.Context, s *stream.Store) error {
@@ -69,7 +69,7 @@ func heldListCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List what waits, and what became of it in the last month", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withHeld(cmd.Context(), *dir, func(ctx context.Context, f *folder, held holding) error {
+			return withHeld(cmd, *dir, func(ctx context.Context, f *folder, held holding) error {
 				all, err := held.List(ctx)
 				if err != nil {
 					return err
@@ -105,7 +105,7 @@ func heldShowCommand(dir *string) *cobra.Command {
 		Long: "Show what a message says and with which patients its details agree, in part or altogether. The details themselves and\n" +
 			"the sender's words are shown with --full: look whether anybody reads over your shoulder.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withHeld(cmd.Context(), *dir, func(ctx context.Context, f *folder, held holding) error {
+			return withHeld(cmd, *dir, func(ctx context.Context, f *folder, held holding) error {
 				h, err := held.Get(ctx, args[0])
 				if err == nil {
 					showHeld(cmd.OutOrStdout(), f, h, full)
@@ -180,7 +180,7 @@ func heldReleaseCommand(dir *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "release ID --patient p-… --by NAME", Short: "Say whom a message is about: it is logged as it was received, and they are told", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withHeld(cmd.Context(), *dir, func(ctx context.Context, f *folder, held holding) error {
+			return withHeld(cmd, *dir, func(ctx context.Context, f *folder, held holding) error {
 				if _, known := f.patients[patient]; !known {
 					return fmt.Errorf("--patient %s: nobody of that id is in patients.yaml; there are: %v", patient, slices.Sorted(maps.Keys(f.patients)))
 				}
@@ -204,7 +204,7 @@ func heldDismissCommand(dir *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "dismiss ID --by NAME --why …", Short: "Say that nobody is to be told of a message, and delete what it says", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withHeld(cmd.Context(), *dir, func(ctx context.Context, _ *folder, held holding) error {
+			return withHeld(cmd, *dir, func(ctx context.Context, _ *folder, held holding) error {
 				err := held.Dismiss(ctx, args[0], by, why)
 				if err == nil {
 					fmt.Fprintln(cmd.OutOrStdout(), "dismissed")

@@ -23,7 +23,8 @@ func newInboxes(now inForce, learned *endpoints.Registry, key []byte, store publ
 		Lookup: func(id string) (subscribers.Subscriber, bool) { return now().register.Lookup(id) }, Hub: now.sender, Zone: now.zone,
 		Seal: receipts.Seal{Key: key, Purpose: "inbox "}, Log: log,
 		Alarm: func(ctx context.Context, about events.About, words string) error {
-			return storeAlarm(ctx, now(), store, about, words)
+			_, err := storeAlarm(ctx, now(), store, about, words)
+			return err
 		}})
 }
 
@@ -66,7 +67,8 @@ func (h *hub) warnUnverified(ctx context.Context) error {
 	defer cancel()
 	day := time.Now().UTC().Format(time.DateOnly)
 	about := events.About{Event: "inboxes-" + day + "-" + events.Hash([]byte(strings.Join(ids, " "))), Reason: events.ReasonUnverified}
-	return storeAlarm(ctx, f, h.archive, about, unverifiedWords(names))
+	_, err := storeAlarm(ctx, f, h.archive, about, unverifiedWords(names))
+	return err
 }
 
 // unverifiedWords is the alarm about inboxes that nobody has verified.

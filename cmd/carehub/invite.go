@@ -31,7 +31,7 @@ func inviteCommand() *cobra.Command {
 			"signed in until it is not used for 90 days, or until carehub revoke.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := loadForUse(dir)
+			f, err := loadInForce(cmd, dir)
 			if err != nil {
 				return err
 			}
@@ -80,7 +80,7 @@ func revokeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "revoke ID", Short: "Sign a carer out everywhere, at once, and take their invitations, passkeys and tokens back", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := loadForUse(dir)
+			f, err := loadInForce(cmd, dir)
 			if err != nil {
 				return err
 			}
@@ -140,7 +140,7 @@ func sessionsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "sessions [ID]", Short: "List the phones that are signed in", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := loadForUse(dir)
+			f, err := loadInForce(cmd, dir)
 			if err != nil {
 				return err
 			}

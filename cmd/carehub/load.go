@@ -26,6 +26,7 @@ type folder struct {
 	// What only a folder that was loaded for use has.
 	source    *strict.Folder
 	broken    strict.Problems // what is wrong with the files on disk, where this is the copy in the store
+	ofHub     bool            // a running hub said what it has in force: it has the secrets, and this has none
 	channels  *channels
 	registrar registrar
 	replaced  context.Context // ends when another folder is in force
@@ -127,7 +128,10 @@ func loadFolder(dir string, opt loadOptions) (*folder, strict.Problems) {
 
 func readFolder(source *strict.Folder, types func(*config.Hub) map[string]subscribers.Type) *folder {
 	checkNames(source)
-	f := &folder{hub: config.LoadHub(source)}
+	f := &folder{hub: config.LoadHub(source), register: &subscribers.Register{}, rules: &routing.Rules{}}
+	if source.Problems().Malformed(config.HubFile) {
+		return f // whatever else were said would be about a hub of which nothing is known
+	}
 	now := time.Now().In(f.hub.Location)
 	f.patients = config.LoadPatients(source, now)
 	f.register = subscribers.Load(source, types(f.hub))
@@ -139,6 +143,7 @@ func readFolder(source *strict.Folder, types func(*config.Hub) map[string]subscr
 	f.checkKeptOut(source)
 	f.checkUnused(source)
 	f.checkPrivacy(source)
+	source.CheckSecrets()
 	return f
 }
 

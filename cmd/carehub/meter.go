@@ -56,7 +56,7 @@ func newMeter() *meter {
 	m.deliveries = counter("carehub_deliveries_total", "Deliveries that have come to their end, by type of channel and final state.", "channel", "outcome")
 	m.latency = histogram("carehub_delivery_seconds", "From an event's acceptance until a recipient's channel has taken it.",
 		prometheus.ExponentialBuckets(0.005, 4, 13), "channel") // 5 ms to a day
-	m.alarms = counter("carehub_alarms_total", "Alarms stored for the alarm recipients, by reason.", "reason")
+	m.alarms = counter("carehub_alarms_total", "Alarms that the alarm recipients are told of, each once, by reason.", "reason")
 	m.reports = counter("carehub_mail_reports_total", "Messages to return addresses of mails, by what they were: a mail bounced or is delayed, or nothing that counts.", "result")
 	m.stored = histogram("carehub_store_write_seconds", "Writing an event with its plan, synced: what a carer waits for.", writes).WithLabelValues()
 	m.noted = histogram("carehub_ledger_write_seconds", "Writing a batch of outcomes, parked deliveries or a cursor, synced.", writes).WithLabelValues()

@@ -43,7 +43,7 @@ func clientCreateCommand(dir *string) *cobra.Command {
 			"assertions, as SMART Backend Services have it. It works whether or not the hub is running, and counts at once.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := loadForUse(*dir)
+			f, err := loadInForce(cmd, *dir)
 			if err != nil {
 				return err
 			}
@@ -111,7 +111,7 @@ func clientListCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the clients, how they prove themselves and what they may do", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f, err := loadForUse(*dir)
+			f, err := loadInForce(cmd, *dir)
 			if err != nil {
 				return err
 			}
@@ -137,7 +137,7 @@ func clientRevokeCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke CLIENT_ID", Short: "Revoke a client and all of its access tokens, at once, at every hub", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := loadForUse(*dir)
+			f, err := loadInForce(cmd, *dir)
 			if err != nil {
 				return err
 			}

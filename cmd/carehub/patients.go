@@ -68,7 +68,10 @@ func ignoreEOF(err error) error {
 func findPatients(cmd *cobra.Command, dir, text string) error {
 	f, problems := loadFolder(dir, loadOptions{noSecrets: true, types: channelTypes})
 	if problems.Unfit() {
-		return exitError{1, problems.Error()}
+		var err error
+		if f, err = instead(cmd, dir, unfit{problems}); err != nil {
+			return err
+		}
 	}
 	if f.patients == nil {
 		return exitError{1, config.PatientsFile + " is not here, so nobody can be found"}

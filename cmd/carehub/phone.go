@@ -136,8 +136,8 @@ func ownFor(ctx context.Context, src source, by events.Actor, id string) (events
 func (h *hub) askAdmin(ctx context.Context, by events.Actor, patient string) error {
 	about := events.About{Event: "missing-" + patient + time.Now().UTC().Format("-20060102"), Recipient: by.ID, Reason: events.ReasonMissing, Patients: patient}
 	words := fmt.Sprintf("%s says that somebody is missing among those who are told of %s. Please phone them, and look at routing/%s.yaml.", by.ID, patient, patient)
-	err := storeAlarm(ctx, h.current(), h.archive, about, words)
-	if err == nil {
+	fresh, err := storeAlarm(ctx, h.current(), h.archive, about, words)
+	if fresh {
 		h.meter.alarmed(about)
 	}
 	return err

@@ -59,6 +59,8 @@ type reloadState struct {
 	Tried    string    `json:"tried"`                         // of what was last found on disk
 	At       time.Time `json:"at"`                            // when it was tried
 	Problems []string  `json:"problems,omitempty"`            // why it is not in force
+	Found    []string  `json:"found,omitempty"`               // what is wrong with the folder in force, with which a hub can run
+	Gaps     []string  `json:"gaps,omitempty"`                // those of these that are errors all the same
 	Waiting  []string  `json:"waiting_for_restart,omitempty"` // keys of hub.yaml that have changed and are read at a start only
 	Kept     bool      `json:"kept"`                          // the store has a copy of the folder in force
 	Loaded   int       `json:"loaded"`                        // reloads since the start
@@ -79,6 +81,7 @@ func (h *hub) openReloads(ctx context.Context) error {
 	r.watch = newWatch(f.source, key)
 	hash := r.watch.settled
 	r.now = reloadState{Hash: hash, Rules: f.hash(), Source: fromFolder, Since: h.started, Tried: hash, At: h.started}
+	r.now.judge(f.problems)
 	if f.broken != nil {
 		r.now.Source, r.now.Problems, r.now.Kept = fromStore, words(f.broken), true
 		r.watch.broken()
@@ -88,6 +91,16 @@ func (h *hub) openReloads(ctx context.Context) error {
 	f.source = nil
 	h.reloads = r
 	return nil
+}
+
+// judge notes what is wrong with the folder in force.
+func (s *reloadState) judge(problems strict.Problems) {
+	for _, p := range problems {
+		s.Found = append(s.Found, p.String())
+		if p.Gap {
+			s.Gaps = append(s.Gaps, p.String())
+		}
+	}
 }
 
 // state is how the configuration stands.
@@ -175,6 +188,7 @@ func (r *reloads) try(ctx context.Context, found *strict.Folder) {
 	r.change(func(s *reloadState) {
 		*s = reloadState{Hash: hash, Rules: f.hash(), Source: fromFolder, Since: time.Now(), Tried: hash, At: time.Now(), Waiting: waiting,
 			Loaded: s.Loaded + 1, Refused: s.Refused}
+		s.judge(f.problems)
 	})
 	r.hub.log.Info("the configuration was read anew and is in force", "rules", f.hash(), "folder", hash, "ms", time.Since(began).Milliseconds())
 	for _, key := range waiting {
@@ -308,26 +322,4 @@ func loadToStart(ctx context.Context, dir string, log *slog.Logger) (*folder, er
 	}
 	f.channels.close(ctx)
 	return kept, nil
-}
-
-// lastGood is the copy that the store has of the last folder that a hub could run with, where the one on disk is broken.
-func lastGood(ctx context.Context, dir string, broken unfit, log *slog.Logger) (*folder, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	files, err := copyOfBroken(ctx, dir, log)
-	if err != nil {
-		log.Error("no copy of the last good configuration can be had", "error", err.Error())
-		return nil, broken
-	}
-	f, err := loadOf(&strict.Folder{Dir: dir, Snapshot: strict.NewSnapshot(files)}, nil)
-	if err != nil {
-		log.Error("the copy of the last good configuration cannot be used either", "error", err.Error())
-		return nil, broken
-	}
-	f.broken = broken.problems
-	log.Error("THE CONFIGURATION ON DISK CANNOT BE USED: the hub starts with the copy that it kept of the last good one", "problems", len(f.broken))
-	for _, p := range f.broken {
-		log.Error("configuration", "problem", p.String())
-	}
-	return f, nil
 }

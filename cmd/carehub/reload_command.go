@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"carehub/config"
-	"carehub/config/strict"
 )
 
 func reloadCommand() *cobra.Command {
@@ -20,9 +19,11 @@ func reloadCommand() *cobra.Command {
 		Use: "reload [DIR]", Short: "Have a running hub read its configuration folder now, and say what came of it", Args: cobra.MaximumNArgs(1),
 		Long: "Have the hub that runs with the configuration folder DIR read it now. It does so by itself some seconds after a change: this\n" +
 			"waits for it, and says what came of it. If a hub cannot run with the folder the last good one stays in force. A hub whose store\n" +
-			"is on a NATS server is told by a signal: kill -HUP.",
+			"is on a NATS server is told by a signal: kill -HUP.\n\n" +
+			"What is wrong with a folder that is in force is printed as carehub check does: warnings, and whom its rules do not reach. Exit\n" +
+			"status: 0 when the folder is in force, be it with those; 1 when it is not, or when no hub runs.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			hub := config.LoadHub(&strict.Folder{Dir: folderOf(args)}) // it may be broken
+			hub := config.LoadStore(folderOf(args)) // the rest may be broken
 			if hub.NATS != nil || hub.Store == "" {
 				return errors.New("a hub whose store is on a NATS server is told by a signal: kill -HUP")
 			}
@@ -45,6 +46,9 @@ func showReload(cmd *cobra.Command, now reloadState) error {
 		fmt.Fprintf(out, "hub.yaml: %s has changed and waits for a restart\n", key)
 	}
 	if now.ok() {
+		for _, p := range now.Found {
+			fmt.Fprintln(out, p)
+		}
 		fmt.Fprintf(out, "in force: rules %s\n", now.Rules)
 		return nil
 	}
@@ -57,6 +61,10 @@ func showReload(cmd *cobra.Command, now reloadState) error {
 // reloadRoutes is what the admin socket answers about the configuration.
 func reloadRoutes(mux *http.ServeMux, r *reloads) {
 	mux.HandleFunc("GET /reload", func(w http.ResponseWriter, _ *http.Request) { adminAnswer(w, r.state(), nil) })
+	mux.HandleFunc("GET /folder", func(w http.ResponseWriter, q *http.Request) {
+		files, err := r.inForce(q.Context())
+		adminAnswer(w, files, err)
+	})
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, q *http.Request) {
 		ctx, cancel := context.WithTimeout(q.Context(), 9*time.Second)
 		defer cancel()

@@ -9,18 +9,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"carehub/config"
-	"carehub/config/strict"
 	"carehub/events"
 )
 
@@ -175,20 +170,4 @@ func unpackFolder(packed []byte) (map[string][]byte, error) {
 			return nil, err
 		}
 	}
-}
-
-// copyOfBroken returns the copy that the store of a broken folder has: of hub.yaml only what says where that is has to be readable.
-func copyOfBroken(ctx context.Context, dir string, log *slog.Logger) (map[string][]byte, error) {
-	hub := config.LoadHub(&strict.Folder{Dir: dir})
-	if hub.NATS == nil {
-		if _, err := os.Stat(hub.Store); err != nil {
-			return nil, fmt.Errorf("there is no store where hub.yaml says: %w", err)
-		}
-	}
-	store, err := openStore(ctx, &folder{hub: hub}, log)
-	if err != nil {
-		return nil, err
-	}
-	files, err := folderCopy{store}.get(ctx)
-	return files, errors.Join(err, store.Close(context.WithoutCancel(ctx)))
 }

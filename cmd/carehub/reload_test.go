@@ -56,6 +56,7 @@ func TestReload(t *testing.T) {
 		}
 		w.edit("hub.yaml", "url: https://elsewhere.example #", "url: ")
 	})
+	t.Run("gap", w.gap)
 	t.Run("bad edit", func(t *testing.T) { w.badEdit(ruth) })
 	t.Run("restart", func(t *testing.T) {
 		w.stop()
@@ -99,6 +100,21 @@ func (w *town) rulesGone(ruth string) {
 	}
 }
 
+// gap puts a folder in force that has an error with which a hub can run: reload and /readyz say so.
+func (w *town) gap(t *testing.T) {
+	for gaps, mode := range []os.FileMode{0o600, 0o644, 0o600} {
+		gaps %= 2 // the first and the last are as they should be
+		if err := os.Chmod(filepath.Join(w.dir, "patients.yaml"), mode); err != nil {
+			t.Fatal(err)
+		}
+		said, ok := w.reload()
+		_, ready := w.ask(http.MethodGet, "/readyz", "", "")
+		if !ok || strings.Count(said, "patients.yaml:1:1: others than its owner may read") != gaps || strings.Count(ready, `"gaps":1`) != gaps {
+			t.Errorf("%o: %s\n%s", mode, said, ready)
+		}
+	}
+}
+
 func (w *town) badEdit(ruth string) {
 	waitUntil(w.t, "the copy is kept", func() bool { return w.series(w.scrape(), "carehub_config_kept") == 1 })
 	w.edit("routing/p-7f3k.yaml", "hospice", "hospise")
@@ -110,6 +126,17 @@ func (w *town) badEdit(ruth string) {
 		w.t.Errorf("status %d: %s", status, body)
 	}
 	waitUntil(w.t, "the alarm is stored", func() bool { return w.series(w.scrape(), "carehub_alarms_total", "reason=reload") == 1 })
+	w.edit("routing/p-7f3k.yaml", "hospise", "hospicc") // of another wrong edit within the hour people are not told anew
+	if _, ok := w.reload(); ok {
+		w.t.Error("in force")
+	}
+	w.edit("routing/p-7f3k.yaml", "hospicc", "hospise")
+	if _, ok := w.reload(); ok {
+		w.t.Error("in force")
+	}
+	if v := w.series(w.scrape(), "carehub_alarms_total", "reason=reload"); v != 1 {
+		w.t.Errorf("carehub_alarms_total is %v", v)
+	}
 	if v := w.series(w.scrape(), "carehub_config_ok"); v != 0 {
 		w.t.Errorf("carehub_config_ok is %v", v)
 	}

@@ -216,8 +216,8 @@ func (h *hub) assemble(ctx context.Context) (err error) {
 
 // alarm tells the alarm recipients, and counts it.
 func (h *hub) alarm(ctx context.Context, about events.About, of events.Stored) error {
-	err := raiseAlarm(ctx, h.desk(), h.archive, about, of)
-	if err == nil {
+	fresh, err := raiseAlarm(ctx, h.desk(), h.archive, about, of)
+	if fresh { // people are told once
 		h.meter.alarmed(about)
 	}
 	return err

@@ -29,7 +29,7 @@ func simulateCommand() *cobra.Command {
 			if format != formatText && format != formatJSON {
 				return misused("--format takes text and json")
 			}
-			s, err := simulate(cmd.Context(), dir, config, since)
+			s, err := simulate(cmd, dir, config, since)
 			if err != nil {
 				return err
 			}
@@ -48,11 +48,12 @@ func simulateCommand() *cobra.Command {
 	return cmd
 }
 
-func simulate(ctx context.Context, dir, config, since string) (none compare.Simulation, err error) {
+func simulate(cmd *cobra.Command, dir, config, since string) (none compare.Simulation, err error) {
 	if config == "" {
 		return none, misused("say which rules to try: --config NEW")
 	}
-	f, err := loadForUse(dir)
+	ctx := cmd.Context()
+	f, err := loadInForce(cmd, dir)
 	if err != nil {
 		return none, err
 	}

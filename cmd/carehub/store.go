@@ -30,7 +30,7 @@ func storeCommand() *cobra.Command {
 			if err != nil || n < 1 {
 				return fmt.Errorf("%q is not a number of partitions", args[0])
 			}
-			f, err := loadForUse(folderOf(args[1:]))
+			f, err := loadInForce(cmd, folderOf(args[1:]))
 			if err != nil {
 				return err
 			}
@@ -62,7 +62,7 @@ func backupCommand() *cobra.Command {
 			"for its owner only and not encrypted, even if the store is: encrypt it before it leaves the machine.",
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := loadForUse(args[0])
+			f, err := loadInForce(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -97,6 +97,9 @@ func restoreCommand() *cobra.Command {
 
 // withStore works on the store, or asks the hub to if it is running and holds it.
 func withStore(ctx context.Context, f *folder, direct func(context.Context, *stream.Store) error, ask func(ctx context.Context, store string) error) error {
+	if f.ofHub {
+		return ask(ctx, f.hub.Store)
+	}
 	store, err := openStore(ctx, f, slog.New(slog.DiscardHandler))
 	if errors.Is(err, stream.ErrLocked) {
 		return ask(ctx, f.hub.Store)

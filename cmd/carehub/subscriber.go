@@ -40,7 +40,7 @@ func inboxCommand(dir *string, verb, short, long, done string, do func(*inbox.Ke
 	var channel string
 	cmd := &cobra.Command{Use: verb + " ID", Short: short, Long: long, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := loadForUse(*dir)
+			f, err := loadInForce(cmd, *dir)
 			if err != nil {
 				return err
 			}
@@ -87,7 +87,7 @@ func subscriberListCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List all inboxes: verified or not, away, handed over, unread", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f, err := loadForUse(*dir)
+			f, err := loadInForce(cmd, *dir)
 			if err != nil {
 				return err
 			}

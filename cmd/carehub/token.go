@@ -31,7 +31,7 @@ func tokenCreateCommand(dir *string) *cobra.Command {
 			"It works whether or not the hub is running, and counts at once. Only a hash of it is kept.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := loadForUse(*dir)
+			f, err := loadInForce(cmd, *dir)
 			if err != nil {
 				return err
 			}
@@ -59,7 +59,7 @@ func tokenListCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List who holds tokens", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f, err := loadForUse(*dir)
+			f, err := loadInForce(cmd, *dir)
 			if err != nil {
 				return err
 			}
@@ -85,7 +85,7 @@ func tokenRevokeCommand(dir *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke ID", Short: "Revoke every token of a carer or system, at once", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			f, err := loadForUse(*dir)
+			f, err := loadInForce(cmd, *dir)
 			if err != nil {
 				return err
 			}

@@ -17,7 +17,7 @@ func whoWasTold(cmd *cobra.Command, dir, id string) error {
 	if !events.ValidID(id) {
 		return misused("--event takes the id of an event, as carehub log printed it")
 	}
-	f, err := loadForUse(dir)
+	f, err := loadInForce(cmd, dir)
 	if err != nil {
 		return err
 	}

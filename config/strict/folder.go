@@ -27,6 +27,7 @@ type Folder struct {
 	Snapshot *Snapshot
 
 	private  []string                     // files of which nothing may be quoted
+	secrets  []string                     // files of the folder that secrets were read from
 	named    []string                     // paths that files name
 	sums     map[string][sha256.Size]byte // of what these said when they were first read
 	problems Problems
@@ -159,6 +160,16 @@ func (f *Folder) CheckMode(name string) {
 	}
 	if info.Mode().Perm()&^allowed != 0 {
 		f.Gap(OpenToOthers, Pos{name, 1, 1}, "others than its owner may read or write this file (mode %04o): %s %s", info.Mode().Perm(), advice, name)
+	}
+}
+
+// CheckSecrets reports files of the folder that secrets were read from and that CheckMode would report, unless nobody else gets to
+// them, as in a folder of mode 0700. It is called when all files have been read. Those elsewhere, such as in /run/secrets, are not the admin's to change.
+func (f *Folder) CheckSecrets() {
+	for _, name := range f.secrets {
+		if in, err := os.Stat(filepath.Dir(f.Path(name))); err == nil && in.Mode().Perm()&0o011 != 0 {
+			f.CheckMode(name)
+		}
 	}
 }
 

@@ -59,6 +59,11 @@ func (ps Problems) Unfit() bool {
 	return slices.ContainsFunc(ps, func(p Problem) bool { return !p.Warning && !p.Gap })
 }
 
+// Malformed reports whether a file cannot be parsed, so that nothing is known of what it says.
+func (ps Problems) Malformed(file string) bool {
+	return slices.ContainsFunc(ps, func(p Problem) bool { return p.File == file && p.Code == Syntax })
+}
+
 func compare(a, b Problem) int {
 	return cmp.Or(
 		cmp.Compare(a.File, b.File),

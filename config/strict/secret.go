@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 )
@@ -73,6 +74,9 @@ func (f *Folder) secret(text string) (Secret, error) {
 
 func (f *Folder) secretFile(name string) (string, error) {
 	data, err := f.readNamed(name, maxSecret)
+	if filepath.IsLocal(name) {
+		f.secrets = append(f.secrets, name)
+	}
 	value := strings.TrimRight(string(data), "\r\n")
 	switch {
 	case err != nil:

@@ -98,7 +98,7 @@ func (p *Pages) alarm(ctx context.Context, lang page.Lang, st events.Stored) (al
 // stand is whether what an alarm is about still is so.
 type stand struct {
 	open   bool
-	known  bool // false of one that is about the hub, or about what is not here any more: it is open for as long as it is news
+	known  bool // false of one that is about the hub but not its configuration, or about what is not here any more: it is open for as long as it is news
 	barred bool // the rules no longer let whom it is about be told
 	name   string
 }
@@ -106,6 +106,12 @@ type stand struct {
 func (p *Pages) stands(ctx context.Context, alarm events.Stored) (stand, error) {
 	about := alarm.Record.Plan.About
 	unknown := stand{open: p.Clock().Sub(alarm.Record.Event.Recorded) < countedFor}
+	if about != nil && about.Reason == events.ReasonReload && !p.Shared { // another hub's folder may be another
+		c := p.Config()
+		hour := c.Since.Truncate(time.Hour) // one alarm stands for all of an hour
+		refused := len(c.Failed) > 0 && (c.Kept || !alarm.Record.Event.Recorded.Before(hour))
+		return stand{open: refused, known: true}, nil
+	}
 	if about == nil || about.Notice() || about.Recipient == "" {
 		return unknown, nil
 	}

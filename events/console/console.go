@@ -55,6 +55,7 @@ type Config struct {
 	Running string // hash of it all
 	Rules   string // hash of its rules, as each event records it
 	Since   time.Time
+	Gaps    []string // what is wrong with what runs, such as whom nothing reaches, in the words of carehub check
 	Failed  []string // what is wrong with an edit that was refused since, in the words of carehub check
 	Kept    bool     // what runs is the copy that the store has kept, not what the folder says
 	Waiting []string // keys of hub.yaml that have changed, and are read at a start only
@@ -217,7 +218,7 @@ type body struct {
 	At     any
 }
 
-// banner says that the newest edit of the configuration was refused.
+// banner says that the newest edit of the configuration was refused, or else that there are gaps in what runs.
 type banner struct {
 	Title, Says string
 	Problems    []string
@@ -229,15 +230,17 @@ const mostProblems = 10
 
 // bannerOf is nil where there is nothing to say.
 func bannerOf(lang page.Lang, c Config) *banner {
-	if len(c.Failed) == 0 {
-		return nil
-	}
 	b := &banner{Title: words.Say(lang, "failed.title"), Says: words.Say(lang, "failed.say"), Problems: c.Failed}
-	if c.Kept {
+	switch {
+	case len(c.Failed) == 0 && len(c.Gaps) == 0:
+		return nil
+	case len(c.Failed) == 0:
+		b = &banner{Title: words.Say(lang, "gaps.title"), Says: words.Say(lang, "gaps.say"), Problems: c.Gaps}
+	case c.Kept:
 		b.Says = words.Say(lang, "failed.kept")
 	}
-	if more := len(c.Failed) - mostProblems; more > 0 {
-		b.Problems, b.More = c.Failed[:mostProblems], words.Count(lang, "entry.more", more)
+	if more := len(b.Problems) - mostProblems; more > 0 {
+		b.Problems, b.More = b.Problems[:mostProblems], words.Count(lang, "entry.more", more)
 	}
 	return b
 }

@@ -162,6 +162,20 @@ func TestRefusedEditIsOnEveryPage(t *testing.T) {
 	}
 }
 
+// TestGapsAreOnEveryPage, as check says them, unless there is worse to say.
+func TestGapsAreOnEveryPage(t *testing.T) {
+	w := newWorld()
+	config := Config{Running: "abc", Gaps: []string{"routing/p-7f3k.yaml:1:1: a fall reaches nobody"}}
+	w.Options.Config = func() Config { return config }
+	if _, said := w.get(t, "/admin"); !strings.Contains(said, "The configuration in force has gaps") || !strings.Contains(said, "a fall reaches nobody") {
+		t.Error(said)
+	}
+	config.Failed = []string{"hub.yaml:1:1: this file is empty"}
+	if _, said := w.get(t, "/admin"); !strings.Contains(said, "The newest edit was refused") || strings.Contains(said, "has gaps") {
+		t.Error(said)
+	}
+}
+
 // TestOpenAlarms: what nobody can tell counts as open while it is news, an alarm about whom the rules keep out does not, and a store
 // that fails is no quiet.
 func TestOpenAlarms(t *testing.T) {
@@ -174,12 +188,20 @@ func TestOpenAlarms(t *testing.T) {
 	all := []events.Stored{alarm(late, time.Hour), alarm(events.About{Event: "reload-1", Reason: events.ReasonReload}, time.Hour),
 		alarm(events.About{Event: "reload-2", Reason: events.ReasonReload}, 8*24*time.Hour)}
 	w.Alarms = func(context.Context, int) ([]events.Stored, error) { return all, nil }
+	config := Config{Since: w.Clock().Add(-2 * time.Hour), Failed: []string{"hub.yaml:1:1: this file is empty"}}
+	w.Options.Config = func() Config { return config }
 	if open, more, err := New(w.Options).openAlarms(t.Context()); open != 2 || more || err != nil {
 		t.Errorf("%d open, more %v, %v", open, more, err)
 	}
 	w.Barred = func(*events.Record, string) bool { return true }
 	if open, _, err := New(w.Options).openAlarms(t.Context()); open != 1 || err != nil {
 		t.Errorf("%d open, %v", open, err)
+	}
+	for _, settled := range []Config{{Since: w.Clock()}, {Since: w.Clock(), Failed: config.Failed}} { // the second is of another edit
+		config = settled
+		if open, _, err := New(w.Options).openAlarms(t.Context()); open != 0 || err != nil {
+			t.Errorf("%d open after the folder was put right, %v", open, err)
+		}
 	}
 	for len(all) < mostAlarms+1 {
 		all = append([]events.Stored{alarm(late, time.Hour)}, all...)
