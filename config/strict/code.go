@@ -38,6 +38,7 @@ const (
 	UnknownDefault   Code = "CH214"
 	CarersChannel    Code = "CH215"
 	Unruled          Code = "CH216"
+	Stranger         Code = "CH217"
 
 	NoRules         Code = "CH301"
 	ReachesNobody   Code = "CH302"
@@ -105,6 +106,7 @@ var Codes = map[Code]string{
 	UnknownDefault:   "no default has this name",
 	CarersChannel:    "a channel that only a carer can use",
 	Unruled:          "a test case for a patient without rules",
+	Stranger:         "somebody whom only carers.yaml could know",
 	NoRules:          "a patient without rules",
 	ReachesNobody:    "a kind that reaches nobody",
 	ReachesLogger:    "a kind that reaches only whoever logged it",
