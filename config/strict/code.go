@@ -39,6 +39,7 @@ const (
 	CarersChannel    Code = "CH215"
 	Unruled          Code = "CH216"
 	Stranger         Code = "CH217"
+	SamePerson       Code = "CH218"
 
 	NoRules         Code = "CH301"
 	ReachesNobody   Code = "CH302"
@@ -107,6 +108,7 @@ var Codes = map[Code]string{
 	CarersChannel:    "a channel that only a carer can use",
 	Unruled:          "a test case for a patient without rules",
 	Stranger:         "somebody whom only carers.yaml could know",
+	SamePerson:       "two patients who may be one",
 	NoRules:          "a patient without rules",
 	ReachesNobody:    "a kind that reaches nobody",
 	ReachesLogger:    "a kind that reaches only whoever logged it",
