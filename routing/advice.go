@@ -49,30 +49,6 @@ func (c *checker) covered() {
 	}
 }
 
-// inboxes warns of urgent kinds of which only people with an inbox hear, none of whom has to answer.
-func (c *checker) inboxes() {
-	if c.unknown {
-		return
-	}
-	var unread []events.Kind
-	for _, kind := range events.Kinds {
-		told := c.told(kind, c.going)
-		otherwise := slices.ContainsFunc(told, func(id string) bool { return !c.known.Inboxes[id] })
-		nobodyElse := len(told) == 0 || len(told) == 1 && slices.Contains(c.mayLog(), told[0]) // reported by reach
-		if c.known.Urgent[kind] && !nobodyElse && !otherwise && !c.asked(kind) {
-			unread = append(unread, kind)
-		}
-	}
-	if len(unread) > 0 {
-		c.folder.Warn(strict.OnlyInboxes, c.top.Locate("rules"),
-			"of %s, which cannot wait, only inboxes hear, and nobody would notice one that is not read: let a rule ask for an answer (acknowledge)", join(unread))
-	}
-}
-
-func (c *checker) asked(kind events.Kind) bool {
-	return slices.ContainsFunc(c.rules, func(r *rule) bool { return r.ask != nil && r.covers(kind, "") && c.going(r) })
-}
-
 // hasty warns of a within that is over before the next channel of a recipient is tried.
 func (c *checker) hasty(rule strict.At[ruleEntry]) {
 	within := rule.V.Acknowledge.Within
