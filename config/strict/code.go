@@ -53,6 +53,7 @@ const (
 	Covered         Code = "CH316"
 	Hasty           Code = "CH317"
 	Unused          Code = "CH318"
+	LongQuiet       Code = "CH319"
 	AuthorityEnded  Code = "CH321"
 	AuthorityEnding Code = "CH322"
 	BasisEnded      Code = "CH323"
@@ -120,6 +121,7 @@ var Codes = map[Code]string{
 	OnlyInboxes:      "an urgent kind that reaches only inboxes",
 	Covered:          "a rule that others cover",
 	Hasty:            "an escalation before the next channel is tried",
+	LongQuiet:        "quiet hours that leave next to no time",
 	Unused:           "somebody whom nothing names",
 	AuthorityEnded:   "an authority has ended",
 	AuthorityEnding:  "an authority ends within 30 days",
