@@ -72,6 +72,7 @@ const (
 
 	Identifies   Code = "CH401"
 	LooksLikeNHS Code = "CH402"
+	Unverified   Code = "CH404"
 	OpenToOthers Code = "CH403"
 )
 
@@ -140,5 +141,6 @@ var Codes = map[Code]string{
 	StillHears:       "a carer who is kept out, and hears all the same",
 	Identifies:       "something that identifies a patient or carer where it does not belong",
 	LooksLikeNHS:     "what looks like an NHS number where it does not belong",
+	Unverified:       "an address that nobody has verified",
 	OpenToOthers:     "a private file that others may read",
 }
