@@ -72,6 +72,7 @@ func LoadPatients(folder *strict.Folder, now time.Time) Patients {
 	var entries strict.Map[strict.Node]
 	_ = top.Decode(&entries) // reported
 	patients := make(Patients, len(entries))
+	same := newSameness(folder)
 	for _, entry := range entries {
 		var p Patient
 		_ = entry.V.Decode(&p) // reported
@@ -80,7 +81,11 @@ func LoadPatients(folder *strict.Folder, now time.Time) Patients {
 			folder.Report(strict.BadID, entry.Pos, "a patient's id must be p- and 2 to 32 of a-z and 0-9")
 			continue
 		}
+		_, twice := patients[entry.Key] // reported
 		patients[entry.Key] = PatientEntry{p, entry.Pos}
+		if !twice {
+			same.check(patients[entry.Key], entry.V)
+		}
 	}
 	return patients
 }

@@ -24,7 +24,8 @@ func pairs(r ruleEntry) (all []pair) {
 // covered warns of rules that could be left out, all of them at once: everybody whom they name is named for the same kinds
 // by rules that stay. One that asks for an answer adds that.
 func (c *checker) covered() {
-	named := map[pair]int{} // by rules that always hold, without a ceiling
+	named := map[pair]int{}    // by rules that always hold, without a ceiling
+	stays := map[string]bool{} // rules that cannot be left out, by their place
 	count := func(rule ruleEntry, n int) {
 		if conditions(rule) == "" && rule.Content.V == "" {
 			for _, p := range pairs(rule) {
@@ -34,52 +35,54 @@ func (c *checker) covered() {
 	}
 	for _, rule := range c.sound {
 		count(rule.V, 1)
+		stays[rule.Short()] = true
 	}
 	for _, d := range c.kept {
 		count(d.entry.V, 1)
+		stays[d.rule.place] = true
 	}
 	for _, rule := range slices.Backward(c.sound) {
 		count(rule.V, -1)
 		adds := rule.V.Acknowledge != nil || rule.V.Mandatory || len(rule.V.Attach) > 0
-		if adds || slices.ContainsFunc(pairs(rule.V), func(p pair) bool { return named[p] == 0 }) {
+		if adds || slices.ContainsFunc(pairs(rule.V), func(p pair) bool { return named[p] == 0 && !c.coveredThen(rule, p, stays) }) {
 			count(rule.V, 1)
 			continue
 		}
+		delete(stays, rule.Short())
 		c.folder.Warn(strict.Covered, rule.Pos, "this rule adds nothing: others name everybody here for the same kinds, so it can be left out")
 	}
 }
 
-// inboxes warns of urgent kinds of which only people with an inbox hear, none of whom has to answer.
-func (c *checker) inboxes() {
-	if c.unknown {
-		return
+// coveredThen reports whether a rule that stays tells somebody of a kind whenever one that does not always hold would.
+func (c *checker) coveredThen(entry strict.At[ruleEntry], p pair, stays map[string]bool) bool {
+	if conditions(entry.V) == "" {
+		return false
 	}
-	var unread []events.Kind
-	for _, kind := range events.Kinds {
-		told := c.told(kind, c.going)
-		otherwise := slices.ContainsFunc(told, func(id string) bool { return !c.known.Inboxes[id] })
-		nobodyElse := len(told) == 0 || len(told) == 1 && slices.Contains(c.mayLog(), told[0]) // reported by reach
-		if c.known.Urgent[kind] && !nobodyElse && !otherwise && !c.asked(kind) {
-			unread = append(unread, kind)
-		}
-	}
-	if len(unread) > 0 {
-		c.folder.Warn(strict.OnlyInboxes, c.top.Locate("rules"),
-			"of %s, which cannot wait, only inboxes hear, and nobody would notice one that is not read: let a rule ask for an answer (acknowledge)", join(unread))
-	}
+	at := slices.IndexFunc(c.rules, func(r *rule) bool { return r.place == entry.Short() })
+	return at >= 0 && slices.ContainsFunc(c.rules, func(r *rule) bool {
+		return r.place != entry.Short() && stays[r.place] && r.content == "" && r.tells(p.recipient) && r.covers(events.Kind(p.kind), "") &&
+			c.going(r) && r.only.covers(c.rules[at].only, c.moments())
+	})
 }
 
-func (c *checker) asked(kind events.Kind) bool {
-	return slices.ContainsFunc(c.rules, func(r *rule) bool { return r.ask != nil && r.covers(kind, "") && c.going(r) })
-}
+// soon is how long somebody may well need to see a message and to answer it.
+const soon = 5 * time.Minute
 
-// hasty warns of a within that is over before the next channel of a recipient is tried.
+// hasty warns of a within that is over before the next channel of a recipient is tried or, where there is none, before a person could
+// be expected to have seen the message.
 func (c *checker) hasty(rule strict.At[ruleEntry]) {
 	within := rule.V.Acknowledge.Within
 	for _, id := range rule.V.Notify.Values() {
 		for _, kind := range rule.V.On.Values() {
 			wait := c.known.FallbackAfter[events.Kind(kind)]
-			if !c.known.Several[id] || within.V < minWithin || within.V >= wait {
+			if within.V < minWithin || within.V >= wait {
+				continue
+			}
+			if !c.known.Several[id] {
+				if within.V < soon && c.known.Reachable[id] {
+					c.folder.Warn(strict.Hasty, within.Pos, "within is hardly time to see a message and answer it, and %s has no other channel: give 5m at least", id)
+					return
+				}
 				continue
 			}
 			c.folder.Warn(strict.Hasty, within.Pos, "within is over before another channel of %s is tried: fallback_after of %s is %s", id, kind, short(wait))

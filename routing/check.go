@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"carehub/config/strict"
 	"carehub/events"
@@ -34,6 +35,7 @@ type checker struct {
 	grants  []grant
 	earlier map[string]strict.Pos  // rules by what they say
 	sound   []strict.At[ruleEntry] // rules that tell somebody something
+	times   []time.Time            // moments, once somebody asked for them
 	unknown bool                   // a kind of some rule is misspelt, so it cannot be said what reaches nobody
 }
 

@@ -78,7 +78,7 @@ func (l *loader) members(written strict.List[string]) (ids []string) {
 			l.folder.Report(strict.GroupInGroup, member.Pos, "%s is a group, and groups hold subscribers and carers only: name those that are in it", member.V)
 			continue
 		}
-		l.recipient(member, nil)
+		l.recipient(member)
 		ids = append(ids, l.word(member.V))
 	}
 	return ids
@@ -99,7 +99,7 @@ func (l *loader) readDefaults(entries []strict.At[ruleEntry]) {
 		default:
 			first[name.V] = name.Pos
 		}
-		l.spell(&entry, nil)
+		l.spell(&entry)
 		l.defaults = append(l.defaults, &inherited{entry: entry, rule: l.rule(&entry)})
 	}
 	if l.whole {

@@ -36,7 +36,7 @@ type Known struct {
 	Restricted, Deceased map[string]bool
 	// Whole holds, for those with a channel that carries the whole message whatever a rule's content says, the channel's type.
 	Whole map[string]string
-	// NoCarers says that there was no carers.yaml to check against: somebody unknown in logged_by may be a carer.
+	// NoCarers says that there was no carers.yaml to check against: somebody unknown may be a carer.
 	NoCarers bool
 }
 
@@ -74,7 +74,7 @@ func Load(folder *strict.Folder, known Known, now time.Time) *Rules {
 	l := loader{
 		folder: folder, known: known, ids: sortedKeys(known.Reachable), now: now,
 		places: map[string]strict.Pos{}, aliases: map[[2]string]strict.Pos{}, words: map[string]string{},
-		groups: map[string]*group{}, zones: map[string]*time.Location{},
+		groups: map[string]*group{}, zones: map[string]*time.Location{}, loggers: map[string]bool{},
 		rules: &Rules{patients: map[string]patient{}, aliases: map[string][]alias{}, zone: now.Location()},
 	}
 	var sums strings.Builder
@@ -87,6 +87,7 @@ func Load(folder *strict.Folder, known Known, now time.Time) *Rules {
 		}
 	}
 	l.unruled()
+	l.judgeStrangers()
 	l.exceptions()
 	sums.WriteString(known.exceptional())
 	l.unused()
@@ -106,6 +107,9 @@ type loader struct {
 	names   []string // of groups, in the order of the file
 	zones   map[string]*time.Location
 
+	loggers   map[string]bool     // whom any logged_by names
+	strangers []strict.At[string] // recipients whom nothing that was read knows, where there is no carers.yaml
+
 	defaults []*inherited
 	misspelt bool // a kind of some default
 	whole    bool // the file being read has the right form, so that nothing is missing for want of it
@@ -124,7 +128,7 @@ func (l *loader) file(name string, top strict.Node) {
 		p.grants = append(p.grants, l.grant(id, entry))
 	}
 	for i := range f.Rules {
-		l.spell(&f.Rules[i], f.LoggedBy)
+		l.spell(&f.Rules[i])
 		p.rules = append(p.rules, l.rule(&f.Rules[i]))
 	}
 	kept := l.inherit(&f)
@@ -162,6 +166,7 @@ func (l *loader) grant(patient string, entry strict.Entry[grantEntry]) grant {
 		l.folder.Report(strict.UnknownRecipient, entry.Pos, "%q is neither a carer nor a subscriber%s", entry.Key, l.suggest(entry.Key))
 	}
 	g := grant{actor: l.word(entry.Key), until: entry.V.Until.V}
+	l.loggers[g.actor] = true
 	for _, right := range entry.V.May {
 		if right.V != string(Log) && right.V != string(See) {
 			l.folder.Report(strict.BadValue, right.Pos, "may takes log and see%s", strict.DidYouMean(right.V, []string{string(Log), string(See)}))
@@ -196,21 +201,21 @@ func (l *loader) rule(entry *strict.At[ruleEntry]) *rule {
 }
 
 // spell reports recipients that nobody is, and puts the members in the place of each group.
-func (l *loader) spell(rule *strict.At[ruleEntry], loggers strict.Map[grantEntry]) {
-	rule.V.Notify = l.spelled(rule.V.Notify, loggers)
+func (l *loader) spell(rule *strict.At[ruleEntry]) {
+	rule.V.Notify = l.spelled(rule.V.Notify)
 	if ask := rule.V.Acknowledge; ask != nil {
-		ask.Else = l.spelled(ask.Else, loggers)
+		ask.Else = l.spelled(ask.Else)
 	}
 }
 
-func (l *loader) spelled(names strict.List[string], loggers strict.Map[grantEntry]) (all strict.List[string]) {
+func (l *loader) spelled(names strict.List[string]) (all strict.List[string]) {
 	seen := map[string]bool{}
 	for _, name := range names {
 		ids := []string{name.V}
 		if g := l.groups[name.V]; g != nil {
 			g.used, ids = true, g.members
 		} else {
-			l.recipient(name, loggers)
+			l.recipient(name)
 		}
 		for _, id := range ids {
 			if !seen[id] {
@@ -222,13 +227,25 @@ func (l *loader) spelled(names strict.List[string], loggers strict.Map[grantEntr
 	return all
 }
 
-// recipient reports a name that nobody has. Where carers.yaml is missing a logger is taken to be a carer.
-func (l *loader) recipient(name strict.At[string], loggers strict.Map[grantEntry]) {
-	_, known := l.known.Reachable[name.V]
-	if known || l.known.NoCarers && slices.ContainsFunc(loggers, func(e strict.Entry[grantEntry]) bool { return e.Key == name.V }) {
-		return
+// recipient reports a name that nobody has. Without carers.yaml that cannot be told before all files are read.
+func (l *loader) recipient(name strict.At[string]) {
+	switch _, known := l.known.Reachable[name.V]; {
+	case known:
+	case l.known.NoCarers:
+		l.strangers = append(l.strangers, name)
+	default:
+		l.folder.Report(strict.UnknownRecipient, name.Pos, "unknown recipient %q%s", name.V, strict.DidYouMean(name.V, slices.Concat(l.ids, l.names)))
 	}
-	l.folder.Report(strict.UnknownRecipient, name.Pos, "unknown recipient %q%s", name.V, strict.DidYouMean(name.V, slices.Concat(l.ids, l.names)))
+}
+
+// judgeStrangers warns of recipients who can only be carers, for who logs for some patient is taken to be one. A rule goes on naming them.
+func (l *loader) judgeStrangers() {
+	for _, name := range l.strangers {
+		if !l.loggers[name.V] {
+			l.folder.Warn(strict.Stranger, name.Pos, "%q is no subscriber and logs for nobody: only carers.yaml, which is not here, could say who this is%s",
+				name.V, strict.DidYouMean(name.V, slices.Concat(l.ids, l.names)))
+		}
+	}
 }
 
 func (l *loader) content(written strict.At[string]) events.Content {

@@ -3,6 +3,7 @@ package subscribers
 import (
 	"cmp"
 	"errors"
+	"time"
 
 	"carehub/config/strict"
 	"carehub/events"
@@ -29,5 +30,16 @@ func (l *loader) quiet(h *quietHours) *events.Quiet {
 		l.folder.Report(strict.BadValue, at, "%s", wrong)
 		return nil
 	}
+	if awake(h) < time.Hour {
+		l.folder.Warn(strict.LongQuiet, h.From.Pos, "these quiet hours leave less than an hour a day, for which all that can wait would wait")
+	}
 	return &q
+}
+
+// awake is how long a day quiet hours leave, which have been checked.
+func awake(h *quietHours) time.Duration {
+	from, _ := events.TimeOfDay(h.From.V)
+	to, _ := events.TimeOfDay(h.To.V)
+	const day = 24 * 60
+	return time.Duration((from-to+day)%day) * time.Minute
 }

@@ -117,6 +117,22 @@ func (l *loader) carers() {
 	}
 }
 
+// CarerIDs returns the ids of carers.yaml and nothing else that it says; ok is false where it is not here or cannot be read. It
+// reports nothing.
+func CarerIDs(folder *strict.Folder) (ids []string, ok bool) {
+	quiet := &strict.Folder{Dir: folder.Dir, Snapshot: folder.Snapshot, NoSecrets: true}
+	top, ok := quiet.ReadPrivate(CarersFile)
+	if !ok {
+		return nil, false
+	}
+	var entries strict.Map[strict.Node]
+	ok = top.Decode(&entries) == nil
+	for _, entry := range entries {
+		ids = append(ids, entry.Key)
+	}
+	return ids, ok
+}
+
 func (l *loader) provider(file string) {
 	top, ok := l.folder.Read(file)
 	if !ok {

@@ -1,15 +1,7 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
-	"maps"
-	"os"
-	"slices"
-	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -53,6 +45,9 @@ func check(cmd *cobra.Command, dir, format string, noSecrets bool) error {
 	if !problems.Unfit() {
 		_, more := f.cases(&strict.Folder{Dir: dir, NoSecrets: noSecrets})
 		problems = append(problems, more...)
+		if !noSecrets {
+			problems = append(problems, f.unheard(cmd.Context())...)
+		}
 	}
 	if err := printFindings(cmd.OutOrStdout(), dir, format, problems); err != nil {
 		return err
@@ -63,9 +58,6 @@ func check(cmd *cobra.Command, dir, format string, noSecrets bool) error {
 	if format != formatText {
 		return nil // what follows is for people
 	}
-	if !noSecrets {
-		warnOfInboxes(cmd.Context(), cmd.OutOrStdout(), f)
-	}
 	carers := 0
 	for _, s := range f.register.All() {
 		if s.Carer {
@@ -75,62 +67,6 @@ func check(cmd *cobra.Command, dir, format string, noSecrets bool) error {
 	fmt.Fprintf(cmd.OutOrStdout(), "ok: %s, %s, %s\n", count(len(f.register.All())-carers, "subscriber"), count(carers, "carer"),
 		count(len(f.rules.Patients()), "patient"))
 	return nil
-}
-
-// warnOfInboxes says what only a store can tell: who has an inbox that gets nothing about a patient, for nobody has verified
-// it. Where the store cannot be asked it says that.
-func warnOfInboxes(ctx context.Context, w io.Writer, f *folder) {
-	hasInbox := map[string]bool{} // of those whom the rules name
-	named := f.named()
-	for _, s := range f.register.All() {
-		if named[s.ID] && f.hasInbox(s.ID, "email") == nil {
-			hasInbox[s.ID] = true
-		}
-	}
-	if len(hasInbox) == 0 {
-		return
-	}
-	verified, err := verifiedInboxes(ctx, f)
-	if err != nil {
-		fmt.Fprintln(w, "warning: it is not known here whose email address is verified: carehub subscriber list")
-		return
-	}
-	var silent []string
-	for _, id := range slices.Sorted(maps.Keys(hasInbox)) {
-		if !verified[id] {
-			silent = append(silent, id)
-		}
-	}
-	if len(silent) > 0 {
-		fmt.Fprintf(w, "warning: nothing about a patient is sent to the email address of %s before it is verified: carehub subscriber verify ID\n",
-			strings.Join(silent, ", "))
-	}
-}
-
-// verifiedInboxes are the subscribers all of whose inboxes are verified, as a running hub or the store says. A store that
-// belongs to somebody else is not opened, for that would leave files that they cannot write; one on a NATS server neither,
-// for checking a folder is no reason to sign in there.
-func verifiedInboxes(ctx context.Context, f *folder) (map[string]bool, error) {
-	verified := map[string]bool{}
-	if f.hub.NATS != nil {
-		return nil, errors.ErrUnsupported
-	}
-	info, err := os.Stat(f.hub.Store)
-	if errors.Is(err, os.ErrNotExist) {
-		return verified, nil // a hub that has never run
-	}
-	if err != nil {
-		return nil, err
-	}
-	if owner, ok := info.Sys().(*syscall.Stat_t); ok && int(owner.Uid) != os.Geteuid() {
-		return nil, os.ErrPermission
-	}
-	all, err := listInboxes(ctx, f)
-	for _, s := range all {
-		known, seen := verified[s.Subscriber]
-		verified[s.Subscriber] = s.Verified && (known || !seen)
-	}
-	return verified, err
 }
 
 func count(n int, noun string) string {

@@ -28,8 +28,8 @@ func routesDiffCommand() *cobra.Command {
 		Short: "Show by meaning what differs between two configuration folders, or two revisions of one",
 		Long: "Diff shows for whom somebody is told who was not, or is not who was, of which events, whatever the files look like. Each side\n" +
 			"is a folder, or one in a git revision: HEAD~1:care is the folder care in the commit before. With -- DIR both sides are DIR, in the\n" +
-			"revisions that are named, the second of which is the working tree unless it is given. Private files are never looked at, and\n" +
-			"nobody is named but by id and, of organisations, by name.\n\n" +
+			"revisions that are named, the second of which is the working tree unless it is given. Of private files only the ids of carers are\n" +
+			"read, and nobody is named but by id and, of organisations, by name.\n\n" +
 			"Exit status: 1 when events reach nobody any more, or what is mandatory is lost, and it is not accepted by name; 2 when the\n" +
 			"sides cannot be compared.",
 		Example: "  carehub routes diff HEAD~1:care care\n  carehub routes diff --format markdown --accept p-7f3k/admission origin/main -- care",
@@ -37,7 +37,7 @@ func routesDiffCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			report, err := diffOf(cmd.Context(), args, cmd.ArgsLenAtDash(), accepted)
 			if err != nil {
-				return err
+				return incomparableAs(cmd.OutOrStdout(), format, err)
 			}
 			return printDifference(cmd, report, format)
 		},
@@ -157,9 +157,6 @@ func sideOf(arg string) (side, error) {
 	return side{}, misused(arg + " is no folder; one in a git revision is REVISION:FOLDER")
 }
 
-// maxProblems is how many problems of a side are shown that cannot be compared.
-const maxProblems = 20
-
 // load reads the rules of a side, without secrets and, if the options say so, private files.
 func (s side) load(ctx context.Context, opt loadOptions) (rulings, error) {
 	dir := s.dir
@@ -177,12 +174,7 @@ func (s side) load(ctx context.Context, opt loadOptions) (rulings, error) {
 	opt.noSecrets, opt.types = true, channelTypes
 	f, problems := loadFolder(dir, opt)
 	if problems.Unfit() {
-		problems = slices.DeleteFunc(problems, func(p strict.Problem) bool { return p.Warning || p.Gap })
-		more := ""
-		if n := len(problems) - maxProblems; n > 0 {
-			problems, more = problems[:maxProblems], fmt.Sprintf("\nand %d more: carehub check", n)
-		}
-		return rulings{}, exitError{2, fmt.Sprintf("%s cannot be compared:\n%v%s", s.name, problems, more)}
+		return rulings{}, incomparable{s.name, slices.DeleteFunc(problems, func(p strict.Problem) bool { return p.Warning || p.Gap })}
 	}
 	return rulings{f, time.Now().In(f.hub.Location)}, nil
 }

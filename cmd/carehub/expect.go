@@ -13,6 +13,7 @@ import (
 
 	"carehub/config/strict"
 	"carehub/routing/cases"
+	"carehub/subscribers"
 )
 
 func routesCommand() *cobra.Command {
@@ -28,7 +29,8 @@ func routesTestCommand() *cobra.Command {
 		Use:   "test [DIR]",
 		Short: "Check that the rules do what the cases in " + cases.Folder + " expect",
 		Long: "Test asks the rules of a configuration folder about each case in " + cases.Folder + "/*.yaml and shows what is not as expected.\n" +
-			"It looks at no secrets and no private files. Exit status: 1 if a case fails, or the folder cannot be used.",
+			"It looks at no secrets, and takes of the private files, where they are, only the ids of carers. Exit status: 1 if a case fails, or\n" +
+			"the folder cannot be used.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return routesTest(cmd, folderOf(args), format) },
 	}
@@ -42,17 +44,33 @@ func routesTest(cmd *cobra.Command, dir, format string) error {
 	}
 	f, problems := loadFolder(dir, loadOptions{noSecrets: true, noPrivate: true, types: channelTypes})
 	if problems.Unfit() {
-		return exitError{1, problems.Error()}
+		return untestable(cmd.OutOrStdout(), dir, format, problems)
 	}
 	all, problems := f.cases(&strict.Folder{Dir: dir, NoSecrets: true})
 	if problems.Failed() {
-		return exitError{1, problems.Error()}
+		return untestable(cmd.OutOrStdout(), dir, format, problems)
 	}
 	failed := f.expected(all)
 	if err := printFailures(cmd.OutOrStdout(), dir, format, len(all), failed); err != nil || len(failed) == 0 {
 		return err
 	}
 	return exitError{code: 1}
+}
+
+// untestable says why no case was tried, in the format that was asked for.
+func untestable(w io.Writer, dir, format string, problems strict.Problems) error {
+	problems = slices.DeleteFunc(problems, func(p strict.Problem) bool { return p.Warning })
+	switch format {
+	case formatJSON:
+		if err := printFailuresJSON(w, 0, nil, problems); err != nil {
+			return err
+		}
+	case formatGitHub:
+		if err := printFindings(w, dir, format, problems); err != nil {
+			return err
+		}
+	}
+	return exitError{1, problems.Error()}
 }
 
 // cases reads the cases of the files that the folder was read from, or of the same ones. Without the private files a carer is whom
@@ -65,7 +83,8 @@ func (f *folder) cases(source *strict.Folder) ([]cases.Case, strict.Problems) {
 	if source.NoSecrets {
 		maps.Copy(ids, f.rules.Named())
 	}
-	all := cases.Load(source, cases.Known{Patients: f.rules.Patients(), IDs: slices.Sorted(maps.Keys(ids)), Zone: f.hub.Location})
+	all := cases.Load(source, cases.Known{Patients: f.rules.Patients(), IDs: slices.Sorted(maps.Keys(ids)), Zone: f.hub.Location,
+		NoCarers: !f.onlyIDs && !source.Has(subscribers.CarersFile)})
 	if source.Has(cases.Folder) {
 		f.private().searchAll(source, source.List(cases.Folder))
 	}
@@ -112,7 +131,7 @@ func (f *folder) excepted(patient string) bool {
 func printFailures(w io.Writer, dir, format string, ran int, failed []cases.Failure) error {
 	switch format {
 	case formatJSON:
-		return printFailuresJSON(w, ran, failed)
+		return printFailuresJSON(w, ran, failed, nil)
 	case formatGitHub:
 		for _, f := range failed {
 			fmt.Fprintf(w, "::error file=%s,line=%d,col=%d,title=%s::%s\n", property.Replace(fromHere(dir, f.File)), f.Line, f.Column,
@@ -136,7 +155,8 @@ func printFailures(w io.Writer, dir, format string, ran int, failed []cases.Fail
 	return nil
 }
 
-func printFailuresJSON(w io.Writer, ran int, failed []cases.Failure) error {
+// printFailuresJSON also writes the problems for which nothing was run, if there are.
+func printFailuresJSON(w io.Writer, ran int, failed []cases.Failure, problems strict.Problems) error {
 	type failure struct {
 		File     string            `json:"file"`
 		Line     int               `json:"line"`
@@ -152,7 +172,8 @@ func printFailuresJSON(w io.Writer, ran int, failed []cases.Failure) error {
 	return indented(w, struct {
 		Cases    int       `json:"cases"`
 		Failures []failure `json:"failures"`
-	}{ran, all})
+		Problems []written `json:"problems,omitempty"`
+	}{ran, all, findings(problems)})
 }
 
 // deviations are what is not as a case expects, a line for each.

@@ -80,22 +80,26 @@ var (
 	property   = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 )
 
-func printJSON(w io.Writer, problems strict.Problems) error {
-	type finding struct {
-		Code     strict.Code `json:"code"`
-		Severity string      `json:"severity"`
-		Gap      bool        `json:"gap,omitempty"` // an error that a hub can run with
-		File     string      `json:"file"`
-		Line     int         `json:"line"`
-		Column   int         `json:"column"`
-		Message  string      `json:"message"`
-	}
-	all := make([]finding, 0, len(problems))
-	for _, p := range problems {
-		all = append(all, finding{p.Code, severity(p), p.Gap, p.File, p.Line, p.Column, p.Message})
-	}
-	return indented(w, all)
+// written is a problem as JSON says it.
+type written struct {
+	Code     strict.Code `json:"code"`
+	Severity string      `json:"severity"`
+	Gap      bool        `json:"gap,omitempty"` // an error that a hub can run with
+	File     string      `json:"file"`
+	Line     int         `json:"line"`
+	Column   int         `json:"column"`
+	Message  string      `json:"message"`
 }
+
+func findings(problems strict.Problems) []written {
+	all := make([]written, 0, len(problems))
+	for _, p := range problems {
+		all = append(all, written{p.Code, severity(p), p.Gap, p.File, p.Line, p.Column, p.Message})
+	}
+	return all
+}
+
+func printJSON(w io.Writer, problems strict.Problems) error { return indented(w, findings(problems)) }
 
 func indented(w io.Writer, v any) error {
 	out := json.NewEncoder(w)

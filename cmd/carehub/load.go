@@ -23,6 +23,9 @@ type folder struct {
 	rules    *routing.Rules
 	problems strict.Problems // that a hub can run with
 
+	carerIDs []string // their ids, where that is all that was read of carers.yaml
+	onlyIDs  bool
+
 	// What only a folder that was loaded for use has.
 	source    *strict.Folder
 	broken    strict.Problems // what is wrong with the files on disk, where this is the copy in the store
@@ -36,7 +39,7 @@ type folder struct {
 
 type loadOptions struct {
 	noSecrets bool // check where secrets and private files are not, as in CI
-	noPrivate bool // with noSecrets: do not look at the private files where they are
+	noPrivate bool // with noSecrets: of the private files where they are, take only the ids of carers
 	// types makes the channel types from the hub's settings, which may be incomplete when there are problems.
 	types func(hub *config.Hub) map[string]subscribers.Type
 }
@@ -120,17 +123,27 @@ func loadFolder(dir string, opt loadOptions) (*folder, strict.Problems) {
 		return nil, problems
 	}
 	source := &strict.Folder{Dir: dir, NoSecrets: opt.noSecrets}
+	f := &folder{}
 	if opt.noPrivate {
-		source.Snapshot = strict.Take(dir, ourFolders...).Without(config.PatientsFile, subscribers.CarersFile)
+		source.Snapshot = strict.Take(dir, ourFolders...)
+		f.carerIDs, f.onlyIDs = subscribers.CarerIDs(source)
+		source.Snapshot = source.Snapshot.Without(config.PatientsFile, subscribers.CarersFile)
 	}
-	return readFolder(source, opt.types), source.Problems()
+	f.read(source, opt.types)
+	return f, source.Problems()
 }
 
 func readFolder(source *strict.Folder, types func(*config.Hub) map[string]subscribers.Type) *folder {
+	f := &folder{}
+	f.read(source, types)
+	return f
+}
+
+func (f *folder) read(source *strict.Folder, types func(*config.Hub) map[string]subscribers.Type) {
 	checkNames(source)
-	f := &folder{hub: config.LoadHub(source), register: &subscribers.Register{}, rules: &routing.Rules{}}
+	f.hub, f.register, f.rules = config.LoadHub(source), &subscribers.Register{}, &routing.Rules{}
 	if source.Problems().Malformed(config.HubFile) {
-		return f // whatever else were said would be about a hub of which nothing is known
+		return // whatever else were said would be about a hub of which nothing is known
 	}
 	now := time.Now().In(f.hub.Location)
 	f.patients = config.LoadPatients(source, now)
@@ -144,7 +157,6 @@ func readFolder(source *strict.Folder, types func(*config.Hub) map[string]subscr
 	f.checkUnused(source)
 	f.checkPrivacy(source)
 	source.CheckSecrets()
-	return f
 }
 
 // inboxTypes are the channels by which a message can lie unread.
@@ -155,7 +167,7 @@ var wholeTypes = []string{"webhook", "fhir"}
 
 // known gathers what the routing rules are checked against.
 func (f *folder) known(source *strict.Folder) routing.Known {
-	known := routing.Known{Reachable: map[string]bool{}, NoCarers: !source.Has(subscribers.CarersFile),
+	known := routing.Known{Reachable: map[string]bool{}, NoCarers: !f.onlyIDs && !source.Has(subscribers.CarersFile),
 		Inboxes: map[string]bool{}, Several: map[string]bool{}, Whole: map[string]string{},
 		Carers: map[string]bool{}, Restricted: map[string]bool{}, Deceased: map[string]bool{},
 		Urgent: map[events.Kind]bool{}, FallbackAfter: map[events.Kind]time.Duration{}}
@@ -169,6 +181,9 @@ func (f *folder) known(source *strict.Folder) routing.Known {
 			}
 		}
 		known.Inboxes[s.ID] = !slices.ContainsFunc(s.Channels, func(c subscribers.Channel) bool { return !slices.Contains(inboxTypes, c.Type) })
+	}
+	for _, id := range f.carerIDs {
+		known.Reachable[id], known.Carers[id] = true, true // by what, only the hub knows
 	}
 	for kind, k := range f.hub.Kinds {
 		known.Urgent[kind] = k.Urgency == events.Urgent

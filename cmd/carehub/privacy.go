@@ -1,7 +1,6 @@
 package main
 
 import (
-	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -9,7 +8,6 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"carehub/config"
 	"carehub/config/strict"
 	"carehub/routing"
 	"carehub/subscribers"
@@ -18,8 +16,16 @@ import (
 // private is what the private files say that no other file may repeat, for those are kept in version control.
 type private struct {
 	words  map[[2]string][]secretWords // by their first two words
+	single map[string]bool             // birth dates that are written as one: 19380205
 	digits map[string]string           // what it is, by its digits: NHS numbers whole, phones by their last nine
+
+	contact string // the last digits of the phone that hub.yaml says for all to read, which may be a carer's
 }
+
+// found is how it is said that something is where it does not belong.
+const found = "%s stands here: this file is not private"
+
+const hubFile = "hub.yaml"
 
 // secretWords is a name or a birth date, as words.
 type secretWords struct {
@@ -39,7 +45,7 @@ const (
 // too. It quotes nothing. A hub can run with it: to tell nobody would be worse.
 func (f *folder) checkPrivacy(source *strict.Folder) {
 	p := f.private()
-	var names []string
+	names := []string{hubFile}
 	if source.Has(routing.DefaultsFile) {
 		names = append(names, routing.DefaultsFile)
 	}
@@ -63,7 +69,10 @@ func (p private) searchAll(source *strict.Folder, names []string) {
 }
 
 func (f *folder) private() private {
-	p := private{map[[2]string][]secretWords{}, map[string]string{}}
+	p := private{words: map[[2]string][]secretWords{}, single: map[string]bool{}, digits: map[string]string{}}
+	if contact := onlyDigits(f.hub.Contact.Phone); len(contact) >= phoneDigits {
+		p.contact = contact[len(contact)-phoneDigits:]
+	}
 	for _, patient := range f.patients {
 		p.addName(patient.Name)
 		p.addBirth(string(patient.Born))
@@ -79,25 +88,41 @@ func (f *folder) private() private {
 	return p
 }
 
-// addName takes a name in its own order and with the last name first. One of a single word could be any word.
+// addName takes a name in its own order and with the last name first, and what has a hyphen or an apostrophe also written as one word.
+// One of a single word could be any word.
 func (p private) addName(name string) {
-	words := wordsOf(name)
-	if len(words) < 2 {
+	parts := strings.Fields(name)
+	if len(parts) == 0 {
 		return
 	}
-	last := len(words) - 1
-	p.add(aName, words)
-	p.add(aName, append([]string{words[last]}, words[:last]...))
+	last := len(parts) - 1
+	orders := []string{strings.Join(parts, " "), strings.Join(append([]string{parts[last]}, parts[:last]...), " ")}
+	seen := map[string]bool{}
+	for _, text := range orders {
+		for _, written := range []string{text, hyphens.Replace(text), apostrophes.Replace(text), hyphens.Replace(apostrophes.Replace(text))} {
+			if words := wordsOf(written); len(words) > 1 && !seen[written] {
+				seen[written] = true
+				p.add(aName, words)
+			}
+		}
+	}
 }
+
+var (
+	hyphens     = strings.NewReplacer("-", "", "‐", "", "‑", "")
+	apostrophes = strings.NewReplacer("'", "", "’", "", "‘", "", "ʼ", "")
+)
 
 func (p private) addBirth(date string) {
 	born, err := time.Parse(time.DateOnly, date)
 	if err != nil {
 		return
 	}
-	for _, layout := range []string{"2006 01 02", "02 01 2006", "2 1 2006", "2 January 2006", "2 Jan 2006", "January 2 2006", "Jan 2 2006"} {
+	for _, layout := range []string{"2006 01 02", "02 01 2006", "2 1 2006", "2 January 2006", "02 January 2006", "2 Jan 2006", "02 Jan 2006",
+		"January 2 2006", "Jan 2 2006"} {
 		p.add(aBirth, wordsOf(born.Format(layout)))
 	}
+	p.single[born.Format("20060102")], p.single[born.Format("02012006")] = true, true
 }
 
 func (p private) add(what string, words []string) {
@@ -105,28 +130,17 @@ func (p private) add(what string, words []string) {
 	p.words[key] = append(p.words[key], secretWords{words, what})
 }
 
-// phoneDigits is how many of a phone's last digits tell it, whatever stands before them: 07700 or +44 7700.
-const phoneDigits = 9
-
-// numbers are digits with what people put between them.
-var numbers = regexp.MustCompile(`\+?[0-9(][0-9 ().-]{7,}[0-9]`)
-
-func onlyDigits(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < '0' || r > '9' {
-			return -1
-		}
-		return r
-	}, text)
-}
-
 // search reports what of p is in a file.
 func (p private) search(source *strict.Folder, name, text string) {
-	report := func(at int, what string) {
-		source.Gap(strict.Identifies, place(name, text, at), "%s stands here: this file is not private", what)
-	}
+	report := func(at int, what string) { source.Gap(strict.Identifies, place(name, text, at), found, what) }
 	words := split(text)
-	for i := 0; i+1 < len(words); i++ {
+	for i := range words {
+		if p.single[words[i].text] {
+			report(words[i].at, aBirth)
+		}
+		if i+1 == len(words) {
+			break
+		}
 		for _, s := range p.words[[2]string{words[i].text, words[i+1].text}] {
 			if begins(words[i:], s.words) {
 				report(words[i].at, s.what)
@@ -134,18 +148,7 @@ func (p private) search(source *strict.Folder, name, text string) {
 			}
 		}
 	}
-	for _, span := range numbers.FindAllStringIndex(text, -1) {
-		number := text[span[0]:span[1]]
-		digits := onlyDigits(number)
-		switch {
-		case p.digits[digits] == anNHS:
-			report(span[0], anNHS)
-		case len(digits) >= phoneDigits && p.digits[digits[len(digits)-phoneDigits:]] == aPhone:
-			report(span[0], aPhone)
-		case digits[0] != '0' && number[0] != '+' && config.ValidNHSNumber(digits):
-			source.Warn(strict.LooksLikeNHS, place(name, text, span[0]), "this could be an NHS number, and this file is not private")
-		}
-	}
+	p.searchNumbers(source, name, text)
 }
 
 func begins(words []word, with []string) bool {
@@ -160,7 +163,7 @@ func begins(words []word, with []string) bool {
 	return true
 }
 
-// word is letters and digits that stand together, without case.
+// word is letters and digits that stand together, without case and accents.
 type word struct {
 	text string
 	at   int // byte
@@ -173,12 +176,29 @@ func split(text string) (words []word) {
 		case part && start < 0:
 			start = i
 		case !part && start >= 0:
-			words = append(words, word{norm.NFC.String(strings.ToLower(text[start:i])), start})
+			words = append(words, word{plainly(text[start:i]), start})
 			start = -1
 		}
 	}
 	return words
 }
+
+// plainly is a word in small letters without accents.
+func plainly(word string) string {
+	word = strings.ToLower(word)
+	if !strings.ContainsFunc(word, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		return word
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Mn, r) {
+			return -1
+		}
+		return r
+	}, norm.NFD.String(letters.Replace(word)))
+}
+
+// letters are those whose strokes are no accents to Unicode.
+var letters = strings.NewReplacer("ø", "o", "ł", "l", "đ", "d", "æ", "ae", "œ", "oe", "ß", "ss")
 
 func wordsOf(text string) (all []string) {
 	for _, w := range split(text) {

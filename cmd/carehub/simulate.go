@@ -31,7 +31,7 @@ func simulateCommand() *cobra.Command {
 			}
 			s, err := simulate(cmd, dir, config, since)
 			if err != nil {
-				return err
+				return incomparableAs(cmd.OutOrStdout(), format, err)
 			}
 			if format == formatJSON {
 				return indented(cmd.OutOrStdout(), s)

@@ -119,7 +119,7 @@ func (f *folder) everyone() []string {
 	for _, s := range f.register.All() {
 		ids = append(ids, s.ID)
 	}
-	return ids
+	return append(ids, f.carerIDs...)
 }
 
 // answer writes who would be told.

@@ -38,6 +38,8 @@ const (
 	UnknownDefault   Code = "CH214"
 	CarersChannel    Code = "CH215"
 	Unruled          Code = "CH216"
+	Stranger         Code = "CH217"
+	SamePerson       Code = "CH218"
 
 	NoRules         Code = "CH301"
 	ReachesNobody   Code = "CH302"
@@ -51,6 +53,7 @@ const (
 	Covered         Code = "CH316"
 	Hasty           Code = "CH317"
 	Unused          Code = "CH318"
+	LongQuiet       Code = "CH319"
 	AuthorityEnded  Code = "CH321"
 	AuthorityEnding Code = "CH322"
 	BasisEnded      Code = "CH323"
@@ -69,6 +72,7 @@ const (
 
 	Identifies   Code = "CH401"
 	LooksLikeNHS Code = "CH402"
+	Unverified   Code = "CH404"
 	OpenToOthers Code = "CH403"
 )
 
@@ -105,6 +109,8 @@ var Codes = map[Code]string{
 	UnknownDefault:   "no default has this name",
 	CarersChannel:    "a channel that only a carer can use",
 	Unruled:          "a test case for a patient without rules",
+	Stranger:         "somebody whom only carers.yaml could know",
+	SamePerson:       "two patients who may be one",
 	NoRules:          "a patient without rules",
 	ReachesNobody:    "a kind that reaches nobody",
 	ReachesLogger:    "a kind that reaches only whoever logged it",
@@ -116,6 +122,7 @@ var Codes = map[Code]string{
 	OnlyInboxes:      "an urgent kind that reaches only inboxes",
 	Covered:          "a rule that others cover",
 	Hasty:            "an escalation before the next channel is tried",
+	LongQuiet:        "quiet hours that leave next to no time",
 	Unused:           "somebody whom nothing names",
 	AuthorityEnded:   "an authority has ended",
 	AuthorityEnding:  "an authority ends within 30 days",
@@ -134,5 +141,6 @@ var Codes = map[Code]string{
 	StillHears:       "a carer who is kept out, and hears all the same",
 	Identifies:       "something that identifies a patient or carer where it does not belong",
 	LooksLikeNHS:     "what looks like an NHS number where it does not belong",
+	Unverified:       "an address that nobody has verified",
 	OpenToOthers:     "a private file that others may read",
 }

@@ -20,6 +20,7 @@ type Known struct {
 	Patients []string // that have rules
 	IDs      []string // of subscribers and carers
 	Zone     *time.Location
+	NoCarers bool // the ids of carers whom no rule names are not known
 }
 
 // All is the word for every patient.
@@ -109,9 +110,10 @@ func (l loader) read(e strict.At[entry]) Case {
 		l.folder.Report(strict.BadValue, class.Pos, "class takes %s%s", strings.Join(events.Classes, ", "), strict.DidYouMean(class.V, events.Classes))
 	}
 	c.told, c.steps = l.exactly(e.V.Told), l.exactly(e.V.Steps)
-	l.somebody(slices.Concat(e.V.AtLeast, e.V.NotTold))
+	l.somebody(e.V.AtLeast)
+	l.perhaps(e.V.NotTold)
 	if e.V.By.V != "" {
-		l.somebody(strict.List[string]{e.V.By})
+		l.perhaps(strict.List[string]{e.V.By})
 	}
 	for _, by := range e.V.Channels {
 		l.somebody(strict.List[string]{{Pos: by.Pos, V: by.Key}})
@@ -196,6 +198,20 @@ func (l loader) somebody(list strict.List[string]) {
 	for _, id := range list {
 		if !slices.Contains(l.known.IDs, id.V) {
 			l.folder.Report(strict.UnknownRecipient, id.Pos, "unknown recipient %q%s", id.V, strict.DidYouMean(id.V, l.known.IDs))
+		}
+	}
+}
+
+// perhaps is somebody for those whom the rules need not name: where the ids of carers are not known, one of them may be meant.
+func (l loader) perhaps(list strict.List[string]) {
+	if !l.known.NoCarers {
+		l.somebody(list)
+		return
+	}
+	for _, id := range list {
+		if !slices.Contains(l.known.IDs, id.V) {
+			l.folder.Warn(strict.Stranger, id.Pos, "%q is no subscriber, and no rule names them: only carers.yaml, which is not here, could say who this is%s",
+				id.V, strict.DidYouMean(id.V, l.known.IDs))
 		}
 	}
 }

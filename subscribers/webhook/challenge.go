@@ -52,6 +52,9 @@ func (e *endpoint) Verified(subscriber, channel string) bool {
 	return e.memory != nil && e.memory.Verified(subscriber, channel, e.address)
 }
 
+// Address is what has to be verified.
+func (e *endpoint) Address() string { return e.address }
+
 // Verify is as subscribers.Verifiable has it.
 func (e *endpoint) Verify(ctx context.Context, subscriber, channel string, answered func(events.Reply)) error {
 	asked := challenge{challengeType, rand.Text()}
