@@ -19,6 +19,7 @@ type sheet struct {
 	alarms   string           // who they are, and where that is said
 	times    *times           // nil: lengths of time are shown in place of times
 	outcomes []events.Outcome // what became of the rows; nil before anything did
+	heard    []bool           // of the rows: the alarm recipients know that they were not told
 }
 
 // told writes who is told at once, or when their quiet hours end.
@@ -150,8 +151,11 @@ func (s sheet) became(i int) string {
 	if !o.Next.IsZero() {
 		words += ", next try at " + s.times.clock(o.Next)
 	}
-	if o.Alarmed {
+	switch {
+	case i < len(s.heard) && s.heard[i]:
 		words += ", the alarm recipients were told"
+	case o.Alarm != "":
+		words += ", the alarm recipients have not been told yet"
 	}
 	return words
 }
