@@ -53,8 +53,11 @@ type Outcome struct {
 	At       time.Time `json:"at"`
 	Attempts int       `json:"attempts,omitempty"`
 	Reason   Reason    `json:"reason,omitempty"`
-	Next     time.Time `json:"next,omitzero"`     // of the next attempt, where one is planned
-	Alarmed  bool      `json:"alarmed,omitempty"` // the alarm recipients have been told
+	Next     time.Time `json:"next,omitzero"` // of the next attempt, where one is planned
+	// Alarmed says that an alarm about this is stored, or that none is needed. It says nothing of whether anybody has heard of it.
+	Alarmed bool `json:"alarmed,omitempty"`
+	// Alarm is the id of the alarm that is about this, or that stands for it. Outcomes of older builds have none.
+	Alarm string `json:"alarm,omitempty"`
 	// Ack is what a person there has answered.
 	Ack *Ack `json:"ack,omitempty"`
 	// Struck are the keys of channels that had taken the message, and of which a no came later, as a bounce does. They are
@@ -66,6 +69,18 @@ type Outcome struct {
 type Receipt struct {
 	Recipient
 	Outcome
+	// Heard says that a channel of somebody of alarms.notify has taken the alarm about this. It is found out for whoever reads, and
+	// stored nowhere.
+	Heard bool
+}
+
+// Outcomes are what receipts say of the recipients, in the same order.
+func Outcomes(receipts []Receipt) []Outcome {
+	all := make([]Outcome, len(receipts))
+	for i, r := range receipts {
+		all[i] = r.Outcome
+	}
+	return all
 }
 
 // Shown are the receipts that people see: those of rows that were told, or are to be.

@@ -123,5 +123,31 @@ func (a About) Of(is func(patient string) bool) bool {
 	return is(PatientOf(a.Event)) || slices.ContainsFunc(strings.Fields(a.Patients), is)
 }
 
+// OfProvider names the provider in place of a Subscription of theirs: however many they have, there is one alarm about an event
+// and not a thousand, and one phone call to make.
+func (a About) OfProvider(plan *Plan) About {
+	for _, r := range plan.Recipients {
+		if r.ID == a.Recipient && r.For != "" {
+			a.Recipient = r.For
+		}
+	}
+	return a
+}
+
+// LoggersRule stands in the plan of an alarm as the rule of whoever logged what it is about; others have the file and line that
+// name them.
+const LoggersRule = "who logged it"
+
+// Heard reports whether an alarm with this plan has been taken by a channel of anybody of alarms.notify. Whoever hears of it
+// because they logged what it is about counts for nothing here: it is to them that it is said.
+func (p *Plan) Heard(outcomes []Outcome) bool {
+	for i, r := range p.Recipients {
+		if i < len(outcomes) && outcomes[i].State.Told() && r.Rule != LoggersRule {
+			return true
+		}
+	}
+	return false
+}
+
 // Notice reports whether the alarm is about the hub or an inbox, rather than about somebody who has not been told.
 func (a About) Notice() bool { return a.Reason != ReasonLost && !ValidID(a.Event) }

@@ -11,6 +11,7 @@ import (
 // encounter. Name says what it stands for; it is empty where the rules make no difference.
 type Occasion struct {
 	Name         string
+	Hours        string // the part of Name that is about time
 	At           time.Time
 	Place, Class string
 }
@@ -33,7 +34,7 @@ func (r *Rules) Occasions(patient string, now time.Time, others ...*Rules) (all 
 	for _, h := range hours {
 		for _, place := range places {
 			for _, code := range codes {
-				all = append(all, Occasion{named(h.name, place, code), h.at, place, code})
+				all = append(all, Occasion{named(h.name, place, code), h.name, h.at, place, code})
 			}
 		}
 	}

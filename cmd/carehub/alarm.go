@@ -19,6 +19,9 @@ import (
 const (
 	alarmFallback = time.Minute
 	giveUpAfter   = 72 * time.Hour
+	// alarmLate is when an alarm that nobody of alarms.notify has been told of is counted as unheard. It leaves time for a mail
+	// server that has a new sender wait.
+	alarmLate = 10 * time.Minute
 )
 
 // publisher is where alarms are stored.
@@ -28,7 +31,7 @@ type publisher interface {
 
 // raiseAlarm stores one alarm, once for each trouble: fresh says that this was the first time.
 func raiseAlarm(ctx context.Context, f desk, store publisher, about events.About, of events.Stored) (fresh bool, err error) {
-	about = ofProvider(about, of)
+	about = about.OfProvider(&of.Record.Plan)
 	words := alarmWords(f, about, of)
 	if of.Record.Event.Test {
 		words = "TEST: this is about a test event; nothing has happened. " + words
@@ -46,22 +49,8 @@ func (d desk) logger(of events.Stored) []events.Recipient {
 	if !registered || len(r.Channels) == 0 {
 		return nil
 	}
-	r.Rule = loggersRule
+	r.Rule = events.LoggersRule
 	return []events.Recipient{r}
-}
-
-// loggersRule stands where others have the file and line that name them.
-const loggersRule = "who logged it"
-
-// ofProvider has an alarm about an event name the provider in place of a Subscription of theirs: however many they have, there
-// is one alarm about it and not a thousand, and one phone call to make.
-func ofProvider(about events.About, of events.Stored) events.About {
-	for _, r := range of.Record.Plan.Recipients {
-		if r.ID == about.Recipient && r.For != "" {
-			about.Recipient = r.For
-		}
-	}
-	return about
 }
 
 // storeAlarm stores an alarm in given words, for those of alarms.notify and for others who are to hear of it, unless it is there already.
@@ -76,7 +65,7 @@ func storeAlarm(ctx context.Context, f *folder, store publisher, about events.Ab
 		Event: events.Event{ID: id, Patient: events.HubPatient, Kind: events.Alarm, Occurred: now, Recorded: now,
 			By: events.Actor{Kind: events.Hub, ID: events.HubPatient}, Words: words},
 		Plan: events.Plan{Rules: f.hash(), Hub: f.hub.URL, Renderer: events.Renderer, Urgency: events.Urgent,
-			FallbackAfter: alarmFallback, GiveUpAfter: giveUpAfter, About: &about}}
+			FallbackAfter: alarmFallback, AlarmAfter: alarmLate, GiveUpAfter: giveUpAfter, About: &about}}
 	for _, who := range f.hub.Alarms.Notify {
 		if r, ok := f.recipient(who.V, who.Short()); ok {
 			r.Channels = otherFirst(r.Channels, about.Channel)

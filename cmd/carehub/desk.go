@@ -87,7 +87,7 @@ func (d desk) mayBeTold(rec *events.Record, recipient string) bool {
 
 // mayHear says whether a carer may still hear of an alarm: whoever hears of it because they logged what it is about, as long as they may.
 func (d desk) mayHear(alarm *events.Record, carer string) bool {
-	asLogger := slices.ContainsFunc(alarm.Plan.Recipients, func(r events.Recipient) bool { return r.ID == carer && r.Rule == loggersRule })
+	asLogger := slices.ContainsFunc(alarm.Plan.Recipients, func(r events.Recipient) bool { return r.ID == carer && r.Rule == events.LoggersRule })
 	return !asLogger || alarm.Plan.About == nil ||
 		d.rules.May(carer, events.PatientOf(alarm.Plan.About.Event), routing.Log, d.today()) == routing.Allowed
 }

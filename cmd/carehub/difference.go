@@ -106,6 +106,7 @@ func occasions(patient string, old, now rulings) []routing.Occasion {
 			continue // it was read as a date
 		}
 		for _, o := range now.rules.Occasions(patient, last.AddDate(0, 0, 1), old.rules) {
+			o.Hours = strings.TrimSuffix("after "+day+", "+o.Hours, ", ")
 			o.Name = strings.TrimSuffix("after "+day+", "+o.Name, ", ")
 			all = append(all, o)
 		}

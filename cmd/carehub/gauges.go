@@ -31,7 +31,7 @@ var (
 
 	ready    = desc("carehub_ready", "1 while the hub can do its work: the checks of carehub_check_ok all hold.")
 	checkOK  = desc("carehub_check_ok", "1 while this check of /readyz holds.", "check")
-	unheard  = desc("carehub_alarms_unheard_total", "Alarms that one of their recipients could not be given.")
+	unheard  = desc("carehub_alarms_unheard_total", "Alarms that one of their recipients could not be given, or that nobody was told of in time.")
 	lost     = desc("carehub_deliveries_lost_total", "Deliveries dropped because their events were gone from the store.")
 	inFlight = desc("carehub_attempts_in_flight", "Attempts under way.")
 

@@ -12,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emersion/go-smtp"
+
 	"carehub/events"
+	"carehub/events/receipts"
 	"carehub/subscribers"
 	"carehub/subscribers/endpoints"
 )
@@ -92,6 +95,36 @@ func (w *town) asked(address string, more int) (link string) {
 		return true
 	})
 	return link
+}
+
+// TestAdminWhoIsNotToldYet: no door says that the admin knows while no channel of theirs has taken the alarm.
+func TestAdminWhoIsNotToldYet(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.inboxes = true // unverified: what goes there is refused at once
+	w.mail.refuse(func(to string) error {
+		if to == "on-call@riverside.example" {
+			return &smtp.SMTPError{Code: 451, Message: "later"}
+		}
+		return nil
+	})
+	w.start()
+	ruth := w.token("ruth")
+	id := w.says(ruth, "dad admitted").ID
+	team := func() receipts.Recipient { return row(w.view(ruth, id), "frailty-team") }
+	const refused = "We could not tell Frailty team: their address has not been verified yet. Call 01234 567893."
+	waitUntil(t, "the alarm is stored", func() bool { return strings.Contains(team().Words, "admin") })
+	if got := team().Words; got != refused+" We are telling your admin, who has not been told yet." {
+		t.Errorf("nobody knows, and it says %q", got)
+	}
+	if said := w.carehub("who", "--event", id, "--dir", w.dir); !strings.Contains(said, "unverified, the alarm recipients have not been told yet") {
+		t.Errorf("nobody knows, and who says\n%s", said)
+	}
+	w.mail.refuse(nil)
+	waitUntil(t, "the admin knows", func() bool { return team().Words == refused+" Your admin has been told." })
+	if said := w.carehub("who", "--event", id, "--dir", w.dir); !strings.Contains(said, "unverified, the alarm recipients were told") {
+		t.Errorf("the admin knows, and who says\n%s", said)
+	}
 }
 
 // TestInbox: an address gets nothing about a patient before it is verified, by its own mail and page; then messages, which

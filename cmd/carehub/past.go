@@ -22,6 +22,7 @@ import (
 type pastEvent struct {
 	Record   events.Record    `json:"record"`
 	Outcomes []events.Outcome `json:"outcomes,omitempty"` // of the recipients, in the order of the plan
+	Heard    []bool           `json:"heard,omitempty"`    // of the same: somebody of alarms.notify has been told that they were not
 }
 
 func withoutWords(rec events.Record) events.Record {
@@ -65,7 +66,13 @@ func (h *hub) past(find func(context.Context, string) (events.Stored, error), ou
 				return pastEvent{}, err
 			}
 			all, err := outcomes(ctx, st)
-			return pastEvent{withoutWords(st.Record), all}, err
+			e := pastEvent{withoutWords(st.Record), all, make([]bool, len(all))}
+			for i, o := range all {
+				if err == nil && o.Alarm != "" {
+					e.Heard[i], err = heard(ctx, o.Alarm, find, outcomes)
+				}
+			}
+			return e, err
 		},
 		each: func(ctx context.Context, since time.Time, fn func(events.Record) error) error {
 			return h.archive.Each(ctx, since, func(st events.Stored) error { return fn(withoutWords(st.Record)) })
@@ -73,17 +80,25 @@ func (h *hub) past(find func(context.Context, string) (events.Stored, error), ou
 	}
 }
 
+// heard reports whether anybody of alarms.notify has been told of an alarm. Nothing is known of one that is here no more.
+func heard(ctx context.Context, alarm string, find func(context.Context, string) (events.Stored, error),
+	outcomes func(context.Context, events.Stored) ([]events.Outcome, error),
+) (bool, error) {
+	st, err := find(ctx, alarm)
+	if err != nil && events.KindOf(err) == events.NotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	all, err := outcomes(ctx, st)
+	return st.Record.Plan.Heard(all), err
+}
+
 // runningPast reads past events of a running hub.
 func (h *hub) runningPast() past {
 	src := source{heldToo{h.archive, h.held, h.store.Full}, h.engine, h.returns, h.answers, h.held}
-	return h.past(src.Find, func(ctx context.Context, st events.Stored) ([]events.Outcome, error) {
-		receipts, err := src.Receipts(ctx, st)
-		outcomes := make([]events.Outcome, len(receipts))
-		for i, r := range receipts {
-			outcomes[i] = r.Outcome
-		}
-		return outcomes, err
-	})
+	return h.past(src.Find, src.outcomes)
 }
 
 // endOfPast is the last line of a list of events that is whole.

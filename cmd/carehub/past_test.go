@@ -77,7 +77,7 @@ Would gain:
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
 	}
-	for _, want := range []string{"duty-line  spared: it was not their turn", "The rules were those of today", "Today the same people would be told."} {
+	for _, want := range []string{"duty-line  not told so far: it is their turn at ", "The rules were those of today", "Today the same people would be told."} {
 		if !strings.Contains(running[0], want) {
 			t.Errorf("%q is not in\n%s", want, running[0])
 		}

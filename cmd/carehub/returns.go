@@ -128,6 +128,7 @@ func (r *returns) correct(event string, of *events.Receipt) {
 	}
 	if rec, ok := r.bounces.Kept(events.DeliveryID(event, of.ID), of.Outcome.Channel); ok {
 		of.State, of.Reason, of.At, of.Alarmed, of.Struck = events.Refused, events.ReasonBounced, rec.At, true, []string{rec.Key}
+		of.Alarm = events.AlarmID(events.About{Event: event, Recipient: of.ID, Channel: rec.Key, Reason: events.ReasonBounced})
 	}
 }
 

@@ -104,7 +104,17 @@ func (s source) Receipts(ctx context.Context, st events.Stored) ([]events.Receip
 	if s.answered != nil {
 		s.answered.Correct(st.Record.Event.ID, receipts)
 	}
+	for i := range receipts {
+		if err == nil && receipts[i].Alarm != "" && !receipts[i].State.Told() {
+			receipts[i].Heard, err = heard(ctx, receipts[i].Alarm, s.store.Find, s.outcomes)
+		}
+	}
 	return receipts, err
+}
+
+func (s source) outcomes(ctx context.Context, st events.Stored) ([]events.Outcome, error) {
+	receipts, err := s.Receipts(ctx, st)
+	return events.Outcomes(receipts), err
 }
 
 func (s source) receipts(ctx context.Context, st events.Stored) ([]events.Receipt, error) {

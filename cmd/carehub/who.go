@@ -111,7 +111,23 @@ func (f *folder) understand(q question) error {
 	if _, known := f.register.Lookup(q.by); q.by != "" && !known {
 		return exitError{1, fmt.Sprintf("%q is neither a carer nor a subscriber%s", q.by, strict.DidYouMean(q.by, f.everyone()))}
 	}
-	return nil
+	return f.mayAsk(q)
+}
+
+// mayAsk refuses a question about what the hub would refuse: that somebody logs who may not.
+func (f *folder) mayAsk(q question) error {
+	at := q.at
+	if at.IsZero() {
+		at = f.today()
+	}
+	if q.by == "" || f.rules.May(q.by, q.patient, routing.Log, at.In(f.hub.Location)) != routing.No {
+		return nil
+	}
+	comes := "nothing would be saved"
+	if s, _ := f.register.Lookup(q.by); !s.Carer { // what a system sends may be held for a person
+		comes = "nobody would be told"
+	}
+	return exitError{1, fmt.Sprintf("%s may not log for %s: %s", q.by, q.patient, comes)}
 }
 
 func (f *folder) everyone() []string {

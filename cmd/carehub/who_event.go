@@ -37,7 +37,7 @@ func whoWasTold(cmd *cobra.Command, dir, id string) error {
 func (f *folder) account(out io.Writer, past pastEvent) error {
 	e, plan := past.Record.Event, past.Record.Plan
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	s := sheet{w: w, plan: plan, alarms: f.alarms(), times: &times{e.Recorded.In(f.hub.Location)}, outcomes: past.Outcomes}
+	s := sheet{w: w, plan: plan, alarms: f.alarms(), times: &times{e.Recorded.In(f.hub.Location)}, outcomes: past.Outcomes, heard: past.Heard}
 	if s.outcomes == nil {
 		s.outcomes = []events.Outcome{}
 	}

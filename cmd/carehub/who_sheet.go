@@ -19,6 +19,7 @@ type sheet struct {
 	alarms   string           // who they are, and where that is said
 	times    *times           // nil: lengths of time are shown in place of times
 	outcomes []events.Outcome // what became of the rows; nil before anything did
+	heard    []bool           // of the rows: the alarm recipients know that they were not told
 }
 
 // told writes who is told at once, or when their quiet hours end.
@@ -46,7 +47,7 @@ func (s sheet) told() {
 
 // escalation writes who is told if nobody answers, and by when somebody should have.
 func (s sheet) escalation() {
-	for _, r := range s.plan.Recipients {
+	for i, r := range s.plan.Recipients {
 		ask := r.Acknowledge
 		if ask == nil {
 			continue
@@ -58,14 +59,14 @@ func (s sheet) escalation() {
 		line := fmt.Sprintf("\nIf nobody %s answers within %s: ", who, short(ask.Within))
 		var at time.Time
 		if s.times != nil {
-			at = s.times.after(r.Quiet, s.times.at, ask.Within)
+			at = s.passed(i, s.times.at, ask.Within)
 			line = fmt.Sprintf("\nIf nobody %s answers by %s: ", who, s.times.clock(at))
 		}
 		for _, step := range ask.Steps {
 			to := s.plan.Recipients[step]
 			line += to.ID + ", "
 			if s.times != nil {
-				at = s.times.after(to.Quiet, at, ask.Within)
+				at = s.passed(step, at, ask.Within)
 				line += "then at " + s.times.clock(at) + " "
 			} else {
 				line += "then "
@@ -132,7 +133,10 @@ func (s sheet) became(i int) string {
 	}
 	o := s.outcomes[i]
 	words := string(cmp.Or(o.State, events.Trying))
-	if o.State == events.Spared {
+	if cmp.Or(o.State, events.Spared) == events.Spared && s.plan.Recipients[i].Step {
+		if at, comes := s.turn(i); comes {
+			return "not told so far: it is their turn at " + s.times.clock(at) + ", if nobody answers before"
+		}
 		return "spared: it was not their turn"
 	}
 	if !o.At.IsZero() {
@@ -150,10 +154,63 @@ func (s sheet) became(i int) string {
 	if !o.Next.IsZero() {
 		words += ", next try at " + s.times.clock(o.Next)
 	}
-	if o.Alarmed {
+	switch {
+	case i < len(s.heard) && s.heard[i]:
 		words += ", the alarm recipients were told"
+	case o.Alarm != "":
+		words += ", the alarm recipients have not been told yet"
 	}
 	return words
+}
+
+// turn is when a step is told if nobody answers before; false if somebody has, or that time is over.
+func (s sheet) turn(step int) (at time.Time, comes bool) {
+	is := func(row int, state events.State) bool { return row < len(s.outcomes) && s.outcomes[row].State == state }
+	answered := slices.ContainsFunc(s.outcomes, func(o events.Outcome) bool { return o.State == events.Acknowledged })
+	for i, r := range s.plan.Recipients {
+		if r.Acknowledge == nil || !slices.Contains(r.Acknowledge.Steps, step) || r.Acknowledge.Any && answered {
+			continue
+		}
+		at := s.times.at
+		for _, row := range append([]int{i}, r.Acknowledge.Steps...) {
+			if row == step && at.Add(time.Minute).After(time.Now()) { // the hub looks every few seconds
+				return at, true
+			}
+			if row == step || is(row, events.Acknowledged) {
+				break
+			}
+			at = s.passed(row, at, r.Acknowledge.Within)
+		}
+	}
+	return at, false
+}
+
+// passed is when the turn of a row that began at a time goes to the next, as package answers has it: it lasts from when they were
+// told, and whoever can only be phoned, or could not be told, has none.
+func (s sheet) passed(row int, from time.Time, within time.Duration) time.Time {
+	r := s.plan.Recipients[row]
+	var o events.Outcome
+	if row < len(s.outcomes) {
+		o = s.outcomes[row]
+	}
+	switch o.State {
+	case events.Sent, events.Received, events.Unacknowledged:
+		from = latest(from, o.At)
+	case events.Refused, events.Failed, events.Declined:
+		return latest(from, o.At)
+	default:
+		if len(r.Channels) == 0 {
+			return from
+		}
+	}
+	return s.times.after(r.Quiet, from, within)
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // times are those of one event, by the clock where the hub is.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"carehub/config"
+	"carehub/events"
 )
 
 // TestHeadline: initials and year of birth are for somebody at a terminal, nowhere else.
@@ -44,5 +45,34 @@ func TestShort(t *testing.T) {
 		if got := short(d); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
+	}
+}
+
+// TestTurn: a step is said to be spared only once it is certain that they are not told.
+func TestTurn(t *testing.T) {
+	now := time.Now()
+	told := func(state events.State) []events.Outcome {
+		return []events.Outcome{{State: state, At: now}, {State: events.Spared, At: now}, {State: events.Spared, At: now}}
+	}
+	channel := []events.Channel{{Key: "email"}}
+	s := sheet{times: &times{now}, plan: events.Plan{Recipients: []events.Recipient{
+		{ID: "gp", Channels: channel, Acknowledge: &events.Acknowledge{Within: time.Hour, Steps: []int{1, 2}}},
+		{ID: "duty", Step: true}, {ID: "tom", Step: true, Channels: channel}}}}
+	for state, want := range map[events.State]time.Duration{events.Sent: time.Hour, events.Refused: 0, events.Acknowledged: -1} {
+		s.outcomes = told(state)
+		for _, step := range []int{1, 2} { // the first can only be phoned
+			at, comes := s.turn(step)
+			if comes != (want >= 0) || comes && !at.Equal(now.Add(want)) {
+				t.Errorf("%s: step %d comes %v, at %s", state, step, comes, at.Sub(now))
+			}
+			if spared := strings.HasPrefix(s.became(step), "spared"); spared == comes {
+				t.Errorf("%s: step %d: %s", state, step, s.became(step))
+			}
+		}
+	}
+	s.times.at = now.Add(-3 * time.Hour)
+	s.outcomes = []events.Outcome{{State: events.Sent, At: s.times.at}, {State: events.Spared}, {State: events.Spared}}
+	if _, comes := s.turn(1); comes {
+		t.Error("a turn that is over is said to come")
 	}
 }

@@ -134,10 +134,13 @@ func (s speaker) call() string {
 }
 
 func (s speaker) alarmed() string {
-	if s.r.Alarmed {
+	switch {
+	case s.r.Heard:
 		return words.Say(s.lang, "alarmed")
+	case s.r.Alarm != "":
+		return words.Say(s.lang, "alarming")
 	}
-	return ""
+	return "" // no alarm is known here, so nothing is claimed
 }
 
 // given is a text, or nothing where what it is about is missing.

@@ -37,9 +37,9 @@ func fixed(t *testing.T, lang page.Lang, golden string) {
 		{surgery, events.Outcome{State: events.Waiting, At: at, Next: friday.Add(16 * time.Hour)}},
 		{surgery, events.Outcome{State: events.Trying, At: at}},
 		{surgery, events.Outcome{State: events.Retrying, At: at, Channel: "webhook", Next: next, Reason: events.ReasonTimeout}},
-		{surgery, events.Outcome{State: events.Retrying, At: at, Channel: "webhook", Next: next, Alarmed: true}},
+		{surgery, events.Outcome{State: events.Retrying, At: at, Channel: "webhook", Next: next, Alarm: "al-x"}},
 		{hospice, events.Outcome{State: events.Retrying, At: at}},
-		{surgery, events.Outcome{State: events.Retrying, At: at, Channel: "email-2", Reason: events.ReasonBounced, Alarmed: true}},
+		{surgery, events.Outcome{State: events.Retrying, At: at, Channel: "email-2", Reason: events.ReasonBounced, Alarm: "al-x"}},
 		{surgery, events.Outcome{State: events.Sent, At: at, Channel: "email-2"}},
 		{surgery, events.Outcome{State: events.Sent, At: friday.Add(-24 * time.Hour), Channel: "email-2"}},
 		{surgery, events.Outcome{State: events.Received, At: at, Channel: "webhook"}},
@@ -51,15 +51,20 @@ func fixed(t *testing.T, lang page.Lang, golden string) {
 		{surgery, events.Outcome{State: events.Declined, At: at}},
 		{surgery, events.Outcome{State: events.Unacknowledged, At: at, Next: next}},
 		{hospice, events.Outcome{State: events.Unacknowledged, At: at}},
-		{surgery, events.Outcome{State: events.Refused, At: at, Reason: events.ReasonAddress, Alarmed: true}},
+		{surgery, events.Outcome{State: events.Refused, At: at, Reason: events.ReasonAddress, Alarm: "al-x"}},
 		{surgery, events.Outcome{State: events.Refused, At: at, Reason: events.ReasonGone}},
+		{surgery, events.Outcome{State: events.Refused, At: at, Reason: events.ReasonAddress, Alarmed: true}}, // by an older build
 		{hospice, events.Outcome{State: events.Refused, At: at}},
-		{surgery, events.Outcome{State: events.Refused, At: at, Channel: "email-2", Reason: events.ReasonBounced, Alarmed: true}},
-		{surgery, events.Outcome{State: events.Refused, At: at, Reason: events.ReasonNoChannel, Alarmed: true}},
-		{surgery, events.Outcome{State: events.Failed, At: at, Reason: events.ReasonGaveUp, Alarmed: true}},
+		{surgery, events.Outcome{State: events.Refused, At: at, Channel: "email-2", Reason: events.ReasonBounced, Alarm: "al-x"}},
+		{surgery, events.Outcome{State: events.Refused, At: at, Reason: events.ReasonNoChannel, Alarm: "al-x"}},
+		{surgery, events.Outcome{State: events.Failed, At: at, Reason: events.ReasonGaveUp, Alarm: "al-x"}},
 		{surgery, events.Outcome{State: "brewing", At: at}},
 	} {
-		fmt.Fprintf(&got, "%-14s %s\n", c.o.State, Words(lang, events.Receipt{Recipient: c.to, Outcome: c.o}, friday.Add(time.Minute), london))
+		r := events.Receipt{Recipient: c.to, Outcome: c.o}
+		fmt.Fprintf(&got, "%-14s %s\n", c.o.State, Words(lang, r, friday.Add(time.Minute), london))
+		if r.Heard = r.Alarm != ""; r.Heard {
+			fmt.Fprintf(&got, "%14s %s\n", "heard", Words(lang, r, friday.Add(time.Minute), london))
+		}
 	}
 	if *update {
 		if err := os.WriteFile(golden, got.Bytes(), 0o600); err != nil {

@@ -53,7 +53,9 @@ var (
 
 func (p pair) diff(accepted ...string) compare.Report {
 	return compare.Pair{Old: p.old, New: p.now, Accepted: accepted, Same: func(patient string) bool { return patient == "p-same" },
-		Occasions: func(string) []routing.Occasion { return []routing.Occasion{{Name: "days"}, {Name: "nights"}} }}.Diff()
+		Occasions: func(string) []routing.Occasion {
+			return []routing.Occasion{{Name: "days", Hours: "days"}, {Name: "nights", Hours: "nights"}}
+		}}.Diff()
 }
 
 type pair struct{ old, now rules }

@@ -45,40 +45,54 @@ func (f *findings) add(what string, row Row, effect Effect, rule string) {
 // everything stands for all kinds.
 const everything = "every event"
 
-// when says for which events a finding holds: one line for all kinds with the same occasions.
+// when says for which events a finding holds: one line for all kinds of which the same is said.
 func (f *findings) when(at *extent) (lines []string) {
-	by := map[occasions][]string{}
-	var order []occasions
+	by := map[string][]string{}
+	var order []string
 	for _, kind := range events.Routed {
-		on := at.on[kind]
-		if on == "" {
+		if at.on[kind] == "" {
 			continue
 		}
-		if by[on] == nil {
-			order = append(order, on)
+		name, is := f.named(kind, at.on[kind])
+		if !is {
+			continue
 		}
-		by[on] = append(by[on], string(kind))
+		if by[name] == nil {
+			order = append(order, name)
+		}
+		by[name] = append(by[name], string(kind))
 	}
-	for _, on := range order {
-		line := strings.Join(by[on], ", ")
-		if len(by[on]) == len(events.Routed) {
+	for _, name := range order {
+		line := strings.Join(by[name], ", ")
+		if len(by[name]) == len(events.Routed) {
 			line = everything
 		}
-		lines = append(lines, line+f.named(on))
+		lines = append(lines, line+name)
 	}
 	return lines
 }
 
-// named names some of the occasions: nothing where it is all of them.
-func (f *findings) named(on occasions) string {
-	var names []string
-	for _, i := range on {
-		names = append(names, f.occasions[i].Name)
+// named names some of the occasions of a kind, by what matters: hours, places or classes that make no difference are left out. It is
+// nothing where it is all occasions, and false where it is none that can be: a fall has no class.
+func (f *findings) named(kind events.Kind, on occasions) (name string, is bool) {
+	var all, some []routing.Occasion
+	for i, o := range f.occasions {
+		if kind == events.Fall && o.Class != "" {
+			continue
+		}
+		all = append(all, o)
+		if strings.ContainsRune(string(on), rune(i)) {
+			some = append(some, o)
+		}
 	}
-	if len(names) == len(f.occasions) {
-		return ""
+	if len(some) == 0 {
+		return "", false
 	}
-	return " (" + strings.Join(names, "; ") + ")"
+	names := merged(all, some)
+	if len(names) == 0 {
+		return "", true
+	}
+	return " (" + strings.Join(names, "; ") + ")", true
 }
 
 // collector gathers the findings of all patients, those of several patients together where they are the same.

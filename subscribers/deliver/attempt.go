@@ -326,7 +326,7 @@ func (e *Engine) retrying(d *delivery, ch int, f *events.Failure, next time.Time
 		return
 	}
 	out := events.Outcome{State: events.Retrying, Channel: d.channels[ch], At: time.Now().UTC().Truncate(time.Millisecond), Attempts: d.attempts(),
-		Reason: f.Reason, Next: next.UTC(), Alarmed: d.event.out[d.index].Alarmed, Struck: d.event.out[d.index].Struck}
+		Reason: f.Reason, Next: next.UTC(), Alarmed: d.event.out[d.index].Alarmed, Alarm: d.event.out[d.index].Alarm, Struck: d.event.out[d.index].Struck}
 	if next.IsZero() {
 		out.Next = time.Time{}
 	}
@@ -358,6 +358,9 @@ func (e *Engine) end(d *delivery, out events.Outcome) {
 	out.At, out.Attempts = time.Now().UTC().Truncate(time.Millisecond), d.attempts()
 	out.Alarmed = out.State.Told() && d.event.out[d.index].Alarmed // that it was overdue says nothing of its end
 	out.Struck = d.event.out[d.index].Struck
+	if out.Alarmed {
+		out.Alarm = d.event.out[d.index].Alarm
+	}
 	d.done = true
 	d.shard.note(d.event, int(d.index), out)
 	e.pop(d)

@@ -142,6 +142,7 @@ const coverFor = time.Hour
 // cover is one trouble with one recipient: when its alarm was last stored, and who waits for that.
 type cover struct {
 	told    time.Time
+	alarm   string // its id
 	raising bool
 	waiting []*delivery
 }
@@ -149,7 +150,7 @@ type cover struct {
 // raise has the alarm recipients told that d's recipient has not been. When that is durable, alarmRaised(d) follows.
 func (e *Engine) raise(d *delivery, reason events.Reason) {
 	r, c := d.lane.recipient, &cover{}
-	if reason == events.ReasonOverdue {
+	if reason == events.ReasonOverdue && !d.lane.ofAlarms() {
 		if r.overdue == nil {
 			r.overdue = c
 		}
@@ -174,7 +175,7 @@ func (e *Engine) sound(c *cover, d *delivery, reason events.Reason) {
 		switch {
 		case w.shard.stage == stopped:
 		case err == nil:
-			e.alarmRaised(w)
+			e.alarmRaised(w, c.alarm)
 		case w.shard.stage < stopping: // d's shard stops, and raises it again when it starts; this one is another's
 			e.raise(w, reason)
 		}
@@ -203,7 +204,8 @@ func (e *Engine) alarm(ctx context.Context, c *cover, d *delivery, reason events
 	if err != nil {
 		return err
 	}
-	if ev.stored.Record.Event.Kind == events.Alarm {
+	if ev.stored.Record.Event.Kind == events.Alarm { // which raises none
+		e.unheardSoFar(d, ev, reason)
 		return nil
 	}
 	about := events.About{Event: ev.stored.Record.Event.ID, Recipient: d.lane.recipient.id, Reason: reason}
@@ -213,12 +215,26 @@ func (e *Engine) alarm(ctx context.Context, c *cover, d *delivery, reason events
 	if err := e.opt.Alarm(ctx, about, ev.stored); err != nil {
 		return err
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c.alarm = events.AlarmID(about.OfProvider(&ev.stored.Record.Plan))
 	if !ev.stored.Record.Event.Test { // news of a test covers nothing real
-		e.mu.Lock()
 		c.told = time.Now()
-		e.mu.Unlock()
 	}
 	return nil
+}
+
+// ofAlarms reports whether alarms are what stands in a lane.
+func (l *lane) ofAlarms() bool { return events.PatientOf(l.patient) == events.HubPatient }
+
+// unheardSoFar counts an alarm that is late, once, if nobody who is named for alarms has been told of it.
+func (e *Engine) unheardSoFar(d *delivery, ev *event, reason events.Reason) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if reason == events.ReasonOverdue && d.index == 0 && !ev.stored.Record.Plan.Heard(ev.out) {
+		e.unheard++
+		e.opt.Slog.Error("nobody has been told of an alarm yet", "event", ev.id(), "recipient", d.lane.recipient.id, "reason", string(reason))
+	}
 }
 
 // persist repeats do until it works or ctx ends.
@@ -239,8 +255,8 @@ func (e *Engine) persist(ctx context.Context, what string, do func(context.Conte
 	}
 }
 
-// alarmRaised notes that a person has been told about d. A delivery that was only waiting for that is settled by it.
-func (e *Engine) alarmRaised(d *delivery) {
+// alarmRaised notes that an alarm about d is stored. A delivery that was only waiting for that is settled by it.
+func (e *Engine) alarmRaised(d *delivery, alarm string) {
 	d.alarm = alarmed
 	ev := d.event
 	if ev == nil {
@@ -254,7 +270,7 @@ func (e *Engine) alarmRaised(d *delivery) {
 		d.shard.letGo(d)
 		return
 	}
-	out.Alarmed = true
+	out.Alarmed, out.Alarm = true, alarm
 	d.shard.note(ev, int(d.index), out)
 	if d.done {
 		d.shard.settle(d)

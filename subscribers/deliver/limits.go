@@ -160,6 +160,7 @@ func (e *Engine) muted(d *delivery) {
 		}
 	}
 	e.unheard++
+	d.alarm = alarmed // counted
 	e.opt.Slog.Error("an alarm waits for its recipient, who is paused", "event", d.event.id(), "recipient", d.lane.recipient.id, "reason", string(events.ReasonPaused))
 }
 

@@ -43,7 +43,7 @@ func (s *shard) load(ctx context.Context) error {
 
 // resume puts a parked delivery back into its lane.
 func (s *shard) resume(w wait) {
-	d := s.terms(s.e.recipient(w.recipient), w.Channels, w.Due, s.e.quietHours(w.Quiet)).delivery(w.Seq, w.Index, s.e.acceptedAt(time.Unix(w.Recorded, 0)), w.Alarmed)
+	d := s.terms(s.e.recipient(w.recipient), w.Channels, w.Due, s.e.quietHours(w.Quiet)).delivery(w.Seq, w.Index, s.e.acceptedAt(time.Unix(w.Recorded, 0)), w.Alarmed && events.PatientOf(w.Patient) != events.HubPatient)
 	d.parked = true
 	d.strike(w.Struck)
 	s.page(w.recipient, d.seq).add(d)
@@ -146,7 +146,7 @@ func (s *shard) takeOne(ev *event, i int) {
 	}
 	due := dues{Fallback: rec.Plan.FallbackAfter, Alarm: rec.Plan.AlarmAfter, GiveUp: rec.Plan.GiveUpAfter}
 	d := s.terms(s.e.recipient(to.ID), channels, due, s.e.quietHours(to.Quiet)).
-		delivery(ev.stored.Seq, i, s.e.acceptedAt(rec.Event.Recorded), ev.out[i].Alarmed)
+		delivery(ev.stored.Seq, i, s.e.acceptedAt(rec.Event.Recorded), ev.out[i].Alarmed && rec.Event.Kind != events.Alarm)
 	s.hold(d, ev)
 	known := ev.out[i]
 	d.strike(known.Struck)

@@ -138,4 +138,9 @@ func (e *Engine) notify(ev *event) {
 	for _, w := range e.watchers[ev.id()] {
 		signal(w.changed)
 	}
+	if about := ev.stored.Record.Plan.About; about != nil { // whose page says whether the admins know
+		for _, w := range e.watchers[about.Event] {
+			signal(w.changed)
+		}
+	}
 }

@@ -151,11 +151,16 @@ func (s *shard) alarmReversal(ctx context.Context, ev *event, r Reversal) error 
 	if rec.Event.Kind == events.Alarm { // an alarm raises none
 		return nil
 	}
-	to := &rec.Plan.Recipients[r.Index]
-	return s.e.opt.Alarm(ctx, events.About{Event: rec.Event.ID, Recipient: to.ID, Channel: to.Channels[r.Channel].Key, Reason: r.Reason}, ev.stored)
+	return s.e.opt.Alarm(ctx, r.about(rec), ev.stored)
 }
 
-// reverse makes the change, of which a person has been told, in memory.
+// about is what the alarm says.
+func (r Reversal) about(rec *events.Record) events.About {
+	to := &rec.Plan.Recipients[r.Index]
+	return events.About{Event: rec.Event.ID, Recipient: to.ID, Channel: to.Channels[r.Channel].Key, Reason: r.Reason}
+}
+
+// reverse makes the change, of which an alarm is stored, in memory.
 func (s *shard) reverse(ev *event, r Reversal) error {
 	s.e.mu.Lock()
 	defer s.e.mu.Unlock()
@@ -165,6 +170,9 @@ func (s *shard) reverse(ev *event, r Reversal) error {
 	to := &ev.stored.Record.Plan.Recipients[r.Index]
 	out := ev.out[r.Index]
 	out.State, out.Channel, out.Reason, out.Alarmed = events.Retrying, to.Channels[r.Channel].Key, r.Reason, true
+	if rec := &ev.stored.Record; rec.Event.Kind != events.Alarm {
+		out.Alarm = events.AlarmID(r.about(rec).OfProvider(&rec.Plan))
+	}
 	out.At, out.Next = time.Now().UTC().Truncate(time.Millisecond), time.Time{}
 	if !slices.Contains(out.Struck, out.Channel) {
 		out.Struck = append(slices.Clone(out.Struck), out.Channel)

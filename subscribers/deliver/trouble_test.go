@@ -445,6 +445,60 @@ func TestErasedEventBlocksNobody(t *testing.T) {
 	})
 }
 
+// An alarm that nobody who is named for alarms has been told of in time is counted once, also after a restart; one that somebody
+// knows of is not, and that whoever logged it knows does not count.
+func TestAlarmThatIsLateIsCounted(t *testing.T) {
+	for name, c := range map[string]struct {
+		works string
+		want  int
+	}{"nobody knows": {"nobody", 1}, "another knows": {"deputy", 0}, "only the logger knows": {"ruth", 1}} {
+		bubble(t, func(t *testing.T) {
+			w := newWorld(t, "admin", "deputy", "ruth")
+			for _, id := range []string{"admin", "deputy", "ruth"} {
+				if id != c.works {
+					w.behaves(id+"/webhook", dead)
+				}
+			}
+			w.alarmAfter = 10 * time.Minute
+			e := w.run()
+			w.logAlarm("gp", "admin", "deputy", "ruth")
+			pass(9 * time.Minute)
+			if got := e.Health().Unheard; got != 0 {
+				t.Errorf("%s: %d alarms unheard before their time", name, got)
+			}
+			pass(2 * time.Hour)
+			if got := e.Health().Unheard; got != c.want {
+				t.Errorf("%s: %d alarms unheard, want %d", name, got, c.want)
+			}
+			w.stop()
+			e = w.run()
+			pass(time.Minute)
+			if got := e.Health().Unheard; got != c.want {
+				t.Errorf("%s: %d alarms unheard after a restart, want %d", name, got, c.want)
+			}
+			w.stop()
+		})
+	}
+}
+
+// An outcome names the alarm that speaks for it, also where that is about another event.
+func TestOutcomeNamesItsAlarm(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, "gp")
+		w.behaves("gp/webhook", dead)
+		e := w.run()
+		first, second := w.log(events.Admission, "p-aaaa", "gp"), w.log(events.Fall, "p-bbbb", "gp")
+		pass(5 * time.Hour)
+		for _, st := range []events.Stored{first, second} {
+			r, err := e.Receipts(t.Context(), st)
+			if err != nil || len(w.alarms) != 1 || r[0].Alarmed && r[0].Alarm != events.AlarmID(w.alarms[0]) {
+				t.Errorf("%v: %+v, alarms %+v", err, r[0].Outcome, w.alarms)
+			}
+		}
+		w.stop()
+	})
+}
+
 // Alarms that nobody could be given are counted where operators look.
 func TestAlarmThatIsRefusedIsCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {

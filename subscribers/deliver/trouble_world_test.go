@@ -27,11 +27,14 @@ func (w *world) logAlarm(about string, to ...string) events.Stored {
 		w.t.Fatal(err)
 	}
 	ev := events.Event{ID: id, Patient: events.HubPatient, Kind: events.Alarm, Occurred: now, Recorded: now, By: events.Actor{Kind: events.Hub, ID: events.HubPatient}}
-	plan := events.Plan{Hub: "https://hub.example", Urgency: events.Urgent, FallbackAfter: time.Minute, GiveUpAfter: 72 * time.Hour, About: &a}
+	plan := events.Plan{Hub: "https://hub.example", Urgency: events.Urgent, FallbackAfter: time.Minute, AlarmAfter: w.alarmAfter, GiveUpAfter: 72 * time.Hour, About: &a}
 	for _, r := range to {
 		rc := events.Recipient{ID: r, Name: r}
 		for _, c := range w.subs[r].Channels {
 			rc.Channels = append(rc.Channels, c.Channel)
+		}
+		if r == "ruth" {
+			rc.Rule = events.LoggersRule
 		}
 		plan.Recipients = append(plan.Recipients, rc)
 	}

@@ -25,18 +25,19 @@ type world struct {
 	store *stream.Memory
 	start time.Time
 
-	mu       sync.Mutex
-	behave   map[string]func(d events.Delivery) error // by recipient/channel
-	subs     map[string]subscribers.Subscriber
-	quiet    map[string]*events.Quiet // by recipient
-	diary    []arrival
-	tries    []arrival
-	alarms   []events.About
-	alarmErr error
-	n        int
-	ahead    time.Duration // how far the clock at the door is ahead of the engine's
-	inflight int
-	peak     int
+	mu         sync.Mutex
+	behave     map[string]func(d events.Delivery) error // by recipient/channel
+	subs       map[string]subscribers.Subscriber
+	quiet      map[string]*events.Quiet // by recipient
+	diary      []arrival
+	tries      []arrival
+	alarms     []events.About
+	alarmErr   error
+	alarmAfter time.Duration // of the alarms that are logged
+	n          int
+	ahead      time.Duration // how far the clock at the door is ahead of the engine's
+	inflight   int
+	peak       int
 
 	stop func()
 }
