@@ -53,10 +53,7 @@ func (f *findings) when(at *extent) (lines []string) {
 		if at.on[kind] == "" {
 			continue
 		}
-		name, is := f.named(kind, at.on[kind])
-		if !is {
-			continue
-		}
+		name := f.named(at.on[kind])
 		if by[name] == nil {
 			order = append(order, name)
 		}
@@ -72,27 +69,17 @@ func (f *findings) when(at *extent) (lines []string) {
 	return lines
 }
 
-// named names some of the occasions of a kind, by what matters: hours, places or classes that make no difference are left out. It is
-// nothing where it is all occasions, and false where it is none that can be: a fall has no class.
-func (f *findings) named(kind events.Kind, on occasions) (name string, is bool) {
-	var all, some []routing.Occasion
-	for i, o := range f.occasions {
-		if kind == events.Fall && o.Class != "" {
-			continue
-		}
-		all = append(all, o)
-		if strings.ContainsRune(string(on), rune(i)) {
-			some = append(some, o)
-		}
+// named names some of the occasions by what matters: hours, places or classes that make no difference are left out. It is nothing where
+// it is all of them. A fall with a class stands for what a fall has led to, which the rules for falls hold for as well.
+func (f *findings) named(on occasions) string {
+	var some []routing.Occasion
+	for _, i := range on {
+		some = append(some, f.occasions[i])
 	}
-	if len(some) == 0 {
-		return "", false
+	if names := merged(f.occasions, some); len(names) > 0 {
+		return " (" + strings.Join(names, "; ") + ")"
 	}
-	names := merged(all, some)
-	if len(names) == 0 {
-		return "", true
-	}
-	return " (" + strings.Join(names, "; ") + ")", true
+	return ""
 }
 
 // collector gathers the findings of all patients, those of several patients together where they are the same.
