@@ -14,6 +14,7 @@ import (
 	"carehub/events/page"
 	"carehub/events/receipts"
 	"carehub/routing"
+	"carehub/routing/compare"
 	"carehub/subscribers"
 	"carehub/subscribers/deliver"
 )
@@ -141,23 +142,28 @@ func (d endpointDesk) again(ctx context.Context, event, recipient, channel strin
 	return result, err
 }
 
-// picture is who is told of a patient, of what, whatever the hour, the place and the class: those who are told at once, and those
-// whose turn comes when nobody answers.
+// picture is who is told of a patient, of what, whatever the hour, the place and the class, now and after the end of rules that have
+// one: those who are told at once, and those whose turn comes when nobody answers.
 func (d desk) picture(patient string) (all []console.Told, known bool) {
 	at := map[string]int{}
-	occasions := d.rules.Occasions(patient, time.Now())
+	now := rulings{d.folder, time.Now()}
+	whenever := occasions(patient, now, now)
 	for _, kind := range events.Routed {
-		for _, when := range occasions {
-			cells, found := d.cells(routing.Asked{Patient: patient, Kind: kind, At: when.At, Place: when.Place, Class: when.Class})
+		when := map[string][]routing.Occasion{}
+		for _, o := range whenever {
+			cells, found := d.cells(routing.Asked{Patient: patient, Kind: kind, At: o.At, Place: o.Place, Class: o.Class})
 			known = known || found
 			for _, c := range cells {
-				i, seen := at[c.id]
-				if !seen {
-					i, at[c.id] = len(all), len(all)
+				if _, seen := at[c.id]; !seen {
+					at[c.id] = len(all)
 					all = append(all, d.inPicture(c.id))
 				}
-				all[i].Add(kind, c.Cell, when.Name, len(occasions))
+				all[at[c.id]].Add(kind, c.Cell)
+				when[c.id] = append(when[c.id], o)
 			}
+		}
+		for id, some := range when {
+			all[at[id]].Only(kind, compare.Names(whenever, some))
 		}
 	}
 	return all, known

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -116,5 +117,21 @@ func TestRunCases(t *testing.T) {
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", text, err, want)
 		}
+	}
+}
+
+// TestPictureNamesWhen: a picture says in few words when somebody is told who is not always told: until a rule ends, after it, at a place.
+func TestPictureNamesWhen(t *testing.T) {
+	r := crowd(t, 1, 1, func(text string) string {
+		return strings.Replace(text, "  - on: fall\n", "  - {on: fall, notify: [nurses], when: {place: home}}\n  - {on: fall, notify: [hospice], until: 2099-03-01}\n  - on: fall\n", 1)
+	})
+	all, known := desk{r.folder, nil}.picture("p-00000")
+	got := map[string]string{}
+	for _, one := range all {
+		got[one.Name] = strings.Join(one.Kinds[events.Fall].When, "; ")
+	}
+	want := map[string]string{"The surgery": "", "The frailty": "", "The nurses": "", "The hospice": "now"}
+	if !known || !maps.Equal(got, want) {
+		t.Errorf("%v, not %v", got, want)
 	}
 }

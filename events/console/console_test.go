@@ -131,15 +131,13 @@ func TestPictureSaysWhatItShows(t *testing.T) {
 func TestPictureSaysWhen(t *testing.T) {
 	w := newWorld()
 	told := Told{Name: "Duty line"}
-	for _, when := range []string{"mon-fri 18:30-08:00", ""} {
-		told.Add(events.Fall, Cell{Rule: "routing.yaml:3"}, when, 3)
-	}
-	for _, when := range []string{"mon-fri 18:30-08:00", "", "at Riverside"} {
-		told.Add(events.Discharge, Cell{Rule: "routing.yaml:4"}, when, 3)
-	}
+	told.Add(events.Fall, Cell{Rule: "routing.yaml:3"})
+	told.Only(events.Fall, []string{"mon-fri 18:30-08:00", "at home"})
+	told.Add(events.Discharge, Cell{Rule: "routing.yaml:4"})
+	told.Add(events.Discharge, Cell{Rule: "routing.yaml:5"})
 	w.Options.Told = func(string) ([]Told, bool) { return []Told{told}, true }
 	_, said := w.get(t, "/admin/patients/p-7f3k")
-	for _, want := range []string{"Told at once. Only mon-fri 18:30-08:00; otherwise. routing.yaml:3", "Told at once. routing.yaml:4", "Fall: mon-fri 18:30-08:00; otherwise"} {
+	for _, want := range []string{"Told at once. Only mon-fri 18:30-08:00; at home. routing.yaml:3", "Told at once. routing.yaml:4", "Fall: mon-fri 18:30-08:00; at home"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("no %q in %s", want, said)
 		}

@@ -31,26 +31,26 @@ type Cell struct {
 	Mandatory bool
 	Rule      string // file and line
 	// When names the hours, places and classes in which it is so, where the rules make a difference; none: always.
-	When   []string
-	counts int // of the occasions
+	When []string
 }
 
-// Add takes note that somebody is told of a kind of event so on an occasion, one of many that stand for all. How they are told on the
-// first of them is shown.
-func (t *Told) Add(kind events.Kind, c Cell, occasion string, many int) {
+// Add takes note that somebody is told of a kind of event so on one more occasion. How they are told on the first of them is shown.
+func (t *Told) Add(kind events.Kind, c Cell) {
 	if t.Kinds == nil {
 		t.Kinds = map[events.Kind]Cell{}
 	}
-	known, seen := t.Kinds[kind]
-	if seen {
-		c.Step, c.Answer, c.Mandatory, c.Rule = min(known.Step, c.Step), known.Answer, known.Mandatory, known.Rule
+	if known, seen := t.Kinds[kind]; seen {
+		known.Step = min(known.Step, c.Step)
+		c = known
 	}
-	c.When, c.counts = append(known.When, occasion), known.counts+1
 	t.Kinds[kind] = c
-	if c.counts == many {
-		c.When = nil
-		t.Kinds[kind] = c
-	}
+}
+
+// Only says when somebody is told of a kind of event that they are not always told of.
+func (t *Told) Only(kind events.Kind, when []string) {
+	c := t.Kinds[kind]
+	c.When = when
+	t.Kinds[kind] = c
 }
 
 // patients lists the pseudonyms of those who have rules.
@@ -150,7 +150,7 @@ func (v *picture) row(lang page.Lang, one Told) pictureRow {
 		cell, told := one.Kinds[kind]
 		row.Cells = append(row.Cells, v.square(lang, cell, told))
 		if len(cell.When) > 0 {
-			row.When = append(row.When, words.Say(lang, "row.only", "kind", words.Say(lang, "short."+string(kind)), "when", occasions(lang, cell.When)))
+			row.When = append(row.When, words.Say(lang, "row.only", "kind", words.Say(lang, "short."+string(kind)), "when", strings.Join(cell.When, "; ")))
 		}
 	}
 	return row
@@ -178,21 +178,10 @@ func (v *picture) square(lang page.Lang, c Cell, told bool) square {
 	if len(c.When) > 0 {
 		v.Only = true
 		s.Class += " only"
-		s.Says += " " + words.Say(lang, "cell.only", "when", occasions(lang, c.When))
+		s.Says += " " + words.Say(lang, "cell.only", "when", strings.Join(c.When, "; "))
 	}
 	s.Says += " " + c.Rule
 	return s
-}
-
-// occasions are the names of occasions; one without a name is what is left when the others do not apply.
-func occasions(lang page.Lang, names []string) string {
-	all := slices.Clone(names)
-	for i, name := range all {
-		if name == "" {
-			all[i] = words.Say(lang, "otherwise")
-		}
-	}
-	return strings.Join(all, "; ")
 }
 
 // short is a length of time in as little room as there is: 90m, 2h.

@@ -76,7 +76,7 @@ func (f *findings) named(on occasions) string {
 	for _, i := range on {
 		some = append(some, f.occasions[i])
 	}
-	if names := merged(f.occasions, some); len(names) > 0 {
+	if names := Names(f.occasions, some); len(names) > 0 {
 		return " (" + strings.Join(names, "; ") + ")"
 	}
 	return ""

@@ -7,9 +7,9 @@ import (
 	"carehub/routing"
 )
 
-// merged names some of all occasions in few words: first by hours, then by what places, then by what classes they are of. Those of
+// Names calls some of all occasions in few words: first by hours, then by what places, then by what classes they are of. Those of
 // which the same is said stand together, and where it is all of them nothing is said.
-func merged(all, some []routing.Occasion) []string {
+func Names(all, some []routing.Occasion) []string {
 	return parts(all, some, []part{
 		{func(o routing.Occasion) string { return o.Hours }, hours},
 		{func(o routing.Occasion) string { return o.Place }, func(some, all []string) string { return besides("at ", "elsewhere than ", some, all) }},

@@ -35,7 +35,7 @@ func TestNamed(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if got := strings.Join(merged(f.occasions, f.occasions[:1]), "; "); got != "mon 9:00-17:00, elsewhere than home and hospital, class other than EMER" {
+	if got := strings.Join(Names(f.occasions, f.occasions[:1]), "; "); got != "mon 9:00-17:00, elsewhere than home and hospital, class other than EMER" {
 		t.Errorf("of one: %q", got)
 	}
 }
