@@ -97,8 +97,31 @@ func TestJudge(t *testing.T) {
 	f.arrivals(r, "r0", "p-1", []ack{{Event: "ev-1"}, {Event: "ev-2"}, {Event: "ev-3"}, {Event: "ev-4"}, {Event: "ev-5"}})
 	killed := time.Unix(1001, 0)
 	f.repeated(r, []kill{{killed, killed.Add(time.Millisecond)}}, []time.Duration{100 * time.Millisecond}, true)
+	f.Events = 5
 	if f.Lost != 2 || f.OutOfOrder != 1 || f.Excess != 1 || f.Worst != (repeats{2, 1}) || f.broken() == nil {
 		t.Errorf("found %+v", f)
+	}
+}
+
+// TestNothingProvesNothing: runs that would break nothing, or never end, do not begin; one in which nothing was saved fails.
+func TestNothingProvesNothing(t *testing.T) {
+	for _, c := range []struct{ command, flag, value string }{
+		{"", "-kills", "0"}, {"copy", "-n", "0"}, {"parked", "-n", "0"}, {"strace", "-n", "-1"},
+		{"", "-gap", "0"}, {"", "-gap", "-1s"}, {"", "-rate", "0"}, {"", "-rate", "2000000000"},
+	} {
+		var s settings
+		if err := s.flags(c.command).Parse([]string{c.flag, c.value}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.check(); err == nil || !strings.Contains(err.Error(), c.flag) {
+			t.Errorf("%s %s %s: %v", c.command, c.flag, c.value, err)
+		}
+	}
+	if (&findings{Kills: 1}).broken() == nil {
+		t.Error("a run without any event passes")
+	}
+	if err := (&findings{Kills: 1, Events: 1}).broken(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -53,6 +53,9 @@ type repeats struct {
 }
 
 func (f *findings) broken() error {
+	if f.Events == 0 {
+		return errors.New("nothing was acknowledged, so nothing is proved")
+	}
 	if f.Lost+f.OutOfOrder+f.Changed+f.Unequal+f.Excess == 0 {
 		return nil
 	}

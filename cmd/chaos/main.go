@@ -10,7 +10,8 @@
 //	go run ./cmd/chaos copy                the data of a hub under load, copied at random moments: a hub on the copy has everything
 //	go run ./cmd/chaos strace              every 201 is written after the fsync of its event (needs strace)
 //
-// A run says what it did and what it found, as text or with -json, and exits with 1 if a promise was broken. What fault
+// A run says what it did and what it found, as text or with -json, and exits with 1 if a promise was broken, or if nothing
+// was acknowledged. What fault
 // comes when is drawn from -seed, which is printed; how the processes take it is not repeatable.
 //
 // Loggers log one event after another for each patient, with the same key until it is acknowledged. The receivers are a
@@ -57,7 +58,7 @@ func (s *settings) flags(command string) *flag.FlagSet {
 	f.IntVar(&s.patients, "patients", 64, "patients logged for, each in order")
 	f.StringVar(&s.dir, "dir", "", "folder to work in, on the disk to be tested; kept")
 	f.BoolVar(&s.json, "json", false, "print the findings as JSON")
-	f.IntVar(&s.n, "n", map[string]int{"parked": 300_000, "strace": 200, "copy": 10}[command], "deliveries to park, events to trace, or copies")
+	f.IntVar(&s.n, "n", map[string]int{"": 1, "parked": 300_000, "strace": 200, "copy": 10}[command], "parked: deliveries; strace: events; copy: copies")
 	f.DurationVar(&s.rest, "rest", 3*time.Minute, "parked: how long the hub has nothing to do before its memory is looked at; what its store keeps for two minutes it gives back within three")
 	f.IntVar(&s.kills, "kills", 100, "kills of a hub")
 	f.DurationVar(&s.gap, "gap", 4*time.Second, "time between faults, on average")
@@ -79,8 +80,12 @@ func (s *settings) check() error {
 		return errors.New("-nats: 1 or 3")
 	case s.disk && s.nats > 0:
 		return errors.New("-disk: only with the store inside the hub")
-	case min(s.rate, s.recipients, s.patients, s.hubs) < 1:
-		return errors.New("-rate, -recipients, -patients and -hubs begin at 1")
+	case min(s.rate, s.recipients, s.patients, s.hubs, s.kills, s.n) < 1:
+		return errors.New("-rate, -recipients, -patients, -hubs, -kills and -n begin at 1: a run of nothing proves nothing")
+	case s.rate > 100_000:
+		return errors.New("-rate: 100,000 a second at the most")
+	case s.gap <= 0:
+		return errors.New("-gap: a time between faults, such as 4s")
 	}
 	return nil
 }
