@@ -9,8 +9,11 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain also is the receivers' process, as main is.
+// TestMain also is the receivers' process, as main is, and a run that is waiting for its end.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "wait" {
+		exit(wait())
+	}
 	if len(os.Args) > 3 && os.Args[1] == "receive" {
 		exit(receive(os.Args[2], os.Args[3]))
 	}

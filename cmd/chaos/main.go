@@ -11,8 +11,8 @@
 //	go run ./cmd/chaos strace              every 201 is written after the fsync of its event (needs strace)
 //
 // A run says what it did and what it found, as text or with -json, and exits with 1 if a promise was broken, or if nothing
-// was acknowledged. What fault
-// comes when is drawn from -seed, which is printed; how the processes take it is not repeatable.
+// was acknowledged. What fault comes when is drawn from -seed, which is printed; how the processes take it is not repeatable.
+// However it ends, its processes end with it.
 //
 // Loggers log one event after another for each patient, with the same key until it is acknowledged. The receivers are a
 // process of their own that appends each request to a file before it answers. From that file, and from what the hub
@@ -28,6 +28,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -105,9 +106,14 @@ func main() {
 	}
 	var s settings
 	_ = s.flags(name).Parse(args) // exits by itself
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := untilStopped()
 	defer stop()
 	exit(inFolder(ctx, s, commands[name]))
+}
+
+// untilStopped ends with Ctrl-C, and as timeout(1) or a CI ends what takes too long.
+func untilStopped() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 }
 
 func exit(err error) {
