@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"carehub/events"
+	"carehub/events/receipts"
 )
 
 // TestMain also is the receivers' process, as main is, and a run that is waiting for its end.
@@ -103,6 +106,28 @@ func TestJudge(t *testing.T) {
 	f.Events = 5
 	if f.Lost != 2 || f.OutOfOrder != 1 || f.Excess != 1 || f.Worst != (repeats{2, 1}) || f.broken() == nil {
 		t.Errorf("found %+v", f)
+	}
+}
+
+// TestOutcomes: the hub must name everybody, and say of each what the receiver says.
+func TestOutcomes(t *testing.T) {
+	r := &record{took: map[string][]arrival{key("r0", "ev-1"): {{}}, key("r1", "ev-1"): {{}}}}
+	said := func(all ...receipts.Recipient) receipts.View { return receipts.View{ID: "ev-1", Recipients: all} }
+	r0, r1 := receipts.Recipient{ID: "r0", State: events.Received}, receipts.Recipient{ID: "r1", State: events.Received}
+	for name, c := range map[string]struct {
+		hub  receipts.View
+		want int
+	}{
+		"as it was":        {said(r0, r1), 0},
+		"one is missing":   {said(r0), 1},
+		"nobody is named":  {said(), 2},
+		"told differently": {said(r0, receipts.Recipient{ID: "r1", State: events.Refused}), 1},
+		"one too many":     {said(r0, r1, receipts.Recipient{ID: "r2", State: events.Received}), 1},
+	} {
+		f := &findings{}
+		if f.compare(c.hub, r, []string{"r0", "r1"}); f.Unequal != c.want {
+			t.Errorf("%s: %d unequal, want %d: %v", name, f.Unequal, c.want, f.details)
+		}
 	}
 }
 

@@ -8,16 +8,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"os"
 	"runtime"
 	"slices"
-	"sync"
 	"text/tabwriter"
 	"time"
 
 	"carehub/events"
-	"carehub/events/receipts"
 )
 
 // findings are what a run has found. The first five must be 0.
@@ -25,7 +22,7 @@ type findings struct {
 	Lost       int `json:"lost"`         // recipients of acknowledged events with nothing in the receivers' file
 	OutOfOrder int `json:"out_of_order"` // first arrivals that came before an earlier one of the same recipient and patient
 	Changed    int `json:"changed"`      // repeats with another id or other bytes
-	Unequal    int `json:"unequal"`      // outcomes that the hub tells otherwise than the receivers
+	Unequal    int `json:"unequal"`      // outcomes that the hub tells otherwise than the receivers, or not at all
 	Excess     int `json:"excess"`       // kills with more repeats than deliveries in flight or younger than the interval
 
 	Seed       uint64         `json:"seed"`
@@ -295,63 +292,4 @@ func (l *loggers) intervals(kills []kill, least time.Duration) []time.Duration {
 		all[i] = max(least, 100*time.Millisecond+2*time.Duration(hung))
 	}
 	return all
-}
-
-// outcomes asks the hub what became of every event, and compares that with what the receivers did.
-func (f *findings) outcomes(ctx context.Context, w *world, r *record, l *loggers) error {
-	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
-	defer client.CloseIdleConnections()
-	var mu sync.Mutex
-	var failed error
-	var all sync.WaitGroup
-	ids := make(chan string)
-	for n := range 8 {
-		all.Go(func() {
-			for id := range ids {
-				v, err := w.view(ctx, client, w.hubs[n%len(w.hubs)], id)
-				mu.Lock()
-				failed = errors.Join(failed, err)
-				f.compare(v, r)
-				mu.Unlock()
-			}
-		})
-	}
-	for _, acks := range l.acked {
-		for _, a := range acks {
-			ids <- a.Event
-		}
-	}
-	close(ids)
-	all.Wait()
-	return failed
-}
-
-func (f *findings) compare(v receipts.View, r *record) {
-	for _, row := range v.Recipients {
-		want := events.Received
-		if len(r.took[key(row.ID, v.ID)]) == 0 {
-			want = events.Refused
-			f.Refused++
-		}
-		if row.State != want {
-			f.note(&f.Unequal, "%s of %s: the hub says %s, the receiver %s", v.ID, row.ID, row.State, want)
-		}
-	}
-}
-
-func (w *world) view(ctx context.Context, client *http.Client, h *hub, id string) (v receipts.View, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url+"/events/"+id, nil)
-	if err != nil {
-		return v, err
-	}
-	req.Header.Set("Authorization", "Bearer "+h.token)
-	resp, err := client.Do(req)
-	if err != nil {
-		return v, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return v, fmt.Errorf("the hub answers %d about %s", resp.StatusCode, id)
-	}
-	return v, json.NewDecoder(resp.Body).Decode(&v)
 }
