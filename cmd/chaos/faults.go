@@ -35,7 +35,10 @@ func (w *world) possible() []fault {
 	if w.settings.nats > 0 {
 		all = append(all, fault{"NATS server killed", 2, (*storm).killNATS})
 	}
-	if w.faults == "kill" {
+	if w.faults == "machine" {
+		all = append(all, fault{"machine gone", 2, (*storm).loseMachine})
+	}
+	if w.faults != "all" {
 		return all
 	}
 	all = append(all, fault{"hub stopped in order", 1, (*storm).restartHub}, fault{"hub paused", 1, (*storm).pauseHub},
@@ -88,6 +91,22 @@ func (s *storm) killHub(ctx context.Context) error {
 	h.kill()
 	err := h.start(ctx)
 	k.again = time.Now() // not before: what was on its way when it was killed is read by a busy receiver after that
+	s.kills = append(s.kills, k)
+	return err
+}
+
+// loseMachine kills a hub and a server of the store together and leaves them dead for a while: the others have to take over,
+// for no restart comes to their help.
+func (s *storm) loseMachine(ctx context.Context) error {
+	n := s.rnd.IntN(min(len(s.w.hubs), len(s.w.nats)))
+	h, node, k := s.w.hubs[n], s.w.nats[n], kill{at: time.Now()}
+	h.kill()
+	node.kill()
+	err := pause(ctx, s.w.down)
+	if err == nil {
+		err = errors.Join(node.start(ctx), h.start(ctx))
+	}
+	k.again = time.Now()
 	s.kills = append(s.kills, k)
 	return err
 }
