@@ -46,6 +46,7 @@ type settings struct {
 	gap        time.Duration // between faults, on average
 	faults     string        // "kill", "machine" or "all"
 	down       time.Duration // that a machine is gone
+	pause      time.Duration // that breaks a promise; 0: none does
 	nats       int           // external servers; 0 embeds the store
 	hubs       int
 	disk       bool
@@ -71,6 +72,7 @@ func (s *settings) flags(command string) *flag.FlagSet {
 	f.DurationVar(&s.gap, "gap", 4*time.Second, "time between faults, on average")
 	f.StringVar(&s.faults, "faults", "kill", `"kill": hubs, and servers of -nats; "machine": and a hub and a server together, for a while; "all": whatever else can break`)
 	f.DurationVar(&s.down, "down", 15*time.Second, "-faults machine: how long it is gone")
+	f.DurationVar(&s.pause, "pause", 0, "how long a recipient who is well may get nothing about a patient, such as 10s with several hubs; 0: not judged")
 	f.IntVar(&s.nats, "nats", 0, "external NATS servers to keep the store on: 1, or 3 in a cluster")
 	f.IntVar(&s.hubs, "hubs", 1, "hub processes; more than one needs -nats")
 	f.BoolVar(&s.disk, "disk", false, "with -faults all: fill the disk too; needs root, for a disk of its own")
@@ -92,6 +94,8 @@ func (s *settings) check() error {
 		return errors.New("-disk: only with the store inside the hub")
 	case min(s.rate, s.recipients, s.patients, s.hubs, s.kills, s.n) < 1:
 		return errors.New("-rate, -recipients, -patients, -hubs, -kills and -n begin at 1: a run of nothing proves nothing")
+	case s.pause < 0 || s.pause > 0 && s.rate < s.patients:
+		return errors.New("-pause: needs a -rate of an event a second for each of -patients; otherwise there is a pause because nothing happens")
 	case s.rate > 100_000:
 		return errors.New("-rate: 100,000 a second at the most")
 	case s.gap <= 0:
