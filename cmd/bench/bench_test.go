@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -138,5 +139,18 @@ func TestPercentile(t *testing.T) {
 	}
 	if p50, p99 := percentile(times, 50), percentile(times, 99); p50 != 51 || p99 != 100 {
 		t.Errorf("p50 %d, p99 %d of 1 to 100", p50, p99)
+	}
+}
+
+// TestPauseOfACluster: what chaos says of the longest pause, in nanoseconds, meets the goal or not.
+func TestPauseOfACluster(t *testing.T) {
+	for said, met := range map[string]string{`{"pause": 9900000000}`: "yes", `{"pause": 11900000000}`: "no"} {
+		var f findings
+		if err := json.Unmarshal([]byte(said), &f); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.longest(); got.met() != met || got.Unit != "s" {
+			t.Errorf("%s: %+v, met: %s; want %s", said, got, got.met(), met)
+		}
 	}
 }

@@ -33,7 +33,7 @@ type findings struct {
 		Repeats int `json:"repeats"`
 		Exposed int `json:"exposed"`
 	} `json:"worst"`
-	Pause time.Duration `json:"pause"` // the longest between deliveries of one patient's events
+	Pause time.Duration `json:"pause"` // the longest in which a recipient who was well got nothing of a patient
 }
 
 func measureKills(ctx context.Context, b *bench) ([]figure, error) {
@@ -49,7 +49,12 @@ func measureCluster(ctx context.Context, b *bench) ([]figure, error) {
 	if err := b.chaos(ctx, &f, "-nats", "3", "-hubs", "3", "-kills", b.some(20, 2), "-rate", "200", "-gap", "15s"); err != nil {
 		return nil, err
 	}
-	return append(f.figures(), figure{Name: "longest pause in one patient's deliveries", Value: f.Pause.Seconds(), Unit: "s"}.atMost(10)), nil
+	return append(f.figures(), f.longest()), nil
+}
+
+// longest is judged here, not by a bound that chaos is given: the page says how long it was.
+func (f findings) longest() figure {
+	return figure{Name: "longest pause in one patient's deliveries to a recipient", Value: f.Pause.Seconds(), Unit: "s"}.atMost(10)
 }
 
 func (f findings) figures() []figure {

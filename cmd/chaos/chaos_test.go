@@ -7,10 +7,16 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"carehub/events"
+	"carehub/events/receipts"
 )
 
-// TestMain also is the receivers' process, as main is.
+// TestMain also is the receivers' process, as main is, and a run that is waiting for its end.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "wait" {
+		exit(wait())
+	}
 	if len(os.Args) > 3 && os.Args[1] == "receive" {
 		exit(receive(os.Args[2], os.Args[3]))
 	}
@@ -97,8 +103,53 @@ func TestJudge(t *testing.T) {
 	f.arrivals(r, "r0", "p-1", []ack{{Event: "ev-1"}, {Event: "ev-2"}, {Event: "ev-3"}, {Event: "ev-4"}, {Event: "ev-5"}})
 	killed := time.Unix(1001, 0)
 	f.repeated(r, []kill{{killed, killed.Add(time.Millisecond)}}, []time.Duration{100 * time.Millisecond}, true)
+	f.Events = 5
 	if f.Lost != 2 || f.OutOfOrder != 1 || f.Excess != 1 || f.Worst != (repeats{2, 1}) || f.broken() == nil {
 		t.Errorf("found %+v", f)
+	}
+}
+
+// TestOutcomes: the hub must name everybody, and say of each what the receiver says.
+func TestOutcomes(t *testing.T) {
+	r := &record{took: map[string][]arrival{key("r0", "ev-1"): {{}}, key("r1", "ev-1"): {{}}}}
+	said := func(all ...receipts.Recipient) receipts.View { return receipts.View{ID: "ev-1", Recipients: all} }
+	r0, r1 := receipts.Recipient{ID: "r0", State: events.Received}, receipts.Recipient{ID: "r1", State: events.Received}
+	for name, c := range map[string]struct {
+		hub  receipts.View
+		want int
+	}{
+		"as it was":        {said(r0, r1), 0},
+		"one is missing":   {said(r0), 1},
+		"nobody is named":  {said(), 2},
+		"told differently": {said(r0, receipts.Recipient{ID: "r1", State: events.Refused}), 1},
+		"one too many":     {said(r0, r1, receipts.Recipient{ID: "r2", State: events.Received}), 1},
+	} {
+		f := &findings{}
+		if f.compare(c.hub, r, []string{"r0", "r1"}); f.Unequal != c.want {
+			t.Errorf("%s: %d unequal, want %d: %v", name, f.Unequal, c.want, f.details)
+		}
+	}
+}
+
+// TestNothingProvesNothing: runs that would break nothing, or never end, do not begin; one in which nothing was saved fails.
+func TestNothingProvesNothing(t *testing.T) {
+	for _, c := range []struct{ command, flag, value string }{
+		{"", "-kills", "0"}, {"copy", "-n", "0"}, {"parked", "-n", "0"}, {"strace", "-n", "-1"},
+		{"", "-gap", "0"}, {"", "-gap", "-1s"}, {"", "-rate", "0"}, {"", "-rate", "2000000000"}, {"", "-pause", "-1s"},
+	} {
+		var s settings
+		if err := s.flags(c.command).Parse([]string{c.flag, c.value}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.check(); err == nil || !strings.Contains(err.Error(), c.flag) {
+			t.Errorf("%s %s %s: %v", c.command, c.flag, c.value, err)
+		}
+	}
+	if (&findings{Kills: 1}).broken() == nil {
+		t.Error("a run without any event passes")
+	}
+	if err := (&findings{Kills: 1, Events: 1}).broken(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -17,10 +17,11 @@ type kill struct{ at, again time.Time }
 
 // storm is the faults of one run.
 type storm struct {
-	w      *world
-	rnd    *rand.Rand
-	kills  []kill
-	counts map[string]int
+	w        *world
+	rnd      *rand.Rand
+	kills    []kill
+	troubles []trouble
+	counts   map[string]int
 }
 
 // fault is one thing that can break, and its mending.
@@ -35,15 +36,18 @@ func (w *world) possible() []fault {
 	if w.settings.nats > 0 {
 		all = append(all, fault{"NATS server killed", 2, (*storm).killNATS})
 	}
-	if w.faults == "kill" {
+	if w.faults == "machine" {
+		all = append(all, fault{"machine gone", 2, (*storm).loseMachine})
+	}
+	if w.faults != "all" {
 		return all
 	}
 	all = append(all, fault{"hub stopped in order", 1, (*storm).restartHub}, fault{"hub paused", 1, (*storm).pauseHub},
 		fault{"receivers killed", 2, (*storm).killReceivers}, fault{"receiver in a mood", 5, (*storm).upset},
-		fault{"wire to a receiver cut or slow", 3, func(s *storm, ctx context.Context) error { return s.damage(ctx, s.w.wires) }})
+		fault{"wire to a receiver cut or slow", 3, (*storm).damageReceiver})
 	if w.settings.nats > 0 {
 		all = append(all, fault{"NATS server paused", 1, (*storm).pauseNATS},
-			fault{"wire to NATS cut or slow", 2, func(s *storm, ctx context.Context) error { return s.damage(ctx, s.w.natsWires) }})
+			fault{"wire to NATS cut or slow", 2, (*storm).damageNATS})
 	}
 	if w.settings.disk {
 		all = append(all, fault{"disk full", 2, (*storm).fillDisk})
@@ -92,6 +96,22 @@ func (s *storm) killHub(ctx context.Context) error {
 	return err
 }
 
+// loseMachine kills a hub and a server of the store together and leaves them dead for a while: the others have to take over,
+// for no restart comes to their help.
+func (s *storm) loseMachine(ctx context.Context) error {
+	n := s.rnd.IntN(min(len(s.w.hubs), len(s.w.nats)))
+	h, node, k := s.w.hubs[n], s.w.nats[n], kill{at: time.Now()}
+	h.kill()
+	node.kill()
+	err := pause(ctx, s.w.down)
+	if err == nil {
+		err = errors.Join(node.start(ctx), h.start(ctx))
+	}
+	k.again = time.Now()
+	s.kills = append(s.kills, k)
+	return err
+}
+
 func (s *storm) restartHub(ctx context.Context) error {
 	h := s.someHub()
 	return errors.Join(h.stop(), h.start(ctx))
@@ -107,6 +127,8 @@ func (s *storm) freeze(ctx context.Context, p *process) error {
 }
 
 func (s *storm) killReceivers(ctx context.Context) error {
+	from := time.Now()
+	defer func() { s.troubled("", from, time.Now()) }()
 	s.w.receivers.kill()
 	if err := pause(ctx, s.between(0, s.w.gap)); err != nil {
 		return err
@@ -118,8 +140,11 @@ func (s *storm) killReceivers(ctx context.Context) error {
 func (s *storm) upset(ctx context.Context) error {
 	is := moods[s.rnd.IntN(len(moods))]
 	s.counts["… "+is]++
-	q := url.Values{"is": {is}, "for": {s.between(s.w.gap/4, 3*s.w.gap/2).String()}}
-	to := "http://" + s.w.door + "/" + s.w.recipient(s.rnd.IntN(s.w.recipients)) + "?" + q.Encode()
+	lasts := s.between(s.w.gap/4, 3*s.w.gap/2)
+	q := url.Values{"is": {is}, "for": {lasts.String()}}
+	recipient, from := s.w.recipient(s.rnd.IntN(s.w.recipients)), time.Now()
+	defer func() { s.troubled(recipient, from, time.Now().Add(lasts)) }()
+	to := "http://" + s.w.door + "/" + recipient + "?" + q.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to, nil)
 	if err != nil {
 		return err
@@ -132,8 +157,7 @@ func (s *storm) upset(ctx context.Context) error {
 }
 
 // damage cuts a wire once, cuts it for a while, or slows it.
-func (s *storm) damage(ctx context.Context, wires []*wire) error {
-	w := wires[s.rnd.IntN(len(wires))]
+func (s *storm) damage(ctx context.Context, w *wire) error {
 	defer w.mend()
 	switch s.rnd.IntN(3) {
 	case 0:
@@ -145,6 +169,16 @@ func (s *storm) damage(ctx context.Context, wires []*wire) error {
 		w.slow(s.between(10*time.Millisecond, 500*time.Millisecond))
 	}
 	return pause(ctx, s.between(s.w.gap/4, s.w.gap))
+}
+
+func (s *storm) damageReceiver(ctx context.Context) error {
+	n, from := s.rnd.IntN(len(s.w.wires)), time.Now()
+	defer func() { s.troubled(s.w.recipient(n), from, time.Now()) }()
+	return s.damage(ctx, s.w.wires[n])
+}
+
+func (s *storm) damageNATS(ctx context.Context) error {
+	return s.damage(ctx, s.w.natsWires[s.rnd.IntN(len(s.w.natsWires))])
 }
 
 func (s *storm) killNATS(ctx context.Context) error {

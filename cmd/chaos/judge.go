@@ -8,25 +8,23 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"os"
 	"runtime"
 	"slices"
-	"sync"
 	"text/tabwriter"
 	"time"
 
 	"carehub/events"
-	"carehub/events/receipts"
 )
 
-// findings are what a run has found. The first five must be 0.
+// findings are what a run has found. The first six must be 0.
 type findings struct {
 	Lost       int `json:"lost"`         // recipients of acknowledged events with nothing in the receivers' file
 	OutOfOrder int `json:"out_of_order"` // first arrivals that came before an earlier one of the same recipient and patient
 	Changed    int `json:"changed"`      // repeats with another id or other bytes
-	Unequal    int `json:"unequal"`      // outcomes that the hub tells otherwise than the receivers
+	Unequal    int `json:"unequal"`      // outcomes that the hub tells otherwise than the receivers, or not at all
 	Excess     int `json:"excess"`       // kills with more repeats than deliveries in flight or younger than the interval
+	Stood      int `json:"stood"`        // times that a recipient who was well got nothing of a patient for longer than -pause
 
 	Seed       uint64         `json:"seed"`
 	Hubs       int            `json:"hubs"`
@@ -40,7 +38,7 @@ type findings struct {
 	Repeats    int            `json:"repeats"`
 	Worst      repeats        `json:"worst"`  // kill, by repeats
 	Oldest     time.Duration  `json:"oldest"` // delivery that a kill made repeat: its age at the kill
-	Pause      time.Duration  `json:"pause"`  // the longest in which one patient's events reached nobody, restarts included
+	Pause      time.Duration  `json:"pause"`  // the longest in which a recipient who was well got nothing of a patient, restarts included
 	Machine    string         `json:"machine"`
 
 	details []string
@@ -53,7 +51,10 @@ type repeats struct {
 }
 
 func (f *findings) broken() error {
-	if f.Lost+f.OutOfOrder+f.Changed+f.Unequal+f.Excess == 0 {
+	if f.Events == 0 {
+		return errors.New("nothing was acknowledged, so nothing is proved")
+	}
+	if f.Lost+f.OutOfOrder+f.Changed+f.Unequal+f.Excess+f.Stood == 0 {
 		return nil
 	}
 	var err error
@@ -87,7 +88,8 @@ func (f *findings) print(out io.Writer, asJSON bool) error {
 	row("repeats", f.Repeats)
 	row("repeats of the worst kill", fmt.Sprintf("%d; in flight or younger than the ledger's interval were %d", f.Worst.Repeats, f.Worst.Exposed))
 	row("oldest delivery repeated after a kill", f.Oldest.Round(time.Millisecond))
-	row("longest pause", f.Pause.Round(time.Millisecond))
+	row("longest pause of a recipient who was well", f.Pause.Round(time.Millisecond))
+	row("pauses longer than may be", f.Stood)
 	for _, name := range slices.Sorted(maps.Keys(f.Faults)) {
 		row(name, f.Faults[name])
 	}
@@ -135,18 +137,6 @@ func (r *record) add(a arrival) {
 	if a.Did == takes || a.Did == crawls {
 		r.took[k] = append(r.took[k], a)
 	}
-}
-
-// pause is the longest time between deliveries of one patient's events, whose partition it speaks for.
-func (r *record) pause() (longest time.Duration) {
-	last := map[string]int64{}
-	for _, a := range r.all {
-		if before, ok := last[a.Patient]; ok {
-			longest = max(longest, time.Duration(a.At-before))
-		}
-		last[a.Patient] = a.At
-	}
-	return longest
 }
 
 // quiet waits until every recipient has dealt with everything acknowledged. Whoever is missing then is for the judge.
@@ -208,7 +198,7 @@ func (w *world) judge(ctx context.Context, l *loggers, s *storm, logged time.Dur
 	// Only kills of hubs have a bound. Who cuts a connection after taking asks for a repeat, and while the servers of the
 	// store are away no outcome is written.
 	f.repeated(r, s.kills, l.intervals(s.kills, w.interval), w.faults == "kill" && len(w.nats) == 0)
-	f.Pause = r.pause()
+	f.pauses(r, s.troubles, w.settings.pause)
 	return f, f.outcomes(ctx, w, r, l)
 }
 
@@ -292,63 +282,4 @@ func (l *loggers) intervals(kills []kill, least time.Duration) []time.Duration {
 		all[i] = max(least, 100*time.Millisecond+2*time.Duration(hung))
 	}
 	return all
-}
-
-// outcomes asks the hub what became of every event, and compares that with what the receivers did.
-func (f *findings) outcomes(ctx context.Context, w *world, r *record, l *loggers) error {
-	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
-	defer client.CloseIdleConnections()
-	var mu sync.Mutex
-	var failed error
-	var all sync.WaitGroup
-	ids := make(chan string)
-	for n := range 8 {
-		all.Go(func() {
-			for id := range ids {
-				v, err := w.view(ctx, client, w.hubs[n%len(w.hubs)], id)
-				mu.Lock()
-				failed = errors.Join(failed, err)
-				f.compare(v, r)
-				mu.Unlock()
-			}
-		})
-	}
-	for _, acks := range l.acked {
-		for _, a := range acks {
-			ids <- a.Event
-		}
-	}
-	close(ids)
-	all.Wait()
-	return failed
-}
-
-func (f *findings) compare(v receipts.View, r *record) {
-	for _, row := range v.Recipients {
-		want := events.Received
-		if len(r.took[key(row.ID, v.ID)]) == 0 {
-			want = events.Refused
-			f.Refused++
-		}
-		if row.State != want {
-			f.note(&f.Unequal, "%s of %s: the hub says %s, the receiver %s", v.ID, row.ID, row.State, want)
-		}
-	}
-}
-
-func (w *world) view(ctx context.Context, client *http.Client, h *hub, id string) (v receipts.View, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url+"/events/"+id, nil)
-	if err != nil {
-		return v, err
-	}
-	req.Header.Set("Authorization", "Bearer "+h.token)
-	resp, err := client.Do(req)
-	if err != nil {
-		return v, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return v, fmt.Errorf("the hub answers %d about %s", resp.StatusCode, id)
-	}
-	return v, json.NewDecoder(resp.Body).Decode(&v)
 }

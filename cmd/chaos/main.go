@@ -6,12 +6,17 @@
 //	go run ./cmd/chaos -faults all -disk   and a full disk (root: the store stands on a small disk of its own)
 //	go run ./cmd/chaos -nats 1             the store on an external nats-server, which is killed and paused too
 //	go run ./cmd/chaos -nats 3 -hubs 3     three hubs on a cluster of three
+//	               … -faults machine       and machines are lost: now and then a hub and a server are gone together, for 15 s
 //	go run ./cmd/chaos parked -n 300000    a dead recipient's backlog: memory, restart, and draining in order
 //	go run ./cmd/chaos copy                the data of a hub under load, copied at random moments: a hub on the copy has everything
 //	go run ./cmd/chaos strace              every 201 is written after the fsync of its event (needs strace)
 //
-// A run says what it did and what it found, as text or with -json, and exits with 1 if a promise was broken. What fault
-// comes when is drawn from -seed, which is printed; how the processes take it is not repeatable.
+// A run says what it did and what it found, as text or with -json, and exits with 1 if a promise was broken, or if nothing
+// was acknowledged. What fault comes when is drawn from -seed, which is printed; how the processes take it is not repeatable.
+// However it ends, its processes end with it.
+//
+// What it cannot break is a clock: the processes share the machine's, and a time namespace moves all but the wall clock. What
+// a clock does that is set forward or back is for tests of packages (deliver.TestClockSetBack, deliver.TestClockSetForward).
 //
 // Loggers log one event after another for each patient, with the same key until it is acknowledged. The receivers are a
 // process of their own that appends each request to a file before it answers. From that file, and from what the hub
@@ -27,6 +32,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"syscall"
 	"time"
 )
 
@@ -37,7 +44,9 @@ type settings struct {
 	recipients int
 	patients   int
 	gap        time.Duration // between faults, on average
-	faults     string        // "kill" or "all"
+	faults     string        // "kill", "machine" or "all"
+	down       time.Duration // that a machine is gone
+	pause      time.Duration // that breaks a promise; 0: none does
 	nats       int           // external servers; 0 embeds the store
 	hubs       int
 	disk       bool
@@ -57,11 +66,13 @@ func (s *settings) flags(command string) *flag.FlagSet {
 	f.IntVar(&s.patients, "patients", 64, "patients logged for, each in order")
 	f.StringVar(&s.dir, "dir", "", "folder to work in, on the disk to be tested; kept")
 	f.BoolVar(&s.json, "json", false, "print the findings as JSON")
-	f.IntVar(&s.n, "n", map[string]int{"parked": 300_000, "strace": 200, "copy": 10}[command], "deliveries to park, events to trace, or copies")
+	f.IntVar(&s.n, "n", map[string]int{"": 1, "parked": 300_000, "strace": 200, "copy": 10}[command], "parked: deliveries; strace: events; copy: copies")
 	f.DurationVar(&s.rest, "rest", 3*time.Minute, "parked: how long the hub has nothing to do before its memory is looked at; what its store keeps for two minutes it gives back within three")
 	f.IntVar(&s.kills, "kills", 100, "kills of a hub")
 	f.DurationVar(&s.gap, "gap", 4*time.Second, "time between faults, on average")
-	f.StringVar(&s.faults, "faults", "kill", `"kill": the hub only; "all": whatever can break`)
+	f.StringVar(&s.faults, "faults", "kill", `"kill": hubs, and servers of -nats; "machine": and a hub and a server together, for a while; "all": whatever else can break`)
+	f.DurationVar(&s.down, "down", 15*time.Second, "-faults machine: how long it is gone")
+	f.DurationVar(&s.pause, "pause", 0, "how long a recipient who is well may get nothing about a patient, such as 10s with several hubs; 0: not judged")
 	f.IntVar(&s.nats, "nats", 0, "external NATS servers to keep the store on: 1, or 3 in a cluster")
 	f.IntVar(&s.hubs, "hubs", 1, "hub processes; more than one needs -nats")
 	f.BoolVar(&s.disk, "disk", false, "with -faults all: fill the disk too; needs root, for a disk of its own")
@@ -73,14 +84,22 @@ func (s *settings) check() error {
 	switch {
 	case s.hubs > 1 && s.nats == 0:
 		return errors.New("-hubs: several hubs need a store outside of them: -nats")
-	case s.faults != "kill" && s.faults != "all":
-		return errors.New(`-faults: "kill" or "all"`)
+	case !slices.Contains([]string{"kill", "machine", "all"}, s.faults):
+		return errors.New(`-faults: "kill", "machine" or "all"`)
+	case s.faults == "machine" && s.nats == 0:
+		return errors.New("-faults machine: a machine of a hub and a server of its store needs -nats")
 	case s.nats != 0 && s.nats != 1 && s.nats != 3:
 		return errors.New("-nats: 1 or 3")
 	case s.disk && s.nats > 0:
 		return errors.New("-disk: only with the store inside the hub")
-	case min(s.rate, s.recipients, s.patients, s.hubs) < 1:
-		return errors.New("-rate, -recipients, -patients and -hubs begin at 1")
+	case min(s.rate, s.recipients, s.patients, s.hubs, s.kills, s.n) < 1:
+		return errors.New("-rate, -recipients, -patients, -hubs, -kills and -n begin at 1: a run of nothing proves nothing")
+	case s.pause < 0 || s.pause > 0 && s.rate < s.patients:
+		return errors.New("-pause: needs a -rate of an event a second for each of -patients; otherwise there is a pause because nothing happens")
+	case s.rate > 100_000:
+		return errors.New("-rate: 100,000 a second at the most")
+	case s.gap <= 0:
+		return errors.New("-gap: a time between faults, such as 4s")
 	}
 	return nil
 }
@@ -100,9 +119,14 @@ func main() {
 	}
 	var s settings
 	_ = s.flags(name).Parse(args) // exits by itself
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := untilStopped()
 	defer stop()
 	exit(inFolder(ctx, s, commands[name]))
+}
+
+// untilStopped ends with Ctrl-C, and as timeout(1) or a CI ends what takes too long.
+func untilStopped() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 }
 
 func exit(err error) {

@@ -33,6 +33,9 @@ func (p *process) start(ctx context.Context) error {
 	defer out.Close()                                  // the process has its own
 	p.running = exec.Command(p.args[0], p.args[1:]...) // #nosec G204 -- programs that this one has built
 	p.running.Stdout, p.running.Stderr = out, out
+	// It dies with us, even if we are killed or panic. Linux goes by the thread that has started it; Go ends a thread only
+	// when a goroutine ends that is locked to it (runtime.LockOSThread), and none is here.
+	p.running.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.running.Start(); err != nil {
 		return err
 	}

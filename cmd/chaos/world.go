@@ -235,6 +235,13 @@ func (w *world) recipient(n int) string {
 	return fmt.Sprint("r", n)
 }
 
+func (w *world) allRecipients() (all []string) {
+	for n := range w.recipients {
+		all = append(all, w.recipient(n))
+	}
+	return all
+}
+
 func patient(n int) string { return fmt.Sprintf("p-%04d", n) }
 
 // letters spells a number: aliases hold no digits, and no words that say what happened.
