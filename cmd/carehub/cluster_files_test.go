@@ -11,12 +11,15 @@ import (
 	"math/big"
 	"net"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
 
 	"carehub/events/stream"
@@ -28,6 +31,7 @@ import (
 type shippedCluster struct {
 	dir, url string
 	nodes    []*server.Server
+	allowed  []string // subjects that the hubs may publish to
 }
 
 // TestShippedCluster: the shipped configuration makes a cluster, what it permits is enough for a hub, and all else is
@@ -45,16 +49,38 @@ func TestShippedCluster(t *testing.T) {
 	}
 	w.stop()
 	lacks(t, w.log.String(), "ermissions", `"level":"ERROR"`)
-	c.permitsArchiving(t)
+	c.permits(t)
 	c.refuses(t)
 }
 
-// permitsArchiving does what happens when a generation is full: another begins, its events go to a volume, its streams go.
-func (c *shippedCluster) permitsArchiving(t *testing.T) {
+// permits does what no event does by itself: documents, and an archive.
+func (c *shippedCluster) permits(t *testing.T) {
 	t.Helper()
 	store, err := stream.Open(t.Context(), stream.Options{URL: c.url, Creds: filepath.Join(c.dir, "seed"), CA: filepath.Join(c.dir, "ca.crt")})
 	must(t, err)
 	defer store.Close(t.Context())
+	c.permitsDocuments(t, store)
+	c.permitsArchiving(t, store)
+}
+
+// permitsDocuments does what happens to one that is attached and erased.
+func (c *shippedCluster) permitsDocuments(t *testing.T, store *stream.Store) {
+	t.Helper()
+	must(t, store.PutDocument(t.Context(), "p-7f3k", "a", []byte("record"), []byte("letter")))
+	content, err := store.DocumentContent(t.Context(), "p-7f3k", "a")
+	if must(t, err); string(content) != "letter" {
+		t.Errorf("a document is %q", content)
+	}
+	must(t, store.RenewDocument(t.Context(), "p-7f3k", "a", []byte("newer")))
+	must(t, store.EraseDocument(t.Context(), "p-7f3k", "a"))
+	if left, err := store.Documents(t.Context(), "p-7f3k"); err != nil || len(left) > 0 {
+		t.Errorf("%v is left of a document, %v", left, err)
+	}
+}
+
+// permitsArchiving does what happens when a generation is full: another begins, its events go to a volume, its streams go.
+func (c *shippedCluster) permitsArchiving(t *testing.T, store *stream.Store) {
+	t.Helper()
 	must(t, store.Grow(t.Context(), 0))
 	must(t, store.CreateVolume(t.Context(), 1))
 	must(t, store.AppendVolume(t.Context(), 1, 0, [][]byte{[]byte("part")}))
@@ -62,9 +88,48 @@ func (c *shippedCluster) permitsArchiving(t *testing.T) {
 	if must(t, err); string(part) != "part" {
 		t.Errorf("a part of a volume is %q", part)
 	}
+	c.permitsEveryStream(t)
 	must(t, store.DropVolume(t.Context(), 1))
 	must(t, store.Retire(t.Context(), 0))
 	must(t, store.Clear(t.Context(), []int{0}))
+}
+
+// permitsEveryStream holds what may be published against the subjects of every stream that the store is made of. By now there is
+// one of each configuration in the sources.
+func (c *shippedCluster) permitsEveryStream(t *testing.T) {
+	t.Helper()
+	nc, err := nats.Connect(c.url, nats.RootCAs(filepath.Join(c.dir, "ca.crt")), c.seed(t))
+	must(t, err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	must(t, err)
+	kinds := map[string]bool{}
+	all := js.ListStreams(t.Context())
+	for info := range all.Info() {
+		kind, _, _ := strings.Cut(info.Config.Name, "-")
+		kinds[kind] = true
+		for _, subject := range info.Config.Subjects {
+			if !slices.ContainsFunc(c.allowed, func(allowed string) bool { return server.SubjectMatchesFilter(subject, allowed) }) {
+				t.Errorf("deploy/nats/nats.conf lets no hub publish to %s, of the stream %s", subject, info.Config.Name)
+			}
+		}
+	}
+	must(t, all.Err())
+	if configured := streamConfigurations(t); len(kinds) != configured {
+		t.Errorf("%d kinds of streams are there, %v, of %d that events/stream configures: have this test make the others first", len(kinds), kinds, configured)
+	}
+}
+
+// streamConfigurations is how many kinds of streams the sources of events/stream configure.
+func streamConfigurations(t *testing.T) (n int) {
+	t.Helper()
+	sources, err := filepath.Glob(filepath.Join("..", "..", "events", "stream", "*.go"))
+	must(t, err)
+	configures := regexp.MustCompile(`(return|=) settings\(`)
+	for _, source := range sources {
+		n += len(configures.FindAllString(shipped(t, "events", "stream", filepath.Base(source)), -1))
+	}
+	return n
 }
 
 func newShippedCluster(t *testing.T) *shippedCluster {
@@ -104,6 +169,7 @@ func (c *shippedCluster) start(t *testing.T, file string) {
 	if !options.SyncAlways || options.MaxPayload != 2<<20 {
 		t.Errorf("the configuration breaks a promise: %v, %d", options.SyncAlways, options.MaxPayload)
 	}
+	c.allowed = options.Nkeys[0].Permissions.Publish.Allow
 	options.NoLog, options.NoSigs = true, true
 	s, err := server.NewServer(options)
 	if err != nil {
