@@ -46,6 +46,7 @@ func TestNobodyAnswersOverRestarts(t *testing.T) {
 		hub.start()
 		waitUntil(t, "the next step has been told", func() bool { return hub.state(id, "duty") == string(events.Received) })
 		waitUntil(t, "the team is said not to have answered", func() bool { return hub.state(id, "team") == string(events.Unacknowledged) })
+		waitUntil(t, "the step is counted", func() bool { return hub.metric(t, "carehub_escalations_total") == "1" })
 		hub.stop()
 	}
 	hub.start()

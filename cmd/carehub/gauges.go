@@ -35,6 +35,9 @@ var (
 	lost     = desc("carehub_deliveries_lost_total", "Deliveries dropped because their events were gone from the store.")
 	inFlight = desc("carehub_attempts_in_flight", "Attempts under way.")
 
+	escalations = desc("carehub_escalations_total", "Next steps that were told because those before them had not answered in time, or would not.")
+	overdue     = desc("carehub_answers_overdue", "Events that somebody who was asked has not answered in time, or will not, and nobody else yet, until everybody was tried.")
+
 	pending    = desc("carehub_pending_deliveries", "Deliveries that are neither told nor given up.", "recipient")
 	oldest     = desc("carehub_oldest_pending_seconds", "Age of the oldest delivery that is neither told nor given up.", "recipient")
 	parked     = desc("carehub_parked_deliveries", "Deliveries that wait on disk.", "recipient")
@@ -61,7 +64,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe sends all of the above.
 func (gauges) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{buildInfo, configInfo, folderInfo, configOK, configKept, configWaits, reloaded, configLoaded, ready, checkOK, unheard, lost, inFlight, pending, oldest, parked,
+	for _, d := range []*prometheus.Desc{buildInfo, configInfo, folderInfo, configOK, configKept, configWaits, reloaded, configLoaded, ready, checkOK, unheard, lost, inFlight, escalations, overdue, pending, oldest, parked,
 		endpointUp, partitions, readUpTo, settledUpTo, unsettled, unread, bouncesWaiting, mailboxRead, storeUsed, storeLimit, diskFree, diskSize} {
 		to <- d
 	}
@@ -86,6 +89,9 @@ func (g gauges) Collect(to chan<- prometheus.Metric) {
 	}
 	counter(unheard, health.Unheard)
 	counter(lost, health.Lost)
+	told, late := g.hub.answers.Tally()
+	counter(escalations, told)
+	gauge(overdue, float64(late))
 	g.recipients(gauge)
 	live, _ := g.hub.store.Layout()
 	gauge(partitions, float64(len(live)))

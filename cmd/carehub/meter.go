@@ -96,7 +96,7 @@ func (m *meter) zero() {
 	m.deliveries.WithLabelValues("none", string(events.Refused))
 	for _, reason := range []events.Reason{events.ReasonOverdue, events.ReasonGaveUp, events.ReasonLost, events.ReasonNoChannel, events.ReasonNoRecipient,
 		events.ReasonHeld, events.ReasonHeldEnding, events.ReasonHeldEnded, events.ReasonHeldFull, events.ReasonPaused, events.ReasonSuspended,
-		events.ReasonBounced, events.ReasonMailbox, events.ReasonReload, events.ReasonMissing} {
+		events.ReasonBounced, events.ReasonMailbox, events.ReasonReload, events.ReasonMissing, events.ReasonDeclined, events.ReasonUnanswered} {
 		m.alarms.WithLabelValues(string(reason))
 	}
 }

@@ -52,6 +52,11 @@ func TestShippedFilesAskForRealMetrics(t *testing.T) {
 			t.Errorf("no metric of a hub in %s", expr)
 		}
 	}
+	for _, name := range []string{"carehub_escalations_total", "carehub_answers_overdue"} {
+		if !strings.Contains(strings.Join(dashboardExpressions(t), " "), name) {
+			t.Errorf("the dashboard does not show %s", name)
+		}
+	}
 	page := shipped(t, "docs", "operators.md")
 	for _, name := range slices.Sorted(maps.Keys(have)) {
 		base := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_count"), "_sum")

@@ -68,6 +68,7 @@ type Answers struct {
 	given map[string]given // answers that wait for the engine, or came too late for it, by key
 	due   map[string]*due  // by event
 	asked []question       // events whose records are to be made
+	told  int              // steps, since the start
 	kick  chan struct{}
 }
 

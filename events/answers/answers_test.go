@@ -21,19 +21,20 @@ var errLater = errors.New("later")
 
 // ward is one event of a patient at a hub in a bubble of fake time, whose outcomes are in memory.
 type ward struct {
-	t       *testing.T
-	store   *stream.Memory
-	rec     events.Record
-	mu      sync.Mutex
-	out     []events.Outcome
-	log     []string // what happened, with the minutes since acceptance
-	given   []string // answers that were stored
-	start   time.Time
-	away    bool // the engine cannot do anything just now
-	died    atomic.Bool
-	skew    atomic.Int64 // of the clock on the wall, in nanoseconds
-	answers *answers.Answers
-	stop    func()
+	t         *testing.T
+	store     *stream.Memory
+	rec       events.Record
+	mu        sync.Mutex
+	out       []events.Outcome
+	log       []string // what happened, with the minutes since acceptance
+	given     []string // answers that were stored
+	start     time.Time
+	away      bool // the engine cannot do anything just now
+	died      atomic.Bool
+	elsewhere atomic.Bool  // another hub delivers it
+	skew      atomic.Int64 // of the clock on the wall, in nanoseconds
+	answers   *answers.Answers
+	stop      func()
 }
 
 func newWard(t *testing.T) *ward {
@@ -55,7 +56,7 @@ func (w *ward) run() {
 		Find: func(context.Context, string) (events.Stored, error) {
 			return events.Stored{Partition: 0, Seq: 1, Record: w.rec}, nil
 		},
-		Mine: func(int) bool { return true }, Over: func(string) bool { return w.died.Load() }, Later: func(err error) bool { return errors.Is(err, errLater) }, Never: func(error) bool { return false },
+		Mine: func(int) bool { return !w.elsewhere.Load() }, Over: func(string) bool { return w.died.Load() }, Later: func(err error) bool { return errors.Is(err, errLater) }, Never: func(error) bool { return false },
 		Clock: func() time.Time { return time.Now().Add(time.Duration(w.skew.Load())) }, Log: slog.New(slog.DiscardHandler)})
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
@@ -165,6 +166,46 @@ func TestNobodyAnswers(t *testing.T) {
 		w.stop()
 		w.happened("30m0s unanswered team", "30m0s told duty", "1h0m0s unanswered duty", "1h0m0s told tom", "1h30m0s unanswered tom", "1h30m0s alarm team unanswered")
 	})
+}
+
+// TestTally: each step is counted once, and an event is overdue from when the first time is over until somebody answers or everybody was
+// tried. What another hub delivers is that hub's to count.
+func TestTally(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWard(t)
+		w.announce()
+		for _, c := range []struct {
+			after         time.Duration
+			told, overdue int
+		}{{29 * time.Minute, 0, 0}, {2 * time.Minute, 1, 1}, {30 * time.Minute, 2, 1}, {30 * time.Minute, 2, 0}} {
+			time.Sleep(c.after)
+			w.tallies(c.told, c.overdue)
+		}
+		w.stop()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := newWard(t)
+		w.announce()
+		time.Sleep(31 * time.Minute)
+		w.tallies(1, 1)
+		w.elsewhere.Store(true)
+		time.Sleep(time.Minute)
+		w.tallies(1, 0)
+		w.elsewhere.Store(false)
+		time.Sleep(time.Minute)
+		w.tallies(1, 1)
+		w.give(2, events.Acting)
+		time.Sleep(time.Minute)
+		w.tallies(1, 0)
+		w.stop()
+	})
+}
+
+func (w *ward) tallies(told, overdue int) {
+	w.t.Helper()
+	if t, o := w.answers.Tally(); t != told || o != overdue {
+		w.t.Errorf("after %v %d steps are told and %d events overdue, want %d and %d", time.Since(w.start), t, o, told, overdue)
+	}
 }
 
 func TestAnAnswerStopsTheSteps(t *testing.T) {

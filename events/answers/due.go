@@ -23,6 +23,7 @@ type due struct {
 	stamp map[time.Time]time.Duration
 	began time.Time // of stamp
 	steps map[int]time.Time
+	late  bool // see outcome.late
 }
 
 // dueRecord is what is stored of it. The shape is a promise.
@@ -160,7 +161,9 @@ func (a *Answers) look(ctx context.Context, d *due) error {
 	if err != nil {
 		return err
 	}
-	if st.Outcomes == nil && !a.Mine(st.Partition) {
+	mine := a.Mine(st.Partition)
+	if st.Outcomes == nil && !mine {
+		a.overdue(d, false)
 		return nil
 	}
 	if a.Over(st.Record.Event.Patient) {
@@ -183,6 +186,7 @@ func (a *Answers) look(ctx context.Context, d *due) error {
 		d.steps[index] = a.Clock().Add(in)
 	}
 	a.mu.Unlock()
+	a.overdue(d, mine && plan.late())
 	if err := a.do(ctx, d, st, plan); err != nil {
 		return err
 	}
@@ -190,6 +194,25 @@ func (a *Answers) look(ctx context.Context, d *due) error {
 		return a.close(ctx, d)
 	}
 	return nil
+}
+
+func (a *Answers) overdue(d *due, is bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	d.late = is
+}
+
+// Tally is how many steps this hub has told since its start, and how many events in the partitions that it delivers somebody has
+// not answered in time, or will not, and nobody else yet.
+func (a *Answers) Tally() (told, overdue int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, d := range a.due {
+		if d.late {
+			overdue++
+		}
+	}
+	return a.told, overdue
 }
 
 // do carries a plan out, in the order that a crash can come between any two steps of.
@@ -203,9 +226,16 @@ func (a *Answers) do(ctx context.Context, d *due, st events.Stored, plan outcome
 		if err := a.ask(ctx, d, index); err != nil {
 			return err
 		}
-		if err := a.engine(a.Engine().TellStep(ctx, st.Place(), index)); err != nil {
+		err := a.Engine().TellStep(ctx, st.Place(), index)
+		if a.engine(err) != nil {
 			return err
 		}
+		if err != nil {
+			continue
+		}
+		a.mu.Lock()
+		a.told++
+		a.mu.Unlock()
 		a.Log.Info("nobody has answered in time: the next step is told", "event", d.event, "recipient", st.Record.Plan.Recipients[index].ID)
 	}
 	for _, index := range plan.alarm {

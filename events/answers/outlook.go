@@ -103,6 +103,9 @@ func (o *outcome) due(index int) {
 	}
 }
 
+// late reports whether somebody has not answered in time, or will not: a step comes after them, or there is none left.
+func (o *outcome) late() bool { return len(o.steps) > 0 || len(o.alarm) > 0 }
+
 // later says of those whose time is over when the next step is.
 func (o *outcome) later(late []int, in time.Duration) {
 	for _, index := range late {
