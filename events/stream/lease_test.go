@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"regexp"
 	"slices"
 	"sync"
 	"testing"
@@ -30,11 +32,17 @@ type member struct {
 
 	mu   sync.Mutex
 	runs map[int]bool
+	busy map[int]bool // partitions that are not released by themselves
 }
 
 func join(t *testing.T, url string, replicas int, times stream.LeaseTimes) *member {
 	t.Helper()
-	m := &member{store: open(t, stream.Options{URL: url, Replicas: replicas}), ended: make(chan struct{}), runs: map[int]bool{}}
+	return joinWith(t, stream.Options{URL: url, Replicas: replicas}, times)
+}
+
+func joinWith(t *testing.T, o stream.Options, times stream.LeaseTimes) *member {
+	t.Helper()
+	m := &member{store: open(t, o), ended: make(chan struct{}), runs: map[int]bool{}, busy: map[int]bool{}}
 	m.leases = stream.NewLeases(m.store, times)
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
@@ -56,7 +64,7 @@ func (m *member) follow(ctx context.Context) {
 		m.mu.Lock()
 		for p := range m.store.Partitions() {
 			holds := slices.Contains(held, p)
-			if !holds {
+			if !holds && !m.busy[p] {
 				m.leases.Released(p)
 			}
 			m.runs[p] = holds
@@ -193,6 +201,58 @@ func TestTakenOver(t *testing.T) {
 		}
 	}
 	shared(t, []int{2, 2}, a, b)
+}
+
+// TestNotTakenWhileDraining: a partition that a hub is giving away stays given while something of it is under way here, even if
+// nobody else wants it any more; it is free first and then taken again.
+func TestNotTakenWhileDraining(t *testing.T) {
+	url := clustertest.Start(t, 1).URL()
+	var did lines
+	a := joinWith(t, stream.Options{URL: url, Logger: slog.New(slog.NewTextHandler(&did, nil))}, quick)
+	shared(t, []int{4}, a)
+	const draining = 3
+	a.mu.Lock()
+	a.busy[draining] = true
+	a.mu.Unlock()
+	b := join(t, url, 0, quick)
+	for len(owned(a)) != 2 || len(owned(b)) != 1 {
+		time.Sleep(5 * time.Millisecond)
+	}
+	b.end()
+	for len(owned(a)) < 3 { // a shares again
+		time.Sleep(5 * time.Millisecond)
+	}
+	a.mu.Lock()
+	a.busy[draining] = false
+	a.mu.Unlock()
+	a.leases.Released(draining)
+	shared(t, []int{4}, a)
+	if got := did.about(draining); !slices.Equal(got, []string{"taken", "released", "taken"}) {
+		t.Errorf("partition %d was %q", draining, got)
+	}
+}
+
+// lines is a log.
+type lines struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, p...)
+	return len(p), nil
+}
+
+// about is what became of a partition.
+func (l *lines) about(p int) (did []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range regexp.MustCompile(fmt.Sprintf(`msg="partition (\w+)" partition=%d\n`, p)).FindAllStringSubmatch(string(l.text), -1) {
+		did = append(did, m[1])
+	}
+	return did
 }
 
 // TestStoreWasAway: when nobody could reach the store for longer than a lease, everybody keeps what they had.

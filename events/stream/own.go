@@ -297,8 +297,11 @@ func (l *Leases) orphan(ctx context.Context, partitions []int, now time.Time) {
 // take makes a partition this hub's if it is free or its hub is gone. It reports whether it did.
 func (l *Leases) take(ctx context.Context, p int, now time.Time) bool {
 	l.mu.Lock()
-	epoch := l.epoch
+	epoch, holds := l.epoch, l.held[p] != nil // it is being given away, and is taken once it is free
 	l.mu.Unlock()
+	if holds {
+		return false
+	}
 	hub, seq, err := l.ownerOf(ctx, p)
 	if err == nil && !l.takeable(hub, now) {
 		return false

@@ -16,7 +16,9 @@ func TestEmbedded(t *testing.T) {
 // open opens a store that is closed when the test ends.
 func open(t testing.TB, o stream.Options) *stream.Store {
 	t.Helper()
-	o.Logger = slog.New(slog.DiscardHandler)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	s, err := stream.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
