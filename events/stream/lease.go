@@ -83,7 +83,7 @@ type holding struct {
 func NewLeases(s *Store, times LeaseTimes) *Leases {
 	times.defaults()
 	l := &Leases{store: s, times: times, id: strings.ToLower(rand.Text()), log: s.log, look: make(chan struct{}, 1),
-		graves: make(chan grave, 1024), held: map[int]*holding{}, changed: make(chan struct{}), hubs: map[string]*neighbour{}}
+		graves: make(chan grave, 1<<14), held: map[int]*holding{}, changed: make(chan struct{}), hubs: map[string]*neighbour{}}
 	s.leases = l
 	return l
 }

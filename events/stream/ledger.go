@@ -126,8 +126,10 @@ func (s *Store) List(ctx context.Context, p int, prefix string) ([]events.Entry,
 		return nil, err
 	}
 	_, err = s.list(ctx, from, prefix, func(msg *jetstream.RawStreamMsg) bool {
-		if len(msg.Data) > 0 { // else its key was deleted
+		if len(msg.Data) > 0 {
 			found[msg.Subject] = msg.Data
+		} else { // its key was deleted
+			s.leases.stumbled(p, msg.Sequence)
 		}
 		return true
 	})
@@ -145,7 +147,9 @@ func (s *Store) Has(ctx context.Context, p int, prefix string) (has bool, err er
 		return false, err
 	}
 	_, err = s.list(ctx, from, prefix, func(msg *jetstream.RawStreamMsg) bool {
-		has = len(msg.Data) > 0
+		if has = len(msg.Data) > 0; !has {
+			s.leases.stumbled(p, msg.Sequence)
+		}
 		return !has
 	})
 	return has && err == nil, err

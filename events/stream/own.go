@@ -201,14 +201,30 @@ func (l *Leases) batch(ctx context.Context, p int, seq uint64, entries []events.
 // bury removes the marks of deleted keys, which begin at a sequence. That may fail: a mark counts as no value.
 func (l *Leases) bury(p int, seq uint64, entries []events.Entry) {
 	for i, e := range entries {
-		if len(e.Value) > 0 {
-			continue
+		if len(e.Value) == 0 {
+			l.inter(grave{p, seq + uint64(i)}) // #nosec G115 -- an index
 		}
-		select {
-		case l.graves <- grave{p, seq + uint64(i)}: // #nosec G115 -- an index
-		default:
-			return
-		}
+	}
+}
+
+// stumbled has the mark of a deleted key removed that was left: its hub was killed before, or had too many. l may be nil.
+func (l *Leases) stumbled(p int, seq uint64) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	held := l.held[p] != nil
+	l.mu.Unlock()
+	if held {
+		l.inter(grave{p, seq})
+	}
+}
+
+// inter leaves out what there is no room for: it is found again at the next List.
+func (l *Leases) inter(g grave) {
+	select {
+	case l.graves <- g:
+	default:
 	}
 }
 
