@@ -185,8 +185,10 @@ func TestIntervals(t *testing.T) {
 			l.acked[n%2] = append(l.acked[n%2], ack{At: at.Add(time.Duration(n-300) * 10 * time.Millisecond).UnixNano()})
 		}
 	}
-	got := l.intervals([]kill{{at: at}, {at: at.Add(time.Hour)}}, 500*time.Millisecond)
-	if got[0] < time.Second || got[0] > 1200*time.Millisecond || got[1] != 500*time.Millisecond {
+	l.acked[0] = append(l.acked[0], ack{At: at.Add(time.Minute).UnixNano()}, ack{At: at.Add(time.Minute + time.Second/10).UnixNano()})
+	got := l.intervals([]kill{{at: at, again: at.Add(time.Second)}, // it hangs until it is killed again, three seconds after the last
+		{at: at.Add(time.Minute + 3100*time.Millisecond), again: at.Add(time.Hour)}, {at: at.Add(2 * time.Hour)}}, 500*time.Millisecond)
+	if got[0] < time.Second || got[0] > 1200*time.Millisecond || got[1] != 6100*time.Millisecond || got[2] != 500*time.Millisecond {
 		t.Errorf("%v", got)
 	}
 }

@@ -252,8 +252,8 @@ func (f *findings) repeated(r *record, kills []kill, intervals []time.Duration, 
 }
 
 // intervals are how old a delivery may be at each kill and still be repeated: least, or what it takes on a disk that hangs. How
-// long that hung shows in the longest time without any event acknowledged, of the two seconds before the kill; the ledger gathers for
-// a tenth of a second between a write that was under way and its own.
+// long that hung shows in the longest time without any event acknowledged that ended in the two seconds before the kill or lasted until
+// it, for loggers never pause; the ledger gathers for a tenth of a second between a write that was under way and its own.
 func (l *loggers) intervals(kills []kill, least time.Duration) []time.Duration {
 	var at []int64
 	for _, acks := range l.acked {
@@ -264,22 +264,24 @@ func (l *loggers) intervals(kills []kill, least time.Duration) []time.Duration {
 	slices.Sort(at)
 	all := make([]time.Duration, len(kills))
 	for i, k := range kills {
-		until, hung := k.at.UnixNano(), int64(0)
-		from := k.at.Add(-2 * time.Second).UnixNano()
-		last := int64(0)
-		for _, t := range at {
-			if t > until {
-				break
-			}
-			if last > from {
-				hung = max(hung, t-last)
-			}
-			last = t
+		begun := int64(0)
+		if i > 0 {
+			begun = kills[i-1].again.UnixNano()
 		}
-		if last > from {
-			hung = max(hung, until-last)
-		}
-		all[i] = max(least, 100*time.Millisecond+2*time.Duration(hung))
+		first, _ := slices.BinarySearch(at, begun)
+		end, _ := slices.BinarySearch(at, k.at.UnixNano())
+		all[i] = max(least, 100*time.Millisecond+2*longest(at[first:end], k.at))
 	}
 	return all
+}
+
+// longest is the longest time between two of all, or from the last until the end, of those that ended in the two seconds before.
+func longest(all []int64, end time.Time) (most time.Duration) {
+	from := end.Add(-2 * time.Second).UnixNano()
+	for i, t := range append(slices.Clip(all), end.UnixNano()) {
+		if i > 0 && t > from {
+			most = max(most, time.Duration(t-all[i-1]))
+		}
+	}
+	return most
 }
