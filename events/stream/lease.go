@@ -64,7 +64,7 @@ type Leases struct {
 	gap     bool      // no beat was taken for so long that those of others may be missing for the same reason
 	leaving bool      // nothing more is taken
 
-	hubs map[string]*neighbour // used by the sharing goroutine alone
+	hubs map[string]*neighbour // used by the sharing goroutine, and under mu by what it does side by side
 }
 
 // holding is a partition that belongs to this hub.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -290,53 +289,4 @@ func (l *Leases) free(ctx context.Context, p int, h *holding) error {
 	l.lose(p, h)
 	l.log.Info("partition released", "partition", p)
 	return nil
-}
-
-// orphan frees partitions of a hub that is gone for those who have few: one that has just started, perhaps in its place, has
-// not looked on for long enough to know. And it frees what is this hub's by its record alone: it was written without this hub
-// hearing of it, and nobody else may take it while this hub is alive.
-func (l *Leases) orphan(ctx context.Context, partitions []int, now time.Time) {
-	for _, p := range partitions {
-		l.mu.Lock()
-		holds := l.held[p] != nil // it is being given away
-		l.mu.Unlock()
-		hub, seq, err := l.ownerOf(ctx, p)
-		if err == nil && hub != "" && l.takeable(hub, now) && !holds {
-			_, err = l.change(ctx, p, "", seq)
-		}
-		if err != nil && !refused(err) {
-			l.log.Warn("a partition of a hub that is gone could not be freed", "partition", p, "error", err.Error())
-		}
-	}
-}
-
-// take makes a partition this hub's if it is free or its hub is gone. It reports whether it did.
-func (l *Leases) take(ctx context.Context, p int, now time.Time) bool {
-	l.mu.Lock()
-	epoch, holds := l.epoch, l.held[p] != nil // it is being given away, and is taken once it is free
-	l.mu.Unlock()
-	if holds {
-		return false
-	}
-	hub, seq, err := l.ownerOf(ctx, p)
-	if err == nil && !l.takeable(hub, now) {
-		return false
-	}
-	if err == nil {
-		seq, err = l.own(ctx, p, seq)
-	}
-	if err != nil {
-		if refused(err) { // somebody was quicker, which is rare: where it goes on, nobody delivers the partition
-			l.log.Info("a partition was not taken: its record is another by now", "partition", p, "owner", hub, "seq", seq)
-		} else {
-			l.log.Warn("a partition could not be taken over", "partition", p, "error", err.Error())
-		}
-		return false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.held[p] = &holding{epoch: epoch, seq: seq}
-	l.wake()
-	l.log.Info("partition taken", "partition", p)
-	return true
 }

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -71,11 +72,12 @@ func (l *Leases) winBack(ctx context.Context) {
 
 // freeAll frees what the engine has stopped delivering.
 func (l *Leases) freeAll(ctx context.Context) {
-	for p, h := range l.holds(func(h *holding) bool { return h.ended }) {
-		if err := l.free(ctx, p, h); err != nil {
+	ended := l.holds(func(h *holding) bool { return h.ended })
+	sideBySide(slices.Collect(maps.Keys(ended)), func(p int) {
+		if err := l.free(ctx, p, ended[p]); err != nil {
 			l.log.Warn("a partition was not released", "partition", p, "error", err.Error())
 		}
-	}
+	})
 }
 
 func (l *Leases) holds(which func(*holding) bool) map[int]*holding {
@@ -155,6 +157,8 @@ func (l *Leases) takeable(hub string, now time.Time) bool {
 	if hub == "" || hub == l.id {
 		return true
 	}
+	l.mu.Lock() // of several partitions it is asked side by side
+	defer l.mu.Unlock()
 	n := l.hubs[hub]
 	if n == nil {
 		l.hubs[hub] = &neighbour{seen: now}
@@ -188,13 +192,16 @@ func (l *Leases) share(ctx context.Context, now time.Time) {
 	}
 	part := l.part(len(chains), now)
 	rand.Shuffle(len(free), func(i, j int) { free[i], free[j] = free[j], free[i] })
-	for _, first := range free {
-		if len(mine) >= part {
-			l.orphan(ctx, chains[first], now)
-		} else if l.take(ctx, first, now) {
-			mine = append(mine, first)
-		}
+	for len(mine) < part && len(free) > 0 {
+		n := min(part-len(mine), len(free))
+		mine = append(mine, l.takeAll(ctx, free[:n], now)...)
+		free = free[n:]
 	}
+	var others, rest []int
+	for _, first := range free {
+		others = append(others, chains[first]...)
+	}
+	sideBySide(others, func(p int) { l.orphan(ctx, p, now) })
 	slices.Sort(mine)
 	for i, first := range mine {
 		if i >= part {
@@ -203,10 +210,11 @@ func (l *Leases) share(ctx context.Context, now time.Time) {
 		}
 		for _, p := range chains[first][1:] {
 			if _, held := l.heldNow(p); !held && !claimed[p] {
-				l.take(ctx, p, now)
+				rest = append(rest, p)
 			}
 		}
 	}
+	l.takeAll(ctx, rest, now)
 	l.giveStrays(chains)
 }
 
