@@ -255,6 +255,22 @@ func (l *lines) about(p int) (did []string) {
 	return did
 }
 
+// TestCameBackMeanwhile: whoever found a hub gone takes nothing that it has won back since, however late the record is read.
+func TestCameBackMeanwhile(t *testing.T) {
+	url := clustertest.Start(t, 1).URL()
+	a := join(t, url, 0, quick)
+	shared(t, []int{4}, a)
+	store := open(t, stream.Options{URL: url})
+	late := stream.NewLeases(store, quick)
+	late.TakeFrom(t.Context(), 2, a.leases.ID(), 1)
+	if held, _ := late.Owned(); len(held) > 0 {
+		t.Errorf("%v of a hub that is alive were taken", held)
+	}
+	if err := put(t, a, 2, "1"); err != nil || !slices.Equal(owned(a), []int{0, 1, 2, 3}) {
+		t.Errorf("the owner is left with %v, %v", owned(a), err)
+	}
+}
+
 // TestStoreWasAway: when nobody could reach the store for longer than a lease, everybody keeps what they had.
 func TestStoreWasAway(t *testing.T) {
 	cluster := clustertest.Start(t, 1)

@@ -2,8 +2,10 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -29,7 +31,7 @@ func (l *Leases) orphan(ctx context.Context, p int, now time.Time) {
 	holds := l.held[p] != nil // it is being given away
 	l.mu.Unlock()
 	hub, seq, err := l.ownerOf(ctx, p)
-	if err == nil && hub != "" && l.takeable(hub, now) && !holds {
+	if err == nil && hub != "" && !holds && l.takeable(hub, now) && l.silent(ctx, hub) {
 		_, err = l.change(ctx, p, "", seq)
 	}
 	if err != nil && !refused(err) {
@@ -57,7 +59,7 @@ func (l *Leases) take(ctx context.Context, p int, now time.Time) {
 		return
 	}
 	hub, seq, err := l.ownerOf(ctx, p)
-	if err == nil && !l.takeable(hub, now) {
+	if err == nil && !(l.takeable(hub, now) && l.silent(ctx, hub)) {
 		return
 	}
 	if err == nil {
@@ -76,4 +78,22 @@ func (l *Leases) take(ctx context.Context, p int, now time.Time) {
 	l.held[p] = &holding{epoch: epoch, seq: seq}
 	l.wake()
 	l.log.Info("partition taken", "partition", p)
+}
+
+// silent reports whether a hub that was found to be gone has not been heard of since, asked after its partition's record was
+// read. A hub that comes back beats before it wins its records anew: if it had won this one by then, its beat is found, and if it
+// does later, the record's sequence is another. Without that a partition could be taken that its owner has just begun to deliver again.
+func (l *Leases) silent(ctx context.Context, hub string) bool {
+	if hub == "" || hub == l.id {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
+	msg, err := l.store.lastMsg(ctx, l.store.hub, beatPrefix+hub)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return true // it has left, or is long forgotten
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return err == nil && msg.Sequence == l.hubs[hub].seq
 }
