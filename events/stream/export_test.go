@@ -14,3 +14,20 @@ func (l *Leases) TakeFrom(ctx context.Context, p int, hub string, beat uint64) {
 	l.take(ctx, p, time.Now())
 	l.orphan(ctx, p, time.Now())
 }
+
+// Lapse is what happens when a beat gets through again that was late.
+func (l *Leases) Lapse() {
+	l.mu.Lock()
+	l.renewed = time.Time{}
+	l.mu.Unlock()
+	l.renew(time.Now())
+}
+
+// Write holds up all batches of a partition until done.
+func (l *Leases) Write(p int) (done func()) {
+	l.mu.Lock()
+	h := l.held[p]
+	l.mu.Unlock()
+	h.writing.Lock()
+	return h.writing.Unlock
+}

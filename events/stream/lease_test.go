@@ -46,7 +46,7 @@ func joinWith(t *testing.T, o stream.Options, times stream.LeaseTimes) *member {
 	m.leases = stream.NewLeases(m.store, times)
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
-	work.Go(func() { _ = m.leases.Run(ctx, 10*time.Second) })
+	work.Go(func() { _ = m.leases.Run(ctx, 5*time.Second) })
 	work.Go(func() { m.follow(ctx) })
 	go func() { work.Wait(); close(m.ended) }()
 	m.end = func() { cancel(); <-m.ended }
@@ -268,6 +268,41 @@ func TestCameBackMeanwhile(t *testing.T) {
 	}
 	if err := put(t, a, 2, "1"); err != nil || !slices.Equal(owned(a), []int{0, 1, 2, 3}) {
 		t.Errorf("the owner is left with %v, %v", owned(a), err)
+	}
+}
+
+// TestWriteWinsBack: a write to the ledger that is stored is as good as winning the record back, and nothing else is.
+func TestWriteWinsBack(t *testing.T) {
+	store := open(t, stream.Options{URL: clustertest.Start(t, 1).URL()})
+	l := stream.NewLeases(store, stream.LeaseTimes{Lease: time.Hour})
+	l.Lapse()
+	for _, p := range []int{1, 2} {
+		l.TakeFrom(t.Context(), p, "nobody", 1)
+	}
+	may := func() []bool { return []bool{l.MayStart(1), l.MayStart(2)} }
+	if got := may(); !slices.Equal(got, []bool{true, true}) {
+		t.Fatalf("taken, but may start: %v", got)
+	}
+	l.Lapse()
+	if got := may(); !slices.Equal(got, []bool{false, false}) {
+		t.Fatalf("late, but may start: %v", got)
+	}
+	if err := store.Put(t.Context(), 1, []events.Entry{{Key: events.CursorSubject(1), Value: []byte("1")}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := may(); !slices.Equal(got, []bool{true, false}) {
+		t.Errorf("partition 1 was written to, and may start: %v", got)
+	}
+}
+
+// TestLeavesInTimeAllTheSame: a batch that is still waited for holds a hub that leaves up for no longer than it has patience.
+func TestLeavesInTimeAllTheSame(t *testing.T) {
+	m := join(t, clustertest.Start(t, 1).URL(), 0, quick)
+	shared(t, []int{4}, m)
+	defer m.leases.Write(3)()
+	m.end()
+	if held := owned(m); len(held) > 0 {
+		t.Errorf("%v are still delivered", held)
 	}
 }
 
