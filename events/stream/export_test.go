@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -30,4 +31,11 @@ func (l *Leases) Write(p int) (done func()) {
 	l.mu.Unlock()
 	h.writing.Lock()
 	return h.writing.Unlock
+}
+
+// WinBack begins to win back what was held before the last lapse.
+func (l *Leases) WinBack(ctx context.Context) (wait func()) {
+	var wins sync.WaitGroup
+	l.winBack(ctx, &wins)
+	return wins.Wait
 }

@@ -46,7 +46,7 @@ func joinWith(t *testing.T, o stream.Options, times stream.LeaseTimes) *member {
 	m.leases = stream.NewLeases(m.store, times)
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
-	work.Go(func() { _ = m.leases.Run(ctx, 5*time.Second) })
+	work.Go(func() { _ = m.leases.Run(ctx, 10*time.Second) })
 	work.Go(func() { m.follow(ctx) })
 	go func() { work.Wait(); close(m.ended) }()
 	m.end = func() { cancel(); <-m.ended }
@@ -295,14 +295,64 @@ func TestWriteWinsBack(t *testing.T) {
 	}
 }
 
+// TestWinsBackBeside: nothing waits for the ledger of one partition to answer, and it is won back when it does.
+func TestWinsBackBeside(t *testing.T) {
+	url := clustertest.Start(t, 1).URL()
+	store := open(t, stream.Options{URL: url})
+	l := stream.NewLeases(store, stream.LeaseTimes{Lease: time.Hour})
+	l.Lapse()
+	for _, p := range []int{1, 2} {
+		l.TakeFrom(t.Context(), p, "nobody", 1)
+	}
+	if err := client(t, url).DeleteStream(t.Context(), "LEDGER-2"); err != nil { // from now on the test answers for it
+		t.Fatal(err)
+	}
+	conn, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	asked, err := conn.SubscribeSync(events.OwnSubject(2))
+	if err == nil {
+		err = conn.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Lapse()
+	won := l.WinBack(t.Context())
+	msg, err := asked.NextMsgWithContext(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.MayStart(2) {
+		t.Error("may start before its record was won")
+	}
+	if err := msg.Respond([]byte(`{"stream":"LEDGER-2","seq":7}`)); err != nil {
+		t.Fatal(err)
+	}
+	won()
+	if !l.MayStart(1) || !l.MayStart(2) {
+		t.Errorf("won back: %v, %v", l.MayStart(1), l.MayStart(2))
+	}
+}
+
 // TestLeavesInTimeAllTheSame: a batch that is still waited for holds a hub that leaves up for no longer than it has patience.
 func TestLeavesInTimeAllTheSame(t *testing.T) {
-	m := join(t, clustertest.Start(t, 1).URL(), 0, quick)
-	shared(t, []int{4}, m)
-	defer m.leases.Write(3)()
-	m.end()
-	if held := owned(m); len(held) > 0 {
-		t.Errorf("%v are still delivered", held)
+	l := stream.NewLeases(open(t, stream.Options{URL: clustertest.Start(t, 1).URL()}), quick)
+	ctx, leave := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- l.Run(ctx, quick.Lease) }()
+	for held, changed := l.Owned(); len(held) < 4; held, changed = l.Owned() {
+		<-changed
+	}
+	defer l.Write(3)()
+	for p := range 4 {
+		l.Released(p)
+	}
+	leave()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -25,6 +25,8 @@ const forgetAfter = time.Minute
 
 // shareLoop takes and gives partitions after each beat, until end, which it calls when it is leaving and holds none.
 func (l *Leases) shareLoop(ctx context.Context, leave <-chan struct{}, end context.CancelFunc) {
+	var wins sync.WaitGroup
+	defer wins.Wait()
 	for {
 		select {
 		case <-ctx.Done():
@@ -36,7 +38,7 @@ func (l *Leases) shareLoop(ctx context.Context, leave <-chan struct{}, end conte
 			l.mu.Unlock()
 		case <-l.look:
 		}
-		l.winBack(ctx)
+		l.winBack(ctx, &wins)
 		l.freeAll(ctx)
 		l.mu.Lock()
 		left := l.leaving && len(l.held) == 0
@@ -53,12 +55,12 @@ func (l *Leases) shareLoop(ctx context.Context, leave <-chan struct{}, end conte
 }
 
 // winBack takes again what was held before this hub was late, all side by side: the ledger of one may be without a leader
-// still when that of another has one.
-func (l *Leases) winBack(ctx context.Context) {
+// still when that of another has one. It waits for none of them, so that others are taken and freed meanwhile; each is won under
+// its own lock, which taking and freeing respect.
+func (l *Leases) winBack(ctx context.Context, wins *sync.WaitGroup) {
 	l.mu.Lock()
 	epoch := l.epoch
 	l.mu.Unlock()
-	var wins sync.WaitGroup
 	for p, h := range l.holds(func(h *holding) bool { return h.epoch != epoch && !h.ended }) {
 		wins.Go(func() {
 			if err := l.win(ctx, p, h, epoch); err != nil {
@@ -67,7 +69,6 @@ func (l *Leases) winBack(ctx context.Context) {
 			}
 		})
 	}
-	wins.Wait()
 }
 
 // freeAll frees what the engine has stopped delivering.
