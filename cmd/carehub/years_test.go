@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -100,18 +99,8 @@ func (p *process) timelines(patients int) [][]string {
 
 func (p *process) timeline(patient, before string) (page receipts.Timeline) {
 	p.t.Helper()
-	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, p.url+"/events?limit=7&patient="+patient+"&before="+before, nil)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+p.token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(&page); err != nil || resp.StatusCode != http.StatusOK {
-		p.t.Fatal(resp.StatusCode, err)
+	if status := p.get("/events?limit=7&patient="+patient+"&before="+before, &page); status != http.StatusOK {
+		p.t.Fatal(status)
 	}
 	return page
 }
