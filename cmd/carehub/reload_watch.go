@@ -18,6 +18,7 @@ type watch struct {
 	dir   string
 	key   []byte   // of the hashes, which must not give away what is in the private files
 	named []string // paths of files that those of the folder name, such as secrets
+	last  *strict.Snapshot
 
 	settled string // hash of what was last tried
 	pending string // hash of what the last look found, if that was another
@@ -26,15 +27,21 @@ type watch struct {
 
 // newWatch begins with what was read from a folder.
 func newWatch(read *strict.Folder, key []byte) *watch {
-	w := &watch{dir: read.Dir, key: key}
+	w := &watch{dir: read.Dir, key: key, last: read.Snapshot}
 	w.settle(read)
 	return w
 }
 
 // broken says that the folder on disk is another than that which was read.
 func (w *watch) broken() {
-	now := &strict.Folder{Dir: w.dir, Snapshot: strict.Take(w.dir, ourFolders...)}
+	now := &strict.Folder{Dir: w.dir, Snapshot: w.take()}
 	w.settled = w.hash(now.Snapshot)
+}
+
+// take reads what has been written since it was last read.
+func (w *watch) take() *strict.Snapshot {
+	w.last = w.last.Again(w.dir, ourFolders...)
+	return w.last
 }
 
 // settle notes what was tried, and returns its hash.
@@ -50,7 +57,7 @@ func (w *watch) look() *strict.Folder {
 	if w.glance != "" && seen == w.glance {
 		return nil
 	}
-	files := strict.Take(w.dir, ourFolders...)
+	files := w.take()
 	hash := w.hash(files)
 	w.glance = ""
 	switch hash {
@@ -68,7 +75,7 @@ func (w *watch) look() *strict.Folder {
 func (w *watch) now(ctx context.Context) *strict.Folder {
 	last := ""
 	for looks := 0; ; looks++ {
-		files := strict.Take(w.dir, ourFolders...)
+		files := w.take()
 		hash := w.hash(files)
 		if hash == last || looks == reloadLooks || ctx.Err() != nil {
 			return &strict.Folder{Dir: w.dir, Snapshot: files}

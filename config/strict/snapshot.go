@@ -21,25 +21,62 @@ type Snapshot struct {
 }
 
 type taken struct {
-	data []byte
-	err  error // why it could not be read
+	data  []byte
+	err   error // why it could not be read
+	stamp stamp // when it was; none if a change of the same moment could not be told from it
 }
 
 // Take reads the YAML files at the top of a folder and in those of its folders that are named.
-func Take(dir string, folders ...string) *Snapshot {
-	s := &Snapshot{files: map[string]taken{}, names: map[string][]string{}}
+func Take(dir string, folders ...string) *Snapshot { return (&Snapshot{}).Again(dir, folders...) }
+
+// Again is Take of a folder that was taken before: what has not been written since is not read again.
+func (s *Snapshot) Again(dir string, folders ...string) *Snapshot {
+	now := &Snapshot{files: map[string]taken{}, names: map[string][]string{}}
 	for _, sub := range append([]string{""}, folders...) {
 		entries, err := os.ReadDir(filepath.Join(dir, filepath.FromSlash(sub)))
 		if err != nil {
 			continue // whoever lists it finds out
 		}
 		for _, e := range entries {
-			s.names[sub] = append(s.names[sub], e.Name())
+			now.names[sub] = append(now.names[sub], e.Name())
 			if isYAML(e.Name()) && !e.IsDir() {
-				data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(sub), e.Name())) // #nosec G304 -- it was listed in the folder
-				s.files[within(sub, e.Name())] = taken{data, err}
+				name := within(sub, e.Name())
+				now.files[name] = s.files[name].again(filepath.Join(dir, filepath.FromSlash(sub), e.Name()))
 			}
 		}
+	}
+	return now
+}
+
+// again reads a file, unless it is as it was.
+func (t taken) again(path string) taken {
+	at := time.Now()
+	info, err := os.Stat(path)
+	if err != nil {
+		return taken{err: err}
+	}
+	seen := stampOf(info)
+	if t.stamp == seen {
+		return t
+	}
+	data, err := os.ReadFile(path) // #nosec G304 -- it was listed in the folder
+	if err != nil || at.Sub(seen.changed) < time.Second {
+		seen = stamp{}
+	}
+	return taken{data, err, seen}
+}
+
+// stamp tells without reading whether a file has changed.
+type stamp struct {
+	size    int64
+	changed time.Time
+	number  uint64
+}
+
+func stampOf(info fs.FileInfo) stamp {
+	s := stamp{size: info.Size(), changed: info.ModTime()}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok { // the time of change cannot be set, unlike the other
+		s.changed, s.number = time.Unix(stat.Ctim.Unix()), stat.Ino
 	}
 	return s
 }
@@ -124,15 +161,11 @@ func Glance(h hash.Hash, dir string, folders, others []string) (newest time.Time
 			sumPart(h, []byte(path), fmt.Append(nil, err))
 			return
 		}
-		at := info.ModTime()
-		var number uint64
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok { // the time of change cannot be set, unlike the other
-			at, number = time.Unix(stat.Ctim.Unix()), stat.Ino
+		s := stampOf(info)
+		if s.changed.After(newest) {
+			newest = s.changed
 		}
-		if at.After(newest) {
-			newest = at
-		}
-		sumPart(h, []byte(path), fmt.Append(nil, info.Size(), at.UnixNano(), number))
+		sumPart(h, []byte(path), fmt.Append(nil, s.size, s.changed.UnixNano(), s.number))
 	}
 	for _, sub := range append([]string{""}, folders...) {
 		entries, err := os.ReadDir(filepath.Join(dir, filepath.FromSlash(sub)))
