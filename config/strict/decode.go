@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -173,19 +174,32 @@ type field struct {
 	required, later bool
 }
 
-func fieldsOf(t reflect.Type) (byName map[string]field, names []string) {
-	byName = map[string]field{}
+// fields are those of one struct type. They do not change.
+type fields struct {
+	byName map[string]field
+	names  []string // but for those that come later
+}
+
+// known holds the fields of each type that was decoded, for thousands of files have the same few.
+var known sync.Map // reflect.Type -> fields
+
+func fieldsOf(t reflect.Type) fields {
+	if of, ok := known.Load(t); ok {
+		return of.(fields)
+	}
+	of := fields{byName: map[string]field{}}
 	for i := range t.NumField() {
 		name, option, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
 		if name == "" {
 			continue
 		}
-		byName[name] = field{index: i, required: option == "required", later: option == "later"}
+		of.byName[name] = field{index: i, required: option == "required", later: option == "later"}
 		if option != "later" {
-			names = append(names, name)
+			of.names = append(of.names, name)
 		}
 	}
-	return byName, names
+	known.Store(t, of)
+	return of
 }
 
 func (d decoder) structure(n Node, v reflect.Value, name string) {
@@ -193,9 +207,9 @@ func (d decoder) structure(n Node, v reflect.Value, name string) {
 		n.report(WrongType, "%s must be a mapping (key: value)", name)
 		return
 	}
-	fields, names := fieldsOf(v.Type())
+	of := fieldsOf(v.Type())
 	for key, value := range n.pairs() {
-		switch f, known := fields[key.yaml.Value]; {
+		switch f, known := of.byName[key.yaml.Value]; {
 		case !key.plain(): // refused when the file was parsed
 		case f.later:
 			key.report(Later, "%s is not supported by this build yet", key.yaml.Value)
@@ -204,12 +218,15 @@ func (d decoder) structure(n Node, v reflect.Value, name string) {
 		case known:
 			decoder{}.value(value, v.Field(f.index), key.yaml.Value)
 		case !slices.Contains(d.allowed, key.yaml.Value):
-			near := DidYouMean(key.yaml.Value, slices.Concat(names, d.allowed))
+			near := DidYouMean(key.yaml.Value, slices.Concat(of.names, d.allowed))
 			key.report(UnknownKey, "unknown key%s%s", n.folder.Quote(key.file, key.yaml.Value), near)
 		}
 	}
-	for _, required := range names {
-		if _, ok := n.Get(required); fields[required].required && !ok {
+	for _, required := range of.names {
+		if !of.byName[required].required {
+			continue
+		}
+		if _, ok := n.Get(required); !ok {
 			n.report(Missing, "%s is missing", required)
 		}
 	}

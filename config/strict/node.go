@@ -105,16 +105,18 @@ func (n Node) Print() [sha256.Size]byte {
 }
 
 func (n Node) hash(says func(string) string) [sha256.Size]byte {
-	h := sha256.New()
+	var all []byte
 	var write func(*yaml.Node)
 	write = func(y *yaml.Node) {
-		h.Write([]byte(strconv.Itoa(int(y.Kind)) + " " + strconv.Itoa(len(y.Content)) + " " + strconv.Quote(says(y.Value))))
+		all = append(strconv.AppendInt(all, int64(y.Kind), 10), ' ')
+		all = append(strconv.AppendInt(all, int64(len(y.Content)), 10), ' ')
+		all = strconv.AppendQuote(all, says(y.Value))
 		for _, child := range y.Content {
 			write(child)
 		}
 	}
 	write(n.yaml)
-	return [sha256.Size]byte(h.Sum(nil))
+	return sha256.Sum256(all)
 }
 
 func (n Node) report(code Code, format string, args ...any) {

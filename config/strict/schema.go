@@ -124,13 +124,13 @@ func (s Subject) mapping(value reflect.Type, path string) map[string]any {
 }
 
 func (s Subject) structure(t reflect.Type, path string) map[string]any {
-	fields, names := fieldsOf(t)
+	of := fieldsOf(t)
 	properties := map[string]any{}
 	required := []string{}
-	for _, name := range names {
+	for _, name := range of.names {
 		at := under(path, name)
-		value := s.of(t.Field(fields[name].index).Type, at)
-		if fields[name].required || slices.Contains(s.Needed, at) {
+		value := s.of(t.Field(of.byName[name].index).Type, at)
+		if of.byName[name].required || slices.Contains(s.Needed, at) {
 			required = append(required, name)
 			value = map[string]any{"allOf": []any{value, map[string]any{"not": map[string]any{"type": "string", "pattern": `^\s*$`}}}}
 			if says := s.Says[at]; says != "" {
