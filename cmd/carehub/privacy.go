@@ -118,11 +118,14 @@ func (p private) addBirth(date string) {
 	if err != nil {
 		return
 	}
-	for _, layout := range []string{"2006 01 02", "02 01 2006", "2 1 2006", "2 January 2006", "02 January 2006", "2 Jan 2006", "02 Jan 2006",
-		"January 2 2006", "Jan 2 2006"} {
-		p.add(aBirth, wordsOf(born.Format(layout)))
+	year, month, day := date[:4], date[5:7], date[8:]
+	name := strings.ToLower(born.Month().String())
+	shortDay, shortMonth := strings.TrimPrefix(day, "0"), strings.TrimPrefix(month, "0")
+	for _, words := range [][]string{{year, month, day}, {day, month, year}, {shortDay, shortMonth, year}, {shortDay, name, year}, {day, name, year},
+		{shortDay, name[:3], year}, {day, name[:3], year}, {name, shortDay, year}, {name[:3], shortDay, year}} {
+		p.add(aBirth, words)
 	}
-	p.single[born.Format("20060102")], p.single[born.Format("02012006")] = true, true
+	p.single[year+month+day], p.single[day+month+year] = true, true
 }
 
 func (p private) add(what string, words []string) {
