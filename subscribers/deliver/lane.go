@@ -55,9 +55,9 @@ type terms struct {
 	shard    *shard
 	channels []string // keys, as frozen
 	due      dues
-	quiet    *quiet     // nil: they are told at any time
+	quiet    *quiet // nil: they are told at any time
+	of       *recipient
 	room     []delivery // for the next ones
-	next     int        // how many of them there will be room for then
 }
 
 // terms returns those with these channels, kept for the next who asks.
@@ -67,20 +67,35 @@ func (s *shard) terms(r *recipient, channels []string, due dues, q *quiet) *term
 			return t
 		}
 	}
-	t := &terms{shard: s, channels: slices.Clone(channels), due: due, quiet: q, next: 1}
+	t := &terms{shard: s, channels: slices.Clone(channels), due: due, quiet: q, of: r}
 	r.known = append(r.known[max(0, len(r.known)-63):], t)
 	return t
 }
 
-// together is how many deliveries on the same terms share a piece of memory, where there are many. Those of one recipient
-// mostly wait, and go, together; one that stays keeps the others' memory.
-const together = 8
+// Deliveries on the same terms share pieces of memory, the larger the more of them wait: those of one recipient mostly wait, and
+// go, together, while one that stays keeps the others' memory. A page of memory of its own is not half empty once those of
+// recipients who are well are gone.
+const (
+	fewTogether  = 8
+	mostTogether = 146 // fill a page, 8 KiB
+)
+
+// together is how many the next piece is for.
+func (t *terms) together() int {
+	waiting := 0
+	if b := t.shard.backlogs[t.of.id]; b != nil {
+		waiting = len(b.queue)
+	}
+	if waiting < fewTogether {
+		return 1 + waiting
+	}
+	return min(max(fewTogether, waiting/8), mostTogether)
+}
 
 // delivery returns a new one.
 func (t *terms) delivery(seq uint64, index int, accepted time.Duration, alarmedSo bool) *delivery {
 	if len(t.room) == 0 {
-		t.room = make([]delivery, t.next)
-		t.next = min(2*t.next, together)
+		t.room = make([]delivery, t.together())
 	}
 	d := &t.room[0]
 	t.room = t.room[1:]
