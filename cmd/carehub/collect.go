@@ -16,8 +16,8 @@ import (
 // is collected in vain where there are few.
 const (
 	collectEvery = time.Second
-	collectAim   = 320 << 20 // bytes that a hub should do with, garbage included, if it can
-	collectLeast = 96 << 20  // bytes of garbage that a collection is worth in any case
+	collectAim   = 160 << 20 // bytes that a hub should do with, garbage included, if it can
+	collectLeast = 64 << 20  // bytes of garbage that a collection is worth in any case
 )
 
 // collectAt is the garbage, in percent of what is in use, at which it is to be collected: GOGC. live is the bytes in use,

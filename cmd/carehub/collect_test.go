@@ -16,9 +16,9 @@ func TestGarbageIsCollectedSoonerWhereThatIsCheap(t *testing.T) {
 	}{
 		{0, 0, 100, "nothing is known yet"},
 		{10, 5, 100, "a small hub is left alone"},
-		{150, 40, 100, "the double of it is no more than the aim"},
-		{200, 50, 60, "it stays at the aim"},
-		{400, 50, 24, "it is above the aim, and what has come together is worth it"},
+		{75, 40, 100, "the double of it is no more than the aim"},
+		{90, 40, 77, "it stays at the aim"},
+		{400, 50, 16, "it is above the aim, and what has come together is worth it"},
 		{400, 300, 75, "looking through so much must be worth it"},
 		{2000, 1900, 95, "nearly all has to be looked through"},
 		{3000, 200, 6, "nearly all is buffers"},
