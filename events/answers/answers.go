@@ -251,6 +251,12 @@ const workFor = 30 * time.Second // on one event
 func (a *Answers) settleOne(ctx context.Context, key string, g given) error {
 	ctx, cancel := context.WithTimeout(ctx, workFor)
 	defer cancel()
+	if _, _, waits, err := a.Store.HubGet(ctx, key); err != nil || !waits { // it was settled before Give or Follow had it taken in
+		if err == nil {
+			a.forget(key)
+		}
+		return err
+	}
 	st, err := a.Find(ctx, g.Event)
 	if events.KindOf(err) == events.NotFound { // its time is over
 		return a.drop(ctx, key)
@@ -294,11 +300,15 @@ func (a *Answers) settleOne(ctx context.Context, key string, g given) error {
 func (a *Answers) drop(ctx context.Context, key string) error {
 	err := a.Store.HubDelete(ctx, key)
 	if err == nil {
-		a.mu.Lock()
-		delete(a.given, key)
-		a.mu.Unlock()
+		a.forget(key)
 	}
 	return err
+}
+
+func (a *Answers) forget(key string) {
+	a.mu.Lock()
+	delete(a.given, key)
+	a.mu.Unlock()
 }
 
 // errGone: the event is not there any more.

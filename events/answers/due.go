@@ -176,6 +176,8 @@ func (a *Answers) look(ctx context.Context, d *due) error {
 	}
 	a.Correct(d.event, receipts)
 	plan := outlook(&st.Record, receipts, func(index int) (time.Time, bool) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
 		at, ok := d.rec.Asked[index]
 		return at, ok
 	}, func(at time.Time) time.Duration { return a.age(d, at) })

@@ -41,8 +41,10 @@ type API struct {
 	Organization func(by events.Actor, id string) (name string, ok bool)
 	// Content is what a document holds.
 	Content func(ctx context.Context, d events.Document) ([]byte, error)
-	Hub     func() events.Sender
-	Zone    func() *time.Location // of dates without a time
+	// MostLooked is how many events one page looks at, where few of them are as asked: 1000 unless set. A page may be empty and have a next.
+	MostLooked int
+	Hub        func() events.Sender
+	Zone       func() *time.Location // of dates without a time
 	// Audit returns once the access is on record. Nothing is answered before.
 	Audit func(ctx context.Context, a Access) error
 	Key   []byte // secret of the hub, 32 bytes: what seals the links to the next page

@@ -1,6 +1,7 @@
 package fhirapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/url"
@@ -15,9 +16,6 @@ import (
 // disorder is how far apart the times and the order of events may be, after a clock was set or between hubs: a search that
 // wants only what is newer looks so much further back.
 const disorder = 24 * time.Hour
-
-// mostLooked is how many events one page looks at, where few of them are as asked. A page may be empty and have a next.
-const mostLooked = 1000
 
 // page is what one answer holds.
 type page struct {
@@ -43,7 +41,7 @@ func (a *API) search(ctx context.Context, by events.Actor, q query) (page, error
 			return false, err
 		}
 		looked++
-		if len(p.resources) > 0 && len(p.resources)+len(fresh) > q.Count || looked > mostLooked {
+		if len(p.resources) > 0 && len(p.resources)+len(fresh) > q.Count || looked > cmp.Or(a.MostLooked, 1000) {
 			p.next = &Page{Before: last, Seen: before}
 			return false, nil
 		}

@@ -145,8 +145,9 @@ func TestSearchByIdentifier(t *testing.T) {
 // TestLongHistory: what is far back is found, by pages that hold nothing if need be.
 func TestLongHistory(t *testing.T) {
 	w := newWard(t)
+	w.api.MostLooked = 100
 	old := w.logs(thomas, events.Fall, "", 0, "frailty-team")
-	for n := range 1200 {
+	for n := range 120 {
 		w.logs(thomas, events.Fall, "", 60*24*2+n, "frailty-team")
 	}
 	page, pages := w.search("Condition?patient=p-7f3k&_lastUpdated=2026-07-12"), 1

@@ -141,6 +141,37 @@ func TestHandOverWaitsOnlyForWhatIsInFlight(t *testing.T) {
 	})
 }
 
+// TestHandOverWaitsForNobodyWhoHangs: a recipient who takes a message and never answers keeps a partition from the next owner for two
+// seconds, and no longer; then that owner tells everybody, and repeats what was cut off under the same id.
+func TestHandOverWaitsForNobodyWhoHangs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, "gp", "nurses")
+		w.behaves("gp/webhook", func(events.Delivery) error { return errHang })
+		estate := newEstate()
+		a, b := estate.tenant(w.store), estate.tenant(w.store)
+		w.run(a.options)
+		stopA := w.stop
+		w.run(b.options)
+		estate.give(a, 0, 1, 2, 3)
+		order := []string{w.log(events.Admission, "p-7f3k", "gp", "nurses").Record.Event.ID}
+		pass(5 * time.Second)
+		for p := range 4 {
+			estate.move(p, b)
+		}
+		order = append(order, w.log(events.Discharge, "p-7f3k", "gp", "nurses").Record.Event.ID)
+		pass(3 * time.Second)
+		if held, _ := b.Owned(); len(held) != 4 {
+			t.Errorf("after three seconds the next owner holds %v", held)
+		}
+		same(t, "nurses were told", w.told("nurses/webhook"), order)
+		w.behaves("gp/webhook", nil)
+		pass(10 * time.Minute)
+		same(t, "gp was told", w.told("gp/webhook"), order)
+		stopA()
+		w.stop()
+	})
+}
+
 // TestZombie: an owner that does not know yet that it is none any more. What it writes is refused, and it stops.
 func TestZombie(t *testing.T) {
 	bubble(t, func(t *testing.T) {

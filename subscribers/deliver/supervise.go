@@ -195,9 +195,16 @@ func (s *shard) start() error {
 	}
 }
 
-// drain waits for what is in flight, cutting it off after the grace.
+// handOver is how long what is in flight may hold up the next owner of a partition: all its patients and recipients wait for that.
+const handOver = 2 * promptFor
+
+// drain waits for what is in flight, cutting it off after the grace. What was cut off the next owner repeats, as after a crash.
 func (s *shard) drain() {
-	cut := time.AfterFunc(s.e.opt.Grace, s.cancel)
+	grace := s.e.opt.Grace
+	if s.e.opt.Owner != nil {
+		grace = min(grace, handOver)
+	}
+	cut := time.AfterFunc(grace, s.cancel)
 	s.attempts.Wait()
 	cut.Stop()
 	s.cancel()
