@@ -64,7 +64,7 @@ type Leases struct {
 	gap     bool      // no beat was taken for so long that those of others may be missing for the same reason
 	leaving bool      // nothing more is taken
 
-	hubs map[string]*neighbour // used by the sharing goroutine alone
+	hubs map[string]*neighbour // used by the sharing goroutine, and under mu by what it does side by side
 }
 
 // holding is a partition that belongs to this hub.
@@ -145,7 +145,7 @@ func (l *Leases) Run(ctx context.Context, patience time.Duration) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	var work sync.WaitGroup
-	work.Go(func() { l.beatLoop(life) })
+	work.Go(func() { l.beatLoop(life, l.beat) })
 	work.Go(func() { l.shareLoop(life, ctx.Done(), end) })
 	work.Go(func() { l.digLoop(life) })
 	<-ctx.Done()
@@ -165,23 +165,57 @@ type beat struct {
 	Leaving bool  `json:"leaving,omitempty"` // it takes no more
 }
 
-// beatLoop shows the others that this hub is alive. While the store does not take it, it is tried more often: whatever this
-// hub may do waits for it.
-func (l *Leases) beatLoop(ctx context.Context) {
-	for n, since := 0, time.Now(); ctx.Err() == nil; {
-		began, every := time.Now(), l.times.Beat
-		if err := l.beat(ctx); err == nil {
-			n, since = 0, began
-			l.renew(began)
-			l.soon()
-		} else if n++; ctx.Err() == nil {
-			if n%8 == 1 {
-				l.log.Warn("the store did not take this hub's sign of life", "in_a_row", n, "error", err.Error())
+// beatLoop shows the others that this hub is alive, with a beat beside those that are not answered yet: what was sent to a leader
+// that is no more never is, and whatever this hub may do waits for an answer. While the store does not take them they are sent
+// more often.
+func (l *Leases) beatLoop(ctx context.Context, send func(context.Context) error) {
+	var sent sync.WaitGroup
+	defer sent.Wait()
+	answers := make(chan pulse)
+	next := time.NewTimer(0)
+	defer next.Stop()
+	failed, since := 0, time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-next.C:
+			began, every := time.Now(), l.times.Beat
+			if failed > 0 {
+				every /= 2
 			}
-			since, every = l.elsewhere(since, err), every/2
+			next.Reset(every)
+			sent.Go(func() {
+				err := send(ctx)
+				select {
+				case answers <- pulse{began, err}:
+				case <-ctx.Done():
+				}
+			})
+		case a := <-answers:
+			switch {
+			case a.err == nil:
+				failed = 0
+				if a.began.After(since) {
+					since = a.began
+				}
+				l.renew(a.began)
+				l.soon()
+			case ctx.Err() != nil || a.began.Before(since): // one sent later was taken, or another node is asked by now
+			default:
+				if failed++; failed%8 == 1 {
+					l.log.Warn("the store did not take this hub's sign of life", "in_a_row", failed, "error", a.err.Error())
+				}
+				since = l.elsewhere(since, a.err)
+			}
 		}
-		sleep(ctx, every-time.Since(began))
 	}
+}
+
+// pulse is what came of a beat.
+type pulse struct {
+	began time.Time
+	err   error
 }
 
 func (l *Leases) beat(ctx context.Context) error {
@@ -198,10 +232,14 @@ func (l *Leases) beat(ctx context.Context) error {
 	return err
 }
 
-// renew takes note of an acknowledged beat.
+// renew takes note of an acknowledged beat: whoever saw it, or one that was stored after it, saw it later than it began to be
+// sent, whatever others are under way. So of those acknowledged the one that began last counts.
 func (l *Leases) renew(began time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !began.After(l.renewed) {
+		return
+	}
 	if l.late(time.Now()) {
 		l.epoch++
 	}
@@ -237,12 +275,5 @@ func (l *Leases) silence() {
 	}
 	if err != nil {
 		l.log.Warn("this hub's sign of life stays behind", "error", err.Error())
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
 	}
 }

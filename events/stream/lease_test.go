@@ -255,6 +255,107 @@ func (l *lines) about(p int) (did []string) {
 	return did
 }
 
+// TestCameBackMeanwhile: whoever found a hub gone takes nothing that it has won back since, however late the record is read.
+func TestCameBackMeanwhile(t *testing.T) {
+	url := clustertest.Start(t, 1).URL()
+	a := join(t, url, 0, quick)
+	shared(t, []int{4}, a)
+	store := open(t, stream.Options{URL: url})
+	late := stream.NewLeases(store, quick)
+	late.TakeFrom(t.Context(), 2, a.leases.ID(), 1)
+	if held, _ := late.Owned(); len(held) > 0 {
+		t.Errorf("%v of a hub that is alive were taken", held)
+	}
+	if err := put(t, a, 2, "1"); err != nil || !slices.Equal(owned(a), []int{0, 1, 2, 3}) {
+		t.Errorf("the owner is left with %v, %v", owned(a), err)
+	}
+}
+
+// TestWriteWinsBack: a write to the ledger that is stored is as good as winning the record back, and nothing else is.
+func TestWriteWinsBack(t *testing.T) {
+	store := open(t, stream.Options{URL: clustertest.Start(t, 1).URL()})
+	l := stream.NewLeases(store, stream.LeaseTimes{Lease: time.Hour})
+	l.Lapse()
+	for _, p := range []int{1, 2} {
+		l.TakeFrom(t.Context(), p, "nobody", 1)
+	}
+	may := func() []bool { return []bool{l.MayStart(1), l.MayStart(2)} }
+	if got := may(); !slices.Equal(got, []bool{true, true}) {
+		t.Fatalf("taken, but may start: %v", got)
+	}
+	l.Lapse()
+	if got := may(); !slices.Equal(got, []bool{false, false}) {
+		t.Fatalf("late, but may start: %v", got)
+	}
+	if err := store.Put(t.Context(), 1, []events.Entry{{Key: events.CursorSubject(1), Value: []byte("1")}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := may(); !slices.Equal(got, []bool{true, false}) {
+		t.Errorf("partition 1 was written to, and may start: %v", got)
+	}
+}
+
+// TestWinsBackBeside: nothing waits for the ledger of one partition to answer, and it is won back when it does.
+func TestWinsBackBeside(t *testing.T) {
+	url := clustertest.Start(t, 1).URL()
+	store := open(t, stream.Options{URL: url})
+	l := stream.NewLeases(store, stream.LeaseTimes{Lease: time.Hour})
+	l.Lapse()
+	for _, p := range []int{1, 2} {
+		l.TakeFrom(t.Context(), p, "nobody", 1)
+	}
+	if err := client(t, url).DeleteStream(t.Context(), "LEDGER-2"); err != nil { // from now on the test answers for it
+		t.Fatal(err)
+	}
+	conn, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	asked, err := conn.SubscribeSync(events.OwnSubject(2))
+	if err == nil {
+		err = conn.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Lapse()
+	won := l.WinBack(t.Context())
+	msg, err := asked.NextMsgWithContext(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.MayStart(2) {
+		t.Error("may start before its record was won")
+	}
+	if err := msg.Respond([]byte(`{"stream":"LEDGER-2","seq":7}`)); err != nil {
+		t.Fatal(err)
+	}
+	won()
+	if !l.MayStart(1) || !l.MayStart(2) {
+		t.Errorf("won back: %v, %v", l.MayStart(1), l.MayStart(2))
+	}
+}
+
+// TestLeavesInTimeAllTheSame: a batch that is still waited for holds a hub that leaves up for no longer than it has patience.
+func TestLeavesInTimeAllTheSame(t *testing.T) {
+	l := stream.NewLeases(open(t, stream.Options{URL: clustertest.Start(t, 1).URL()}), quick)
+	ctx, leave := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- l.Run(ctx, quick.Lease) }()
+	for held, changed := l.Owned(); len(held) < 4; held, changed = l.Owned() {
+		<-changed
+	}
+	defer l.Write(3)()
+	for p := range 4 {
+		l.Released(p)
+	}
+	leave()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestStoreWasAway: when nobody could reach the store for longer than a lease, everybody keeps what they had.
 func TestStoreWasAway(t *testing.T) {
 	cluster := clustertest.Start(t, 1)

@@ -137,17 +137,22 @@ func handful(entries []events.Entry) int {
 }
 
 // putSome writes one batch. One that is not answered is sent again: if it was stored after all, the record's sequence says
-// so, and if it still comes later, it is refused.
+// so, and if it still comes later, it is refused. One that is stored has won the record, as win would: it is the same
+// compare-and-set, sent after the epoch was read.
 func (l *Leases) putSome(ctx context.Context, p int, h *holding, entries []events.Entry) error {
 	for {
 		if h.gone {
 			return l.fenced(p)
 		}
-		try, cancel := context.WithTimeout(ctx, 2*tryFor)
+		l.mu.Lock()
+		epoch := l.epoch
+		l.mu.Unlock()
+		try, cancel := context.WithTimeout(ctx, tryFor)
 		last, err := l.batch(try, p, h.seq, entries)
 		cancel()
 		if err == nil {
 			h.seq = last - uint64(len(entries))
+			l.won(h, epoch)
 			l.bury(p, h.seq+1, entries)
 			return nil
 		}
@@ -254,10 +259,16 @@ func (l *Leases) dig(ctx context.Context, g grave) {
 	}
 }
 
-// win takes the records of held partitions again, after this hub has been late: others may have decided to take them.
+// win takes the record of a held partition again, after this hub has been late: others may have decided to take it. Where a
+// batch is being written, that may win it.
 func (l *Leases) win(ctx context.Context, p int, h *holding, epoch int) error {
-	h.writing.Lock()
+	if !l.idle(h) {
+		return nil
+	}
 	defer h.writing.Unlock()
+	if h.gone {
+		return l.fenced(p)
+	}
 	seq, err := l.own(ctx, p, h.seq)
 	if refused(err) {
 		if err = l.resume(ctx, p, h); err == nil {
@@ -268,15 +279,31 @@ func (l *Leases) win(ctx context.Context, p int, h *holding, epoch int) error {
 		return err
 	}
 	h.seq = seq
+	l.won(h, epoch)
+	return nil
+}
+
+// won takes note that the record of a hold was written after the beginning of an epoch.
+func (l *Leases) won(h *holding, epoch int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	h.epoch = epoch
-	return nil
+	h.epoch = max(h.epoch, epoch)
+}
+
+// idle locks a hold for the sharing goroutine, which waits for no batch: that may take as long as an election.
+func (l *Leases) idle(h *holding) bool {
+	if h.writing.TryLock() {
+		return true
+	}
+	time.AfterFunc(l.times.Beat/2, l.soon)
+	return false
 }
 
 // free lets others have a partition that the engine has stopped delivering.
 func (l *Leases) free(ctx context.Context, p int, h *holding) error {
-	h.writing.Lock()
+	if !l.idle(h) {
+		return nil
+	}
 	defer h.writing.Unlock()
 	if _, err := l.change(ctx, p, "", h.seq); refused(err) {
 		if err := l.resume(ctx, p, h); err != nil {
@@ -290,53 +317,4 @@ func (l *Leases) free(ctx context.Context, p int, h *holding) error {
 	l.lose(p, h)
 	l.log.Info("partition released", "partition", p)
 	return nil
-}
-
-// orphan frees partitions of a hub that is gone for those who have few: one that has just started, perhaps in its place, has
-// not looked on for long enough to know. And it frees what is this hub's by its record alone: it was written without this hub
-// hearing of it, and nobody else may take it while this hub is alive.
-func (l *Leases) orphan(ctx context.Context, partitions []int, now time.Time) {
-	for _, p := range partitions {
-		l.mu.Lock()
-		holds := l.held[p] != nil // it is being given away
-		l.mu.Unlock()
-		hub, seq, err := l.ownerOf(ctx, p)
-		if err == nil && hub != "" && l.takeable(hub, now) && !holds {
-			_, err = l.change(ctx, p, "", seq)
-		}
-		if err != nil && !refused(err) {
-			l.log.Warn("a partition of a hub that is gone could not be freed", "partition", p, "error", err.Error())
-		}
-	}
-}
-
-// take makes a partition this hub's if it is free or its hub is gone. It reports whether it did.
-func (l *Leases) take(ctx context.Context, p int, now time.Time) bool {
-	l.mu.Lock()
-	epoch, holds := l.epoch, l.held[p] != nil // it is being given away, and is taken once it is free
-	l.mu.Unlock()
-	if holds {
-		return false
-	}
-	hub, seq, err := l.ownerOf(ctx, p)
-	if err == nil && !l.takeable(hub, now) {
-		return false
-	}
-	if err == nil {
-		seq, err = l.own(ctx, p, seq)
-	}
-	if err != nil {
-		if refused(err) { // somebody was quicker, which is rare: where it goes on, nobody delivers the partition
-			l.log.Info("a partition was not taken: its record is another by now", "partition", p, "owner", hub, "seq", seq)
-		} else {
-			l.log.Warn("a partition could not be taken over", "partition", p, "error", err.Error())
-		}
-		return false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.held[p] = &holding{epoch: epoch, seq: seq}
-	l.wake()
-	l.log.Info("partition taken", "partition", p)
-	return true
 }

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -24,6 +25,8 @@ const forgetAfter = time.Minute
 
 // shareLoop takes and gives partitions after each beat, until end, which it calls when it is leaving and holds none.
 func (l *Leases) shareLoop(ctx context.Context, leave <-chan struct{}, end context.CancelFunc) {
+	var wins sync.WaitGroup
+	defer wins.Wait()
 	for {
 		select {
 		case <-ctx.Done():
@@ -35,7 +38,7 @@ func (l *Leases) shareLoop(ctx context.Context, leave <-chan struct{}, end conte
 			l.mu.Unlock()
 		case <-l.look:
 		}
-		l.winBack(ctx)
+		l.winBack(ctx, &wins)
 		l.freeAll(ctx)
 		l.mu.Lock()
 		left := l.leaving && len(l.held) == 0
@@ -52,12 +55,12 @@ func (l *Leases) shareLoop(ctx context.Context, leave <-chan struct{}, end conte
 }
 
 // winBack takes again what was held before this hub was late, all side by side: the ledger of one may be without a leader
-// still when that of another has one.
-func (l *Leases) winBack(ctx context.Context) {
+// still when that of another has one. It waits for none of them, so that others are taken and freed meanwhile; each is won under
+// its own lock, which taking and freeing respect.
+func (l *Leases) winBack(ctx context.Context, wins *sync.WaitGroup) {
 	l.mu.Lock()
 	epoch := l.epoch
 	l.mu.Unlock()
-	var wins sync.WaitGroup
 	for p, h := range l.holds(func(h *holding) bool { return h.epoch != epoch && !h.ended }) {
 		wins.Go(func() {
 			if err := l.win(ctx, p, h, epoch); err != nil {
@@ -66,16 +69,16 @@ func (l *Leases) winBack(ctx context.Context) {
 			}
 		})
 	}
-	wins.Wait()
 }
 
 // freeAll frees what the engine has stopped delivering.
 func (l *Leases) freeAll(ctx context.Context) {
-	for p, h := range l.holds(func(h *holding) bool { return h.ended }) {
-		if err := l.free(ctx, p, h); err != nil {
+	ended := l.holds(func(h *holding) bool { return h.ended })
+	sideBySide(slices.Collect(maps.Keys(ended)), func(p int) {
+		if err := l.free(ctx, p, ended[p]); err != nil {
 			l.log.Warn("a partition was not released", "partition", p, "error", err.Error())
 		}
-	}
+	})
 }
 
 func (l *Leases) holds(which func(*holding) bool) map[int]*holding {
@@ -155,6 +158,8 @@ func (l *Leases) takeable(hub string, now time.Time) bool {
 	if hub == "" || hub == l.id {
 		return true
 	}
+	l.mu.Lock() // of several partitions it is asked side by side
+	defer l.mu.Unlock()
 	n := l.hubs[hub]
 	if n == nil {
 		l.hubs[hub] = &neighbour{seen: now}
@@ -188,13 +193,16 @@ func (l *Leases) share(ctx context.Context, now time.Time) {
 	}
 	part := l.part(len(chains), now)
 	rand.Shuffle(len(free), func(i, j int) { free[i], free[j] = free[j], free[i] })
-	for _, first := range free {
-		if len(mine) >= part {
-			l.orphan(ctx, chains[first], now)
-		} else if l.take(ctx, first, now) {
-			mine = append(mine, first)
-		}
+	for len(mine) < part && len(free) > 0 {
+		n := min(part-len(mine), len(free))
+		mine = append(mine, l.takeAll(ctx, free[:n], now)...)
+		free = free[n:]
 	}
+	var others, rest []int
+	for _, first := range free {
+		others = append(others, chains[first]...)
+	}
+	sideBySide(others, func(p int) { l.orphan(ctx, p, now) })
 	slices.Sort(mine)
 	for i, first := range mine {
 		if i >= part {
@@ -203,10 +211,11 @@ func (l *Leases) share(ctx context.Context, now time.Time) {
 		}
 		for _, p := range chains[first][1:] {
 			if _, held := l.heldNow(p); !held && !claimed[p] {
-				l.take(ctx, p, now)
+				rest = append(rest, p)
 			}
 		}
 	}
+	l.takeAll(ctx, rest, now)
 	l.giveStrays(chains)
 }
 
