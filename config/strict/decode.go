@@ -180,11 +180,11 @@ type fields struct {
 	names  []string // but for those that come later
 }
 
-// known holds the fields of each type that was decoded, for thousands of files have the same few.
-var known sync.Map // reflect.Type -> fields
+// decoded has the fields of each type that came so far, for thousands of files have the same few.
+var decoded sync.Map // reflect.Type -> fields
 
 func fieldsOf(t reflect.Type) fields {
-	if of, ok := known.Load(t); ok {
+	if of, ok := decoded.Load(t); ok {
 		return of.(fields)
 	}
 	of := fields{byName: map[string]field{}}
@@ -198,7 +198,7 @@ func fieldsOf(t reflect.Type) fields {
 			of.names = append(of.names, name)
 		}
 	}
-	known.Store(t, of)
+	decoded.Store(t, of)
 	return of
 }
 
