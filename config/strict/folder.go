@@ -8,7 +8,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,7 +31,6 @@ type Folder struct {
 	named    []string                     // paths that files name
 	sums     map[string][sha256.Size]byte // of what these said when they were first read
 	problems Problems
-	read     int // files
 }
 
 // Report records a problem.
@@ -79,22 +77,10 @@ func (f *Folder) Has(name string) bool {
 
 // Data returns what a file of the folder says.
 func (f *Folder) Data(name string) ([]byte, error) {
-	f.yield()
 	if f.Snapshot != nil {
 		return f.Snapshot.read(name)
 	}
 	return os.ReadFile(f.Path(name)) // #nosec G304 -- name is one of ours or was listed in the folder
-}
-
-// yieldAfter is how many files are read in a row: about a millisecond.
-const yieldAfter = 16
-
-// yield lets go first what else the process has to do, every so often while thousands of files are read: a hub delivers while it
-// reads its folder anew.
-func (f *Folder) yield() {
-	if f.read++; f.read%yieldAfter == 0 {
-		runtime.Gosched()
-	}
 }
 
 // Named returns what a file says that another one names, such as a certificate. The path is the admin's own.
