@@ -275,3 +275,17 @@ func TestLostRulesAreRefused(t *testing.T) {
 	writeFile(t, filepath.Join(w.dir, "routing/p-9x2m.yaml"), strings.ReplaceAll(string(text), "p-7f3k", "p-9x2m"))
 	lost("p-7f3k had rules and has none now")
 }
+
+// TestAskedReadsAgain: whoever asks for a reload is not told that nothing has changed because a file's size and times say so.
+func TestAskedReadsAgain(t *testing.T) {
+	const dir = "../../config/strict/testdata/again" // written long ago
+	file := func(s *strict.Snapshot) *byte { return &s.Files()["hub.yaml"][0] }
+	w := newWatch(&strict.Folder{Dir: dir, Snapshot: strict.Take(dir)}, []byte("key"))
+	before := file(w.last)
+	if file(w.take()) != before {
+		t.Fatal("a look reads what has not been written since")
+	}
+	if file(w.now(t.Context()).Snapshot) == before {
+		t.Error("asked, it does not read it")
+	}
+}

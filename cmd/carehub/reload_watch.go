@@ -71,8 +71,10 @@ func (w *watch) look() *strict.Folder {
 	return nil
 }
 
-// now returns what is on disk as soon as it is the same for a moment.
+// now returns what is on disk as soon as it is the same for a moment. Whoever asks has all of it read: the times of a file system may
+// be wrong.
 func (w *watch) now(ctx context.Context) *strict.Folder {
+	w.last = &strict.Snapshot{}
 	last := ""
 	for looks := 0; ; looks++ {
 		files := w.take()
