@@ -47,117 +47,142 @@ func message(kind events.Kind, key string) fhir.Message {
 	return m
 }
 
+// cases are messages by the names of their golden files.
+type cases map[string]fhir.Message
+
+func (c cases) add(name string, kind events.Kind, edit func(*fhir.Message)) {
+	m := message(kind, name)
+	edit(&m)
+	c[name] = m
+}
+
 // messages are the cases that the golden files show.
-func messages() map[string]fhir.Message {
-	out := map[string]fhir.Message{
+func messages() cases {
+	c := cases{
 		"admission":  message(events.Admission, "1"),
 		"discharge":  message(events.Discharge, "2"),
 		"fall":       message(events.Fall, "3"),
 		"attendance": message(events.Attendance, "4"),
 	}
-	add := func(name string, kind events.Kind, edit func(*fhir.Message)) {
-		m := message(kind, name)
-		edit(&m)
-		out[name] = m
-	}
-	discharge := out["discharge"]
-	discharge.Event.Stay = out["admission"].Event.ID
+	discharge := c["discharge"]
+	discharge.Event.Stay = c["admission"].Event.ID
 	discharge.Urgency = events.Routine
-	out["discharge"] = discharge
+	c["discharge"] = discharge
+	c.kinds()
+	c.senders()
+	c.summaries()
+	c.corrections()
+	c.documents()
+	return c
+}
 
-	add("admission-because-fall", events.Admission, func(m *fhir.Message) { m.Event.Because = events.Fall })
-	add("discharge-of-attendance", events.Discharge, func(m *fhir.Message) { m.Event.Ends = events.Attendance })
-	add("minimal", events.Discharge, func(m *fhir.Message) {
+func (c cases) kinds() {
+	c.add("admission-because-fall", events.Admission, func(m *fhir.Message) { m.Event.Because = events.Fall })
+	c.add("discharge-of-attendance", events.Discharge, func(m *fhir.Message) { m.Event.Ends = events.Attendance })
+	c.add("minimal", events.Discharge, func(m *fhir.Message) {
 		m.Event.Place, m.Event.Words, m.Urgency = "", "", ""
 		m.Patient = events.Patient{ID: thomas.ID, Name: thomas.Name}
 		m.By = events.Person{ID: ruth.ID, Kind: events.Carer}
 		m.Hub = events.Sender{Name: hub.Name, URL: hub.URL, Email: hub.Email}
 	})
-	add("system", events.Admission, func(m *fhir.Message) {
-		m.By = ward
-		m.Event.By = events.Actor{Kind: ward.Kind, ID: ward.ID}
-	})
-	add("system-fall", events.Fall, func(m *fhir.Message) {
-		m.By = ward
-		m.Event.By = events.Actor{Kind: ward.Kind, ID: ward.ID}
-		m.Event.Place = ""
-	})
-	add("forwarded", events.Admission, func(m *fhir.Message) {
-		m.By = ward
-		m.Event.By = events.Actor{Kind: ward.Kind, ID: ward.ID}
-		m.Event.From = &events.Origin{Message: "31ab7fe2-e0ad-41ea-bf7c-864d2e68a322", Sender: "Riverside Hospital NHS Trust", ODS: "RX0ZZ"}
-		m.Event.Flags = []events.Flag{events.FlagMatched}
-	})
-	add("forwarded-unnamed", events.Fall, func(m *fhir.Message) {
-		m.By = ward
-		m.Event.By = events.Actor{Kind: ward.Kind, ID: ward.ID}
-		m.Event.From = &events.Origin{Message: "message-17"}
-		m.Event.Words, m.Event.Place = "", ""
-	})
-	add("flags", events.Admission, func(m *fhir.Message) {
+	c.add("flags", events.Admission, func(m *fhir.Message) {
 		m.Event.Flags = []events.Flag{
 			events.FlagLate, events.FlagClock, events.FlagRate, events.FlagAuthorityEnded, events.FlagRepeat,
 		}
 		m.Event.Said = new(at(9, 30))
 	})
-	add("summary", events.Admission, func(m *fhir.Message) {
-		m.Event.Because = events.Fall
-		m.Patient.Summary = &events.Summary{Conditions: []string{"bowel cancer", `frailty & "falls"`}, Respect: events.RespectExists,
-			Where: "blue folder, kitchen", Reviewed: "2026-10-01"}
-	})
-	add("summary-fall", events.Fall, func(m *fhir.Message) {
-		m.Event.Test = true
-		m.Patient.Summary = &events.Summary{Respect: events.RespectNone, Reviewed: "2026-10-01"}
-	})
-	add("summary-long", events.Discharge, func(m *fhir.Message) {
-		m.Patient.Summary = &events.Summary{Respect: events.RespectExists, Reviewed: "2026-10-01"}
-		for range events.MaxConditions {
-			m.Patient.Summary.Conditions = append(m.Patient.Summary.Conditions, "a condition of many")
-		}
-	})
-	taken := func(c events.Correction) func(*fhir.Message) {
-		return func(m *fhir.Message) {
-			m.Event.Corrects, m.Event.Correction = message(m.Event.Kind, "1").Event.ID, c
-			if m.Event.Kind.OpensStay() {
-				m.Event.Stay = m.Event.Corrects
-			}
-		}
-	}
-	add("retraction", events.Admission, taken(events.Retracted))
-	add("retraction-because-fall", events.Admission, func(m *fhir.Message) {
-		taken(events.WrongPerson)(m)
-		m.Event.Because = events.Fall
-	})
-	add("retraction-of-fall", events.Fall, taken(events.WrongEvent))
-	add("retraction-of-discharge", events.Discharge, func(m *fhir.Message) {
-		taken(events.Retracted)(m)
-		m.Event.Stay = message(events.Admission, "0").Event.ID
-	})
-	add("retraction-of-second-report", events.Admission, func(m *fhir.Message) {
-		taken(events.WrongEvent)(m)
-		m.Event.Stay = message(events.Attendance, "0").Event.ID
-	})
-	add("corrected-time", events.Discharge, taken(events.WrongTime))
-	add("document", events.DocumentAdded, func(m *fhir.Message) {
-		m.Event.Place, m.Urgency = "", events.Routine
-		m.Event.Documents = attached(m.Event.ID, events.DocLetter)
-	})
-	add("documents", events.Admission, func(m *fhir.Message) {
-		m.Event.Documents = attached(m.Event.ID, events.DocRespect, events.DocPhoto)
-	})
-	add("documents-of-fall", events.Fall, func(m *fhir.Message) { m.Event.Documents = attached(m.Event.ID, events.DocPhoto) })
-	add("retraction-of-document", events.DocumentAdded, func(m *fhir.Message) {
-		taken(events.WrongPerson)(m)
-		m.Event.Documents = attached(m.Event.Corrects, events.DocResult)
-	})
-	add("test", events.Fall, func(m *fhir.Message) { m.Event.Test = true })
-	add("unicode", events.Fall, func(m *fhir.Message) {
+	c.add("test", events.Fall, func(m *fhir.Message) { m.Event.Test = true })
+	c.add("unicode", events.Fall, func(m *fhir.Message) {
 		m.Patient.Name = "Zoë  O’Brien-Łukasiewicz"
 		m.Event.Place = `A&E <"Ward 7">`
 		m.Event.Words = "Sie ist gestürzt & sagt: \"<b>aua</b>\" 🤕\n\t\\ ]]> \u2028 \"destination\":[ 転んだ"
 		m.Event.Occurred = time.Date(2026, 7, 12, 23, 59, 59, 123e6, time.UTC)
 	})
-	return out
+}
+
+func (c cases) senders() {
+	c.add("system", events.Admission, func(m *fhir.Message) {
+		m.By = ward
+		m.Event.By = events.Actor{Kind: ward.Kind, ID: ward.ID}
+	})
+	c.add("system-fall", events.Fall, func(m *fhir.Message) {
+		m.By = ward
+		m.Event.By = events.Actor{Kind: ward.Kind, ID: ward.ID}
+		m.Event.Place = ""
+	})
+	c.add("forwarded", events.Admission, func(m *fhir.Message) {
+		m.By = ward
+		m.Event.By = events.Actor{Kind: ward.Kind, ID: ward.ID}
+		m.Event.From = &events.Origin{Message: "31ab7fe2-e0ad-41ea-bf7c-864d2e68a322", Sender: "Riverside Hospital NHS Trust", ODS: "RX0ZZ"}
+		m.Event.Flags = []events.Flag{events.FlagMatched}
+	})
+	c.add("forwarded-unnamed", events.Fall, func(m *fhir.Message) {
+		m.By = ward
+		m.Event.By = events.Actor{Kind: ward.Kind, ID: ward.ID}
+		m.Event.From = &events.Origin{Message: "message-17"}
+		m.Event.Words, m.Event.Place = "", ""
+	})
+}
+
+func (c cases) summaries() {
+	c.add("summary", events.Admission, func(m *fhir.Message) {
+		m.Event.Because = events.Fall
+		m.Patient.Summary = &events.Summary{Conditions: []string{"bowel cancer", `frailty & "falls"`}, Respect: events.RespectExists,
+			Where: "blue folder, kitchen", Reviewed: "2026-10-01"}
+	})
+	c.add("summary-fall", events.Fall, func(m *fhir.Message) {
+		m.Event.Test = true
+		m.Patient.Summary = &events.Summary{Respect: events.RespectNone, Reviewed: "2026-10-01"}
+	})
+	c.add("summary-long", events.Discharge, func(m *fhir.Message) {
+		m.Patient.Summary = &events.Summary{Respect: events.RespectExists, Reviewed: "2026-10-01"}
+		for range events.MaxConditions {
+			m.Patient.Summary.Conditions = append(m.Patient.Summary.Conditions, "a condition of many")
+		}
+	})
+}
+
+// taken makes a message one that takes the event 1 back, or puts it right.
+func taken(c events.Correction) func(*fhir.Message) {
+	return func(m *fhir.Message) {
+		m.Event.Corrects, m.Event.Correction = message(m.Event.Kind, "1").Event.ID, c
+		if m.Event.Kind.OpensStay() {
+			m.Event.Stay = m.Event.Corrects
+		}
+	}
+}
+
+func (c cases) corrections() {
+	c.add("retraction", events.Admission, taken(events.Retracted))
+	c.add("retraction-because-fall", events.Admission, func(m *fhir.Message) {
+		taken(events.WrongPerson)(m)
+		m.Event.Because = events.Fall
+	})
+	c.add("retraction-of-fall", events.Fall, taken(events.WrongEvent))
+	c.add("retraction-of-discharge", events.Discharge, func(m *fhir.Message) {
+		taken(events.Retracted)(m)
+		m.Event.Stay = message(events.Admission, "0").Event.ID
+	})
+	c.add("retraction-of-second-report", events.Admission, func(m *fhir.Message) {
+		taken(events.WrongEvent)(m)
+		m.Event.Stay = message(events.Attendance, "0").Event.ID
+	})
+	c.add("corrected-time", events.Discharge, taken(events.WrongTime))
+}
+
+func (c cases) documents() {
+	c.add("document", events.DocumentAdded, func(m *fhir.Message) {
+		m.Event.Place, m.Urgency = "", events.Routine
+		m.Event.Documents = attached(m.Event.ID, events.DocLetter)
+	})
+	c.add("documents", events.Admission, func(m *fhir.Message) {
+		m.Event.Documents = attached(m.Event.ID, events.DocRespect, events.DocPhoto)
+	})
+	c.add("documents-of-fall", events.Fall, func(m *fhir.Message) { m.Event.Documents = attached(m.Event.ID, events.DocPhoto) })
+	c.add("retraction-of-document", events.DocumentAdded, func(m *fhir.Message) {
+		taken(events.WrongPerson)(m)
+		m.Event.Documents = attached(m.Event.Corrects, events.DocResult)
+	})
 }
 
 // attached are documents of these kinds; photographs are JPEG.
