@@ -9,17 +9,27 @@ import (
 // ID is what a hub's records name it by.
 func (l *Leases) ID() string { return l.id }
 
-// TakeFrom takes a partition as one who found a hub gone by its beat of that sequence. Leases that run must not be asked.
-func (l *Leases) TakeFrom(ctx context.Context, p int, hub string, beat uint64) {
-	l.hubs[hub] = &neighbour{seq: beat}
+// Record is the sequence of a partition's record.
+func (l *Leases) Record(ctx context.Context, p int) (uint64, error) {
+	_, seq, err := l.ownerOf(ctx, p)
+	return seq, err
+}
+
+// TakeFrom takes a partition as one who found a hub gone, and its record of that sequence unchanged. Leases that run must not be asked.
+func (l *Leases) TakeFrom(ctx context.Context, p int, hub string, seq uint64) {
+	l.hubs[hub] = &neighbour{}
+	l.sighted[p] = sighting{seq: seq}
 	l.take(ctx, p, time.Now())
 	l.orphan(ctx, p, time.Now())
 }
 
-// Lapse is what happens when a beat gets through again that was late.
+// Lapse is what happens when a beat gets through again after nothing was taken for a lease.
 func (l *Leases) Lapse() {
 	l.mu.Lock()
 	l.renewed = time.Time{}
+	for _, h := range l.held {
+		h.proved = time.Time{}
+	}
 	l.mu.Unlock()
 	l.renew(time.Now())
 }

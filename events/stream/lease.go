@@ -47,6 +47,9 @@ func (t *LeaseTimes) defaults() {
 // An owner may start attempts until Lease minus Margin after it began to send the last beat that was acknowledged. Others
 // take over no sooner than Lease after they saw that beat, and by then it has stopped. An owner who comes to that end and
 // then gets through again has to win its records anew before it goes on.
+//
+// The stream of the beats may be without a leader while a partition's ledger has one. So a write of a partition's record that
+// was acknowledged is a sign of life too, for that partition and half a Lease: see prove.go.
 type Leases struct {
 	store *Store
 	times LeaseTimes
@@ -64,14 +67,16 @@ type Leases struct {
 	gap     bool      // no beat was taken for so long that those of others may be missing for the same reason
 	leaving bool      // nothing more is taken
 
-	hubs map[string]*neighbour // used by the sharing goroutine, and under mu by what it does side by side
+	hubs    map[string]*neighbour // used by the sharing goroutine, and under mu by what it does side by side
+	sighted map[int]sighting      // records of partitions whose hubs are missed; guarded by mu
 }
 
 // holding is a partition that belongs to this hub.
 type holding struct {
-	epoch int
-	given bool // away: the engine is to stop, then the record is freed
-	ended bool // the engine has stopped
+	epoch  int
+	proved time.Time // when the last write of the record that was acknowledged began to be sent
+	given  bool      // away: the engine is to stop, then the record is freed
+	ended  bool      // the engine has stopped
 
 	writing sync.Mutex // one batch at a time
 	seq     uint64     // of the partition's record; guarded by writing
@@ -83,7 +88,7 @@ type holding struct {
 func NewLeases(s *Store, times LeaseTimes) *Leases {
 	times.defaults()
 	l := &Leases{store: s, times: times, id: strings.ToLower(rand.Text()), log: s.log, look: make(chan struct{}, 1),
-		graves: make(chan grave, 1<<14), held: map[int]*holding{}, changed: make(chan struct{}), hubs: map[string]*neighbour{}}
+		graves: make(chan grave, 1<<14), held: map[int]*holding{}, changed: make(chan struct{}), hubs: map[string]*neighbour{}, sighted: map[int]sighting{}}
 	s.leases = l
 	return l
 }
@@ -105,8 +110,11 @@ func (l *Leases) Owned() (held []int, changed <-chan struct{}) {
 func (l *Leases) MayStart(p int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	h := l.held[p]
-	return h != nil && !h.ended && h.epoch == l.epoch && !l.late(time.Now())
+	h, now := l.held[p], time.Now()
+	if h == nil || h.ended {
+		return false
+	}
+	return h.epoch == l.epoch && !l.late(now) || now.Sub(h.proved) < l.times.proof()-l.times.Margin
 }
 
 // late reports whether others may take this hub for gone soon. Called with the lock held.
@@ -147,6 +155,7 @@ func (l *Leases) Run(ctx context.Context, patience time.Duration) error {
 	var work sync.WaitGroup
 	work.Go(func() { l.beatLoop(life, l.beat) })
 	work.Go(func() { l.shareLoop(life, ctx.Done(), end) })
+	work.Go(func() { l.proveLoop(life) })
 	work.Go(func() { l.digLoop(life) })
 	<-ctx.Done()
 	cut := time.AfterFunc(patience, end)
@@ -248,13 +257,14 @@ func (l *Leases) renew(began time.Time) {
 }
 
 // elsewhere tries another node of the cluster when this one has not taken a beat for a while: it may be cut off. One that
-// says that nobody leads is given the time of an election. It returns since when the node that is asked next is.
+// says that nobody leads is given the time of an election, and one that takes other writes is well. It returns since when the
+// node that is asked next is.
 func (l *Leases) elsewhere(since time.Time, err error) time.Time {
 	patience := l.times.Lease
 	if errors.Is(err, jetstream.ErrNoStreamResponse) || answered(err) {
 		patience = max(patience, electionFor)
 	}
-	if time.Since(since) < patience {
+	if time.Since(since) < patience || time.Since(l.lastProof()) < l.times.proof() {
 		return since
 	}
 	for _, c := range []*nats.Conn{l.store.writes, l.store.reads} {

@@ -262,12 +262,47 @@ func TestCameBackMeanwhile(t *testing.T) {
 	shared(t, []int{4}, a)
 	store := open(t, stream.Options{URL: url})
 	late := stream.NewLeases(store, quick)
-	late.TakeFrom(t.Context(), 2, a.leases.ID(), 1)
+	seq, err := late.Record(t.Context(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := put(t, a, 2, "1"); err != nil {
+		t.Fatal(err)
+	}
+	late.TakeFrom(t.Context(), 2, a.leases.ID(), seq)
 	if held, _ := late.Owned(); len(held) > 0 {
 		t.Errorf("%v of a hub that is alive were taken", held)
 	}
-	if err := put(t, a, 2, "1"); err != nil || !slices.Equal(owned(a), []int{0, 1, 2, 3}) {
+	if err := put(t, a, 2, "2"); err != nil || !slices.Equal(owned(a), []int{0, 1, 2, 3}) {
 		t.Errorf("the owner is left with %v, %v", owned(a), err)
+	}
+	if seq, err = late.Record(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	late.TakeFrom(t.Context(), 2, a.leases.ID(), seq) // had it been silent since, it would have lost it
+	if held, _ := late.Owned(); !slices.Equal(held, []int{2}) {
+		t.Errorf("%v were taken", held)
+	}
+}
+
+// TestBeatsNotTaken: while the stream of the beats has no leader, a hub keeps what it holds by the ledgers that have one, and
+// nobody else takes it.
+func TestBeatsNotTaken(t *testing.T) {
+	url := clustertest.Start(t, 1).URL()
+	times := stream.LeaseTimes{Beat: 100 * time.Millisecond, Lease: 2 * time.Second, Margin: 100 * time.Millisecond}
+	a := join(t, url, 0, times)
+	shared(t, []int{4}, a)
+	if err := client(t, url).DeleteStream(t.Context(), "HUB"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(times.Lease) // by its beats it would have lost them
+	for p := 0; p < 4; time.Sleep(5 * time.Millisecond) {
+		if a.leases.MayStart(p) {
+			p++
+		}
+	}
+	if err := put(t, a, 3, "1"); err != nil || len(owned(a)) != 4 {
+		t.Errorf("%v left, %v", owned(a), err)
 	}
 }
 

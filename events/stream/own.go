@@ -145,14 +145,14 @@ func (l *Leases) putSome(ctx context.Context, p int, h *holding, entries []event
 			return l.fenced(p)
 		}
 		l.mu.Lock()
-		epoch := l.epoch
+		epoch, began := l.epoch, time.Now()
 		l.mu.Unlock()
 		try, cancel := context.WithTimeout(ctx, tryFor)
 		last, err := l.batch(try, p, h.seq, entries)
 		cancel()
 		if err == nil {
 			h.seq = last - uint64(len(entries))
-			l.won(h, epoch)
+			l.won(h, epoch, began)
 			l.bury(p, h.seq+1, entries)
 			return nil
 		}
@@ -269,9 +269,11 @@ func (l *Leases) win(ctx context.Context, p int, h *holding, epoch int) error {
 	if h.gone {
 		return l.fenced(p)
 	}
+	began := time.Now()
 	seq, err := l.own(ctx, p, h.seq)
 	if refused(err) {
 		if err = l.resume(ctx, p, h); err == nil {
+			began = time.Now()
 			seq, err = l.own(ctx, p, h.seq)
 		}
 	}
@@ -279,15 +281,16 @@ func (l *Leases) win(ctx context.Context, p int, h *holding, epoch int) error {
 		return err
 	}
 	h.seq = seq
-	l.won(h, epoch)
+	l.won(h, epoch, began)
 	return nil
 }
 
-// won takes note that the record of a hold was written after the beginning of an epoch.
-func (l *Leases) won(h *holding, epoch int) {
+// won takes note that the record of a hold was written after the beginning of an epoch, by what began to be sent then.
+func (l *Leases) won(h *holding, epoch int, began time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h.epoch = max(h.epoch, epoch)
+	h.proved = began
 }
 
 // idle locks a hold for the sharing goroutine, which waits for no batch: that may take as long as an election.

@@ -49,6 +49,7 @@ func (l *Leases) shareLoop(ctx context.Context, leave <-chan struct{}, end conte
 			return
 		}
 		if now := time.Now(); !leaving && l.observe(ctx, now) {
+			l.watch(ctx, now)
 			l.share(ctx, now)
 		}
 	}

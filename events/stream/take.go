@@ -2,10 +2,8 @@ package stream
 
 import (
 	"context"
-	"errors"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -31,7 +29,7 @@ func (l *Leases) orphan(ctx context.Context, p int, now time.Time) {
 	holds := l.held[p] != nil // it is being given away
 	l.mu.Unlock()
 	hub, seq, err := l.ownerOf(ctx, p)
-	if err == nil && hub != "" && !holds && l.takeable(hub, now) && l.silent(ctx, hub) {
+	if err == nil && hub != "" && !holds && l.takeable(hub, now) && l.unchanged(p, hub, seq) {
 		_, err = l.change(ctx, p, "", seq)
 	}
 	if err != nil && !refused(err) {
@@ -59,9 +57,10 @@ func (l *Leases) take(ctx context.Context, p int, now time.Time) {
 		return
 	}
 	hub, seq, err := l.ownerOf(ctx, p)
-	if err == nil && !(l.takeable(hub, now) && l.silent(ctx, hub)) {
+	if err == nil && !(l.takeable(hub, now) && l.unchanged(p, hub, seq)) {
 		return
 	}
+	began := time.Now()
 	if err == nil {
 		seq, err = l.own(ctx, p, seq)
 	}
@@ -75,25 +74,7 @@ func (l *Leases) take(ctx context.Context, p int, now time.Time) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.held[p] = &holding{epoch: epoch, seq: seq}
+	l.held[p] = &holding{epoch: epoch, seq: seq, proved: began}
 	l.wake()
 	l.log.Info("partition taken", "partition", p)
-}
-
-// silent reports whether a hub that was found to be gone has not been heard of since, asked after its partition's record was
-// read. A hub that comes back beats before it wins its records anew: if it had won this one by then, its beat is found, and if it
-// does later, the record's sequence is another. Without that a partition could be taken that its owner has just begun to deliver again.
-func (l *Leases) silent(ctx context.Context, hub string) bool {
-	if hub == "" || hub == l.id {
-		return true
-	}
-	ctx, cancel := context.WithTimeout(ctx, tryFor)
-	defer cancel()
-	msg, err := l.store.lastMsg(ctx, l.store.hub, beatPrefix+hub)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return true // it has left, or is long forgotten
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return err == nil && msg.Sequence == l.hubs[hub].seq
 }
