@@ -84,7 +84,7 @@ func (s *Store) earlier(ctx context.Context, l *layout, e events.Event) (events.
 		if l.events[p] == nil || !s.filters.mayHold(p, e.ID) {
 			continue
 		}
-		stored, found, err := s.lastIn(ctx, l, p, events.CareSubject(p, e.Patient, e.ID, "*"))
+		stored, found, err := s.lastIn(ctx, l.events[p], p, events.CareSubject(p, e.Patient, e.ID, "*"))
 		if found || err != nil {
 			return stored, found, err
 		}
@@ -216,7 +216,7 @@ func (s *Store) last(ctx context.Context, patient, event string, kind events.Kin
 		if l.events[p] == nil {
 			continue
 		}
-		stored, found, err := s.lastIn(ctx, l, p, events.CareSubject(p, patient, event, kind))
+		stored, found, err := s.lastIn(ctx, l.events[p], p, events.CareSubject(p, patient, event, kind))
 		if found || err != nil {
 			return stored, found, err
 		}
@@ -224,8 +224,8 @@ func (s *Store) last(ctx context.Context, patient, event string, kind events.Kin
 	return events.Stored{}, false, nil
 }
 
-func (s *Store) lastIn(ctx context.Context, l *layout, p int, subject string) (events.Stored, bool, error) {
-	msg, err := s.lastMsg(ctx, l.events[p], subject)
+func (s *Store) lastIn(ctx context.Context, from jetstream.Stream, p int, subject string) (events.Stored, bool, error) {
+	msg, err := s.lastMsg(ctx, from, subject)
 	return s.stored(ctx, p, msg, err)
 }
 

@@ -44,7 +44,7 @@ type Store struct {
 	embedded *embedded // nil for an external server
 	log      *slog.Logger
 
-	// Two connections: a read waits for the disk in the server's loop of its connection and would hold up writes there.
+	// Connections of their own: a read waits for the disk in the server's loop of its connection and would hold up writes there.
 	writes, reads *nats.Conn
 	publisher     jetstream.JetStream
 	hub, audit    jetstream.Stream
@@ -52,6 +52,7 @@ type Store struct {
 	notices       jetstream.Stream
 	documents     jetstream.Stream
 	js            jetstream.JetStream // for looking after streams, on reads
+	lookers       []*looker           // beside reads
 	replicas      int                 // as in Options
 	layout        atomic.Pointer[layout]
 	growing       sync.Mutex // held while a layout takes the place of another
@@ -136,7 +137,10 @@ func (s *Store) connect(o Options) error {
 		return away(err)
 	}
 	s.publisher, err = jetstream.New(s.writes, jetstream.WithPublishAsyncMaxPending(1<<16), jetstream.WithPublishAsyncTimeout(time.Minute))
-	return err
+	if err != nil {
+		return err
+	}
+	return s.connectLookers(o.URL, options)
 }
 
 // credentials are the options for signing in to a server and for trusting it. A credentials file holds a JWT and a seed; an
@@ -188,6 +192,7 @@ func (s *Store) shutdown() {
 			c.Close()
 		}
 	}
+	s.closeLookers()
 	if s.embedded != nil {
 		s.embedded.close()
 	}

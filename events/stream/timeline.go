@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -44,16 +45,19 @@ func (s *Store) newest(ctx context.Context, l *layout, p int, patient string, en
 	if len(info.State.Subjects) > 2*limit {
 		return s.backwards(ctx, l, p, subject, end, limit)
 	}
-	var found []events.Stored
-	for subject := range info.State.Subjects {
-		stored, ok, err := s.lastIn(ctx, l, p, subject)
-		if err != nil {
-			return nil, err
+	subjects := slices.Collect(maps.Keys(info.State.Subjects))
+	read := make([]events.Stored, len(subjects)) // of sequence 0: there is none
+	err = s.abreast(ctx, l.events[p], len(subjects), func(ctx context.Context, from jetstream.Stream, i int) error {
+		stored, ok, err := s.lastIn(ctx, from, p, subjects[i])
+		if ok {
+			read[i] = stored
 		}
-		if ok && (end == 0 || stored.Seq < end) {
-			found = append(found, stored)
-		}
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
+	found := slices.DeleteFunc(read, func(st events.Stored) bool { return st.Seq == 0 || end > 0 && st.Seq >= end })
 	slices.SortFunc(found, func(x, y events.Stored) int { return cmp.Compare(y.Seq, x.Seq) })
 	return found[:min(limit, len(found))], nil
 }
@@ -75,7 +79,7 @@ func (s *Store) backwards(ctx context.Context, l *layout, p int, subject string,
 	window := uint64(4 * limit) // #nosec G115 -- a small positive count
 	for ; end > 1 && len(found) < limit; window *= 4 {
 		begin := max(end, window+1) - window
-		some, err := s.between(ctx, l, p, subject, begin, end)
+		some, err := s.window(ctx, l.events[p], p, subject, begin, end)
 		if err != nil {
 			return nil, err
 		}
@@ -85,11 +89,23 @@ func (s *Store) backwards(ctx context.Context, l *layout, p int, subject string,
 	return found[:min(limit, len(found))], nil
 }
 
+// window is between, read in parts side by side.
+func (s *Store) window(ctx context.Context, from jetstream.Stream, p int, subject string, begin, end uint64) ([]events.Stored, error) {
+	var parts [views][]events.Stored
+	size := (end - begin + views - 1) / views
+	err := s.abreast(ctx, from, views, func(ctx context.Context, from jetstream.Stream, i int) (err error) {
+		start := begin + uint64(i)*size // #nosec G115 -- an index
+		parts[i], err = s.between(ctx, from, p, subject, start, min(start+size, end))
+		return err
+	})
+	return slices.Concat(parts[:]...), err
+}
+
 // between returns the events of a subject from one sequence up to before another.
-func (s *Store) between(ctx context.Context, l *layout, p int, subject string, begin, end uint64) ([]events.Stored, error) {
+func (s *Store) between(ctx context.Context, from jetstream.Stream, p int, subject string, begin, end uint64) ([]events.Stored, error) {
 	var found []events.Stored
 	for begin < end {
-		msg, err := l.events[p].GetMsg(ctx, begin, jetstream.WithGetMsgSubject(subject))
+		msg, err := from.GetMsg(ctx, begin, jetstream.WithGetMsgSubject(subject))
 		if err == nil && msg.Sequence >= end || errors.Is(err, jetstream.ErrMsgNotFound) {
 			break
 		}
