@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // ID is what a hub's records name it by.
@@ -48,4 +50,27 @@ func (l *Leases) WinBack(ctx context.Context) (wait func()) {
 	var wins sync.WaitGroup
 	l.winBack(ctx, &wins)
 	return wins.Wait
+}
+
+// Follow follows the events of a partition in a stream that gives no consumer before it may.
+func (s *Store) Follow(ctx context.Context, p int, may <-chan struct{}, fn func(seq uint64) error) error {
+	from, err := s.eventsOf(p)
+	if err != nil {
+		return err
+	}
+	return s.follow(ctx, reluctant{from, may}, ">", 0, func(msg *jetstream.RawStreamMsg) error { return fn(msg.Sequence) })
+}
+
+type reluctant struct {
+	jetstream.Stream
+	may <-chan struct{}
+}
+
+func (r reluctant) CreateConsumer(ctx context.Context, c jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	select {
+	case <-r.may:
+		return r.Stream.CreateConsumer(ctx, c)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

@@ -131,8 +131,8 @@ func (s *Store) HubWatch(ctx context.Context, prefix string, ready func(), fn fu
 		return err
 	}
 	ready()
-	return s.follow(ctx, s.hub, prefix+">", seen, func(msg jetstream.Msg, _ uint64) error {
-		fn(msg.Subject(), msg.Data())
+	return s.follow(ctx, s.hub, prefix+">", seen, func(msg *jetstream.RawStreamMsg) error {
+		fn(msg.Subject, msg.Data)
 		return nil
 	})
 }

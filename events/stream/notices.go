@@ -41,11 +41,11 @@ func (s *Store) Notices(ctx context.Context, after uint64, ready func(last uint6
 		ready(stored)
 		waiting = false
 	}
-	return s.follow(ctx, s.notices, noticeSubject, after, func(msg jetstream.Msg, seq uint64) error {
-		if err := fn(seq, msg.Data()); err != nil {
+	return s.follow(ctx, s.notices, noticeSubject, after, func(msg *jetstream.RawStreamMsg) error {
+		if err := fn(msg.Sequence, msg.Data); err != nil {
 			return err
 		}
-		if waiting && seq >= there {
+		if waiting && msg.Sequence >= there {
 			waiting = false
 			ready(stored)
 		}

@@ -42,16 +42,17 @@ func (s *Store) readStored(ctx context.Context, p int, after uint64, tail *tail,
 	if err != nil {
 		return after, err
 	}
-	err = s.follow(ctx, from, filter, after, func(msg jetstream.Msg, seq uint64) error {
+	err = s.follow(ctx, from, filter, after, func(msg *jetstream.RawStreamMsg) error {
+		seq := msg.Sequence
 		after = seq
-		stored, err := s.unpackWaiting(ctx, p, seq, msg)
+		stored, err := s.unpackWaiting(ctx, p, msg)
 		if errors.Is(err, errForeign) {
 			s.log.Warn("a message among the events was not written by carehub", "partition", p, "seq", seq)
 			return nil
 		}
 		if broken, ok := errors.AsType[*events.Error](err); ok && broken.Kind == events.Internal && !errors.Is(err, errNewer) {
 			s.log.Error("a stored event cannot be read", "partition", p, "seq", seq)
-			stored, err = remains(p, seq, msg.Subject()), nil
+			stored, err = remains(p, seq, msg.Subject), nil
 		}
 		if err == nil {
 			err = fn(stored)
@@ -71,9 +72,9 @@ func remains(p int, seq uint64, subject string) events.Stored {
 }
 
 // unpackWaiting reads an event, and for as long as the store is away tries again to fetch the rest of its plan.
-func (s *Store) unpackWaiting(ctx context.Context, p int, seq uint64, msg jetstream.Msg) (events.Stored, error) {
+func (s *Store) unpackWaiting(ctx context.Context, p int, msg *jetstream.RawStreamMsg) (events.Stored, error) {
 	for {
-		stored, err := unpack(p, seq, msg.Headers(), msg.Data(), func(subject string) ([]byte, error) {
+		stored, err := unpack(p, msg.Sequence, msg.Header, msg.Data, func(subject string) ([]byte, error) {
 			bounded, cancel := bound(ctx, patience)
 			defer cancel()
 			return s.chunk(bounded, p)(subject)
@@ -85,96 +86,6 @@ func (s *Store) unpackWaiting(ctx context.Context, p int, seq uint64, msg jetstr
 			return stored, err
 		}
 	}
-}
-
-// follow calls fn with the messages of a stream after a sequence, in order and without a gap, through reconnects.
-func (s *Store) follow(ctx context.Context, from jetstream.Stream, filter string, after uint64, fn func(jetstream.Msg, uint64) error) error {
-	ctx, done, err := s.reader(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	var failed error
-	for {
-		err := s.consume(ctx, from, filter, after, func(msg jetstream.Msg, seq uint64) bool {
-			failed = fn(msg, seq)
-			after = seq
-			return failed == nil
-		})
-		if failed != nil {
-			return failed
-		}
-		if ctx.Err() == nil {
-			s.log.Warn("reading the store was interrupted", "filter", filter, "after", after, "err", err)
-		}
-		if err := pause(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-// consume reads with a consumer of its own until fn says no or the consumer fails, which a message that is missing counts
-// as. A consumer that idles costs two small messages a minute, on an external server in ten seconds.
-func (s *Store) consume(ctx context.Context, from jetstream.Stream, filter string, after uint64, fn func(jetstream.Msg, uint64) bool) error {
-	consumer, err := s.consumer(ctx, from, filter, after)
-	if err != nil {
-		return err
-	}
-	expiry, heartbeat := time.Minute, 30*time.Second
-	if s.embedded == nil {
-		expiry, heartbeat = 5*heartbeats, heartbeats
-	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(128), jetstream.PullExpiry(expiry), jetstream.PullHeartbeat(heartbeat))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	for n := uint64(1); ; n++ {
-		msg, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return err
-		}
-		meta, err := msg.Metadata()
-		if err != nil {
-			return err
-		}
-		if s.embedded == nil && meta.Sequence.Consumer != n {
-			return errMissed
-		}
-		if !fn(msg, meta.Sequence.Stream) {
-			return nil
-		}
-	}
-}
-
-var errMissed = errors.New("a message was lost on its way")
-
-// consumer makes a consumer that begins after a sequence. In this process it is an ordered one, which mends itself. On
-// its own way to mend itself that one would wait ten seconds for what a lost leader never answers, so that elsewhere it is
-// one that follow replaces.
-func (s *Store) consumer(ctx context.Context, from jetstream.Stream, filter string, after uint64) (jetstream.Consumer, error) {
-	if s.embedded != nil {
-		return from.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-			FilterSubjects:   []string{filter},
-			DeliverPolicy:    jetstream.DeliverByStartSequencePolicy,
-			OptStartSeq:      after + 1,
-			MaxResetAttempts: 1,
-		})
-	}
-	return askLeader(ctx, s, func(ctx context.Context) (jetstream.Consumer, error) {
-		made, err := from.CreateConsumer(ctx, jetstream.ConsumerConfig{
-			FilterSubject: filter,
-			DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
-			OptStartSeq:   after + 1,
-			AckPolicy:     jetstream.AckNonePolicy,
-			MemoryStorage: true, Replicas: 1,
-			InactiveThreshold: time.Minute, // then the server forgets it
-		})
-		if err != nil {
-			return nil, away(err)
-		}
-		return made, nil
-	})
 }
 
 // pauseFor is how long pause waits.
