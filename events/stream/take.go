@@ -29,7 +29,7 @@ func (l *Leases) orphan(ctx context.Context, p int, now time.Time) {
 	holds := l.held[p] != nil // it is being given away
 	l.mu.Unlock()
 	hub, seq, err := l.ownerOf(ctx, p)
-	if err == nil && hub != "" && !holds && l.takeable(hub, now) && l.unchanged(p, hub, seq) {
+	if err == nil && hub != "" && !holds && l.mayTake(p, hub, seq, now) {
 		_, err = l.change(ctx, p, "", seq)
 	}
 	if err != nil && !refused(err) {
@@ -57,7 +57,7 @@ func (l *Leases) take(ctx context.Context, p int, now time.Time) {
 		return
 	}
 	hub, seq, err := l.ownerOf(ctx, p)
-	if err == nil && !(l.takeable(hub, now) && l.unchanged(p, hub, seq)) {
+	if err == nil && !l.mayTake(p, hub, seq, now) {
 		return
 	}
 	began := time.Now()
@@ -77,4 +77,10 @@ func (l *Leases) take(ctx context.Context, p int, now time.Time) {
 	l.held[p] = &holding{epoch: epoch, seq: seq, proved: began}
 	l.wake()
 	l.log.Info("partition taken", "partition", p)
+}
+
+// mayTake reports whether a partition whose record was just read is free, or its hub gone. Both clocks begin with the first look.
+func (l *Leases) mayTake(p int, hub string, seq uint64, now time.Time) bool {
+	silent, unchanged := l.takeable(hub, now), l.unchanged(p, hub, seq)
+	return silent && unchanged
 }
