@@ -41,7 +41,7 @@ func embed(o Options, log *slog.Logger) (*embedded, error) {
 		return nil, err
 	}
 	if err := checkKeyOf(dir, o.Key); err != nil {
-		_ = lock.Close()
+		unlock(lock)
 		return nil, err
 	}
 	e := &embedded{dir: dir, lock: lock, stop: make(chan struct{}), done: make(chan struct{})}
@@ -59,7 +59,7 @@ func embed(o Options, log *slog.Logger) (*embedded, error) {
 		e.options.JetStreamCipher = server.ChaCha
 	}
 	if err := e.start(); err != nil {
-		_ = lock.Close()
+		unlock(lock)
 		return nil, err
 	}
 	go e.supervise()
@@ -157,7 +157,7 @@ func (e *embedded) close() {
 	close(e.stop)
 	<-e.done
 	e.shutdown()
-	_ = e.lock.Close()
+	unlock(e.lock)
 }
 
 // full tells a write that there is no room for it.

@@ -46,6 +46,12 @@ func hold(f *os.File) error {
 	return err
 }
 
+// unlock gives a lock back at once: a program that is just being started has a copy of the open file until it runs.
+func unlock(f *os.File) {
+	_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // #nosec G115 -- a file descriptor
+	_ = f.Close()
+}
+
 func locked(f *os.File) error {
 	pid, _ := io.ReadAll(io.LimitReader(f, 20))
 	message := fmt.Sprintf("The hub is already running on this store (process %s).", strings.TrimSpace(string(pid)))
