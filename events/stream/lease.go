@@ -44,7 +44,7 @@ func (t *LeaseTimes) defaults() {
 // atomic batch (NATS ADR-50) that fails as a whole if the record is not the one last written by this hub: nothing that a
 // late owner sends is stored, however long it was under way.
 //
-// An owner may start attempts until Lease minus Margin after it began to send the last beat that was acknowledged. Others
+// By its beats an owner may start attempts until Lease minus Margin after it began to send the last beat that was acknowledged. Others
 // take over no sooner than Lease after they saw that beat, and by then it has stopped. An owner who comes to that end and
 // then gets through again has to win its records anew before it goes on.
 //
@@ -106,7 +106,7 @@ func (l *Leases) Owned() (held []int, changed <-chan struct{}) {
 	return held, l.changed
 }
 
-// MayStart reports whether an attempt for p may start now.
+// MayStart reports whether an attempt for p may start now, by this hub's beats or by a late write of p's record.
 func (l *Leases) MayStart(p int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -155,7 +155,7 @@ func (l *Leases) Run(ctx context.Context, patience time.Duration) error {
 	var work sync.WaitGroup
 	work.Go(func() { l.beatLoop(life, l.beat) })
 	work.Go(func() { l.shareLoop(life, ctx.Done(), end) })
-	work.Go(func() { l.proveLoop(life) })
+	work.Go(func() { l.proveLoop(life, l.prove) })
 	work.Go(func() { l.digLoop(life) })
 	<-ctx.Done()
 	cut := time.AfterFunc(patience, end)
@@ -257,14 +257,17 @@ func (l *Leases) renew(began time.Time) {
 }
 
 // elsewhere tries another node of the cluster when this one has not taken a beat for a while: it may be cut off. One that
-// says that nobody leads is given the time of an election, and one that takes other writes is well. It returns since when the
-// node that is asked next is.
+// says that nobody leads is given the time of an election, and one that takes writes of records twice that. It returns since when
+// the node that is asked next is.
 func (l *Leases) elsewhere(since time.Time, err error) time.Time {
 	patience := l.times.Lease
 	if errors.Is(err, jetstream.ErrNoStreamResponse) || answered(err) {
 		patience = max(patience, electionFor)
 	}
-	if time.Since(since) < patience || time.Since(l.lastProof()) < l.times.proof() {
+	if time.Since(l.lastProof()) < l.times.proof() {
+		patience = 2 * electionFor
+	}
+	if time.Since(since) < patience {
 		return since
 	}
 	for _, c := range []*nats.Conn{l.store.writes, l.store.reads} {

@@ -285,8 +285,7 @@ func TestCameBackMeanwhile(t *testing.T) {
 	}
 }
 
-// TestBeatsNotTaken: while the stream of the beats has no leader, a hub keeps what it holds by the ledgers that have one, and
-// nobody else takes it.
+// TestBeatsNotTaken: while nobody takes the beats, a hub keeps what it holds by the ledgers.
 func TestBeatsNotTaken(t *testing.T) {
 	url := clustertest.Start(t, 1).URL()
 	times := stream.LeaseTimes{Beat: 100 * time.Millisecond, Lease: 2 * time.Second, Margin: 100 * time.Millisecond}

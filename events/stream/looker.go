@@ -18,10 +18,10 @@ type looker struct {
 	streams sync.Map // by name
 }
 
-// views is how many connections read side by side, that of all reads among them.
+// views is how many connections read side by side, Store.reads included.
 const views = 4
 
-// connectLookers adds connections to a server in this process. One elsewhere is asked on a single one.
+// connectLookers adds connections to a server in this process. One elsewhere is asked on a single one, which moves when its node dies.
 func (s *Store) connectLookers(url string, options []nats.Option) error {
 	for s.embedded != nil && len(s.lookers) < views-1 {
 		conn, err := nats.Connect(url, options...)
@@ -57,7 +57,7 @@ func (l *looker) stream(ctx context.Context, name string) (jetstream.Stream, err
 	return found, nil
 }
 
-// abreast does n things with a stream side by side, each with a view of it that waits for no other: the i-th of k does i, i+k and so on.
+// abreast does n things with a stream side by side, on as many connections as there are: the i-th of k does i, i+k and so on.
 func (s *Store) abreast(ctx context.Context, from jetstream.Stream, n int, do func(ctx context.Context, from jetstream.Stream, i int) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	at := min(1+len(s.lookers), n)

@@ -266,6 +266,11 @@ func (l *Leases) win(ctx context.Context, p int, h *holding, epoch int) error {
 		return nil
 	}
 	defer h.writing.Unlock()
+	return l.rewrite(ctx, p, h, epoch)
+}
+
+// rewrite writes the record of a held partition anew. Called with h.writing held.
+func (l *Leases) rewrite(ctx context.Context, p int, h *holding, epoch int) error {
 	if h.gone {
 		return l.fenced(p)
 	}
@@ -285,7 +290,7 @@ func (l *Leases) win(ctx context.Context, p int, h *holding, epoch int) error {
 	return nil
 }
 
-// won takes note that the record of a hold was written after the beginning of an epoch, by what began to be sent then.
+// won takes note that the record of a hold was written after the beginning of an epoch, by what was sent from began on.
 func (l *Leases) won(h *holding, epoch int, began time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

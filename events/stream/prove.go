@@ -2,42 +2,61 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
+
+	"carehub/events"
 )
 
 // proof is how long a write of a partition's record that was acknowledged keeps the partition, counted by its owner from when it
-// began to be sent and by others from when they saw it. It is shorter than a lease, for a record is looked at only once its hub
-// is missed, and perhaps not before its ledger has a leader again.
+// began to be sent and by others from when they saw it. It is half a lease, so that a record which is first looked at when its
+// hub is missed can be taken when the lease ends.
 func (t LeaseTimes) proof() time.Duration { return t.Lease / 2 }
 
-// proveLoop writes the records of what is held anew while the beats are not taken, each as often as a beat would be sent.
-func (l *Leases) proveLoop(ctx context.Context) {
-	var wins sync.WaitGroup
-	defer wins.Wait()
+// proveLoop writes the records of what is held anew while the beats are not taken, each as often as a beat would be sent. It waits
+// for none of them: the ledger of one may be without a leader too.
+func (l *Leases) proveLoop(ctx context.Context, write func(ctx context.Context, p int, h *holding)) {
+	var writes sync.WaitGroup
+	defer writes.Wait()
 	next := time.NewTicker(l.times.Beat)
 	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-next.C:
-			l.prove(ctx, &wins, now)
+		case <-next.C:
+			for p, h := range l.unproved(time.Now()) {
+				writes.Go(func() { write(ctx, p, h) })
+			}
 		}
 	}
 }
 
-// prove waits for none of the records: the ledger of one may be without a leader too.
-func (l *Leases) prove(ctx context.Context, wins *sync.WaitGroup, now time.Time) {
+// unproved is what is held and has to be written anew.
+func (l *Leases) unproved(now time.Time) map[int]*holding {
 	l.mu.Lock()
-	epoch, heard := l.epoch, now.Sub(l.renewed) < missed*l.times.Beat
+	heard := now.Sub(l.renewed) < missed*l.times.Beat
 	l.mu.Unlock()
 	if heard {
+		return nil
+	}
+	return l.holds(func(h *holding) bool { return !h.ended && now.Sub(h.proved) >= l.times.Beat/2 })
+}
+
+// prove leaves a record alone that is just being written, and is tried again with the next tick.
+func (l *Leases) prove(ctx context.Context, p int, h *holding) {
+	if !h.writing.TryLock() {
 		return
 	}
-	unproved := func(h *holding) bool { return !h.ended && now.Sub(h.proved) >= l.times.Beat }
-	for p, h := range l.holds(unproved) {
-		wins.Go(func() { _ = l.win(ctx, p, h, epoch) }) // else tried again with the next
+	defer h.writing.Unlock()
+	l.mu.Lock()
+	epoch := l.epoch
+	l.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, l.times.proof()-l.times.Margin) // later it is of no use
+	defer cancel()
+	if err := l.rewrite(ctx, p, h, epoch); errors.Is(err, events.ErrFenced) {
+		l.log.Warn("another hub has taken a partition over", "partition", p)
 	}
 }
 
@@ -62,9 +81,10 @@ type sighting struct {
 	seen time.Time // when that was new here
 }
 
-// unchanged reports whether a partition's record that was just read is free, or has not changed while its owner would have had to
-// write it to keep it. It is taken or freed by compare-and-set on the sequence that was read, so that a later write is noticed.
-func (l *Leases) unchanged(p int, hub string, seq uint64) bool {
+// unchanged reports whether a partition's record that was just read, in a round that began at now, is free or this hub's own, or
+// has not changed while its owner would have had to write it to keep it. It is taken or freed by compare-and-set on the sequence
+// that was read, so that a later write is noticed.
+func (l *Leases) unchanged(p int, hub string, seq uint64, now time.Time) bool {
 	if hub == "" || hub == l.id {
 		return true
 	}
@@ -74,20 +94,23 @@ func (l *Leases) unchanged(p int, hub string, seq uint64) bool {
 		l.sighted[p] = sighting{seq, time.Now()}
 		return false
 	}
-	return time.Since(l.sighted[p].seen) >= l.times.proof()
+	return now.Sub(l.sighted[p].seen) >= l.times.proof()
 }
 
-// watch looks at the records of hubs that are missed, so that they can be taken as soon as a lease has passed.
-func (l *Leases) watch(ctx context.Context, now time.Time) {
-	var doubtful []int
+// watch looks at the records of hubs that are missed, so that they can be taken as soon as a lease has passed. It waits for none.
+func (l *Leases) watch(ctx context.Context, looks *sync.WaitGroup, now time.Time) {
 	for id, n := range l.hubs {
-		if id != l.id && now.Sub(n.seen) >= missed*l.times.Beat && l.alive(n, now) {
-			doubtful = append(doubtful, n.beat.Holds...)
+		if id == l.id || now.Sub(n.seen) < missed*l.times.Beat || !l.alive(n, now) {
+			continue
+		}
+		for _, p := range n.beat.Holds {
+			looks.Go(func() {
+				bounded, cancel := context.WithTimeout(ctx, l.times.Beat)
+				defer cancel()
+				if hub, seq, err := l.ownerOf(bounded, p); err == nil {
+					l.unchanged(p, hub, seq, now)
+				}
+			})
 		}
 	}
-	sideBySide(doubtful, func(p int) {
-		if hub, seq, err := l.ownerOf(ctx, p); err == nil {
-			l.unchanged(p, hub, seq)
-		}
-	})
 }

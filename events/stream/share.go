@@ -25,8 +25,8 @@ const forgetAfter = time.Minute
 
 // shareLoop takes and gives partitions after each beat, until end, which it calls when it is leaving and holds none.
 func (l *Leases) shareLoop(ctx context.Context, leave <-chan struct{}, end context.CancelFunc) {
-	var wins sync.WaitGroup
-	defer wins.Wait()
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	for {
 		select {
 		case <-ctx.Done():
@@ -38,7 +38,7 @@ func (l *Leases) shareLoop(ctx context.Context, leave <-chan struct{}, end conte
 			l.mu.Unlock()
 		case <-l.look:
 		}
-		l.winBack(ctx, &wins)
+		l.winBack(ctx, &beside)
 		l.freeAll(ctx)
 		l.mu.Lock()
 		left := l.leaving && len(l.held) == 0
@@ -49,7 +49,7 @@ func (l *Leases) shareLoop(ctx context.Context, leave <-chan struct{}, end conte
 			return
 		}
 		if now := time.Now(); !leaving && l.observe(ctx, now) {
-			l.watch(ctx, now)
+			l.watch(ctx, &beside, now)
 			l.share(ctx, now)
 		}
 	}

@@ -81,6 +81,6 @@ func (l *Leases) take(ctx context.Context, p int, now time.Time) {
 
 // mayTake reports whether a partition whose record was just read is free, or its hub gone. Both clocks begin with the first look.
 func (l *Leases) mayTake(p int, hub string, seq uint64, now time.Time) bool {
-	silent, unchanged := l.takeable(hub, now), l.unchanged(p, hub, seq)
+	silent, unchanged := l.takeable(hub, now), l.unchanged(p, hub, seq, now)
 	return silent && unchanged
 }

@@ -89,16 +89,20 @@ func (s *Store) backwards(ctx context.Context, l *layout, p int, subject string,
 	return found[:min(limit, len(found))], nil
 }
 
-// window is between, read in parts side by side.
+// window is between, a large one read in parts side by side: each part reads in vain once, what comes after it.
 func (s *Store) window(ctx context.Context, from jetstream.Stream, p int, subject string, begin, end uint64) ([]events.Stored, error) {
-	var parts [views][]events.Stored
-	size := (end - begin + views - 1) / views
-	err := s.abreast(ctx, from, views, func(ctx context.Context, from jetstream.Stream, i int) (err error) {
+	const large = 1024
+	n := 1
+	if end-begin >= large {
+		n += len(s.lookers)
+	}
+	parts, size := make([][]events.Stored, n), (end-begin+uint64(n)-1)/uint64(n) // #nosec G115 -- a small positive count
+	err := s.abreast(ctx, from, n, func(ctx context.Context, from jetstream.Stream, i int) (err error) {
 		start := begin + uint64(i)*size // #nosec G115 -- an index
 		parts[i], err = s.between(ctx, from, p, subject, start, min(start+size, end))
 		return err
 	})
-	return slices.Concat(parts[:]...), err
+	return slices.Concat(parts...), err
 }
 
 // between returns the events of a subject from one sequence up to before another.
