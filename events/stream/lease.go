@@ -106,7 +106,7 @@ func (l *Leases) Owned() (held []int, changed <-chan struct{}) {
 	return held, l.changed
 }
 
-// MayStart reports whether an attempt for p may start now, by this hub's beats or by a late write of p's record.
+// MayStart reports whether an attempt for p may start now: by this hub's beats, or by a recent write of p's record.
 func (l *Leases) MayStart(p int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
