@@ -20,6 +20,7 @@ type storm struct {
 	w        *world
 	rnd      *rand.Rand
 	kills    []kill
+	struck   []time.Time // when each fault began
 	troubles []trouble
 	counts   map[string]int
 }
@@ -73,6 +74,7 @@ func (s *storm) rage(ctx context.Context, broken <-chan error) error {
 		}
 		f := dice[s.rnd.IntN(len(dice))]
 		s.counts[f.name]++
+		s.struck = append(s.struck, time.Now())
 		fmt.Fprintln(os.Stderr, time.Now().UTC().Format("15:04:05.000"), f.name)
 		if err := f.does(s, ctx); err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)

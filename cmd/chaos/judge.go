@@ -39,6 +39,8 @@ type findings struct {
 	Worst      repeats        `json:"worst"`  // kill, by repeats
 	Oldest     time.Duration  `json:"oldest"` // delivery that a kill made repeat: its age at the kill
 	Pause      time.Duration  `json:"pause"`  // the longest in which a recipient who was well got nothing of a patient, restarts included
+	Within     int            `json:"within"` // faults that began in it
+	Single     time.Duration  `json:"single"` // the longest pause in which no more than one fault began
 	Machine    string         `json:"machine"`
 
 	details []string
@@ -88,7 +90,7 @@ func (f *findings) print(out io.Writer, asJSON bool) error {
 	row("repeats", f.Repeats)
 	row("repeats of the worst kill", fmt.Sprintf("%d; in flight or younger than the ledger's interval were %d", f.Worst.Repeats, f.Worst.Exposed))
 	row("oldest delivery repeated after a kill", f.Oldest.Round(time.Millisecond))
-	row("longest pause of a recipient who was well", f.Pause.Round(time.Millisecond))
+	row("longest pause of a recipient who was well", fmt.Sprintf("%v, in which %d faults began; of one fault %v", f.Pause.Round(time.Millisecond), f.Within, f.Single.Round(time.Millisecond)))
 	row("pauses longer than may be", f.Stood)
 	for _, name := range slices.Sorted(maps.Keys(f.Faults)) {
 		row(name, f.Faults[name])
@@ -198,7 +200,7 @@ func (w *world) judge(ctx context.Context, l *loggers, s *storm, logged time.Dur
 	// Only kills of hubs have a bound. Who cuts a connection after taking asks for a repeat, and while the servers of the
 	// store are away no outcome is written.
 	f.repeated(r, s.kills, l.intervals(s.kills, w.interval), w.faults == "kill" && len(w.nats) == 0)
-	f.pauses(r, s.troubles, w.settings.pause)
+	f.pauses(r, s.troubles, s.struck, w.settings.pause)
 	return f, f.outcomes(ctx, w, r, l)
 }
 

@@ -18,7 +18,7 @@ func (s *storm) troubled(of string, from, until time.Time) {
 // is left out, so that the tries after it are too: whoever hung is not tried again at once.
 // Hubs are no excuse: while events cannot be logged there is a pause as well, with -faults all also where a logger waits for a
 // hub that is paused.
-func (f *findings) pauses(r *record, troubles []trouble, bound time.Duration) {
+func (f *findings) pauses(r *record, troubles []trouble, struck []time.Time, bound time.Duration) {
 	last := map[string]arrival{} // by recipient and patient
 	for _, a := range r.all {
 		if a != r.first[key(a.To, a.Event)] {
@@ -29,14 +29,33 @@ func (f *findings) pauses(r *record, troubles []trouble, bound time.Duration) {
 		last[k] = a
 		gap := time.Duration(a.At - before.At)
 		tooLong := bound > 0 && gap > bound
-		if !ok || gap <= f.Pause && !tooLong || overlaps(troubles, before, a) {
+		if !ok || gap <= f.Single && !tooLong || overlaps(troubles, before, a) {
 			continue
 		}
-		f.Pause = max(f.Pause, gap)
+		within := faultsIn(struck, before, a)
+		if within <= 1 {
+			f.Single = max(f.Single, gap)
+		}
+		if gap > f.Pause {
+			f.Pause, f.Within = gap, within
+		}
 		if tooLong {
 			f.note(&f.Stood, "%s had nothing of %s for %s, until %s", a.To, a.Patient, gap.Round(time.Millisecond), time.Unix(0, a.At).UTC().Format(time.TimeOnly))
 		}
 	}
+}
+
+// underWay is how long deliveries still arrive after a fault that stops them.
+const underWay = time.Second
+
+// faultsIn counts the faults that began between two arrivals, or just before the first.
+func faultsIn(struck []time.Time, before, a arrival) (n int) {
+	for _, at := range struck {
+		if at.UnixNano() > before.At-int64(underWay) && at.UnixNano() < a.At {
+			n++
+		}
+	}
+	return n
 }
 
 // overlaps reports whether the recipient of two arrivals was in trouble between them.

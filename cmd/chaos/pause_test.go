@@ -37,9 +37,23 @@ func TestPauses(t *testing.T) {
 		"in one too late": {[]trouble{{"r0", second(9), second(10)}}, 7 * time.Second, 8 * time.Second, 1},
 	} {
 		f := &findings{Events: 1}
-		f.pauses(r, c.troubles, c.bound)
+		f.pauses(r, c.troubles, nil, c.bound)
 		if f.Pause != c.pause || f.Stood != c.stood || (f.broken() == nil) != (c.stood == 0) {
 			t.Errorf("%s: a pause of %s, %d above the bound, want %s and %d", name, f.Pause, f.Stood, c.pause, c.stood)
 		}
+	}
+}
+
+// TestPausesOfOneFault: where a second fault strikes before the first is mended the pause is that of both, and said to be.
+func TestPausesOfOneFault(t *testing.T) {
+	r := &record{first: map[string]arrival{}, took: map[string][]arrival{}, order: map[string][]string{}}
+	for i, at := range []int64{0, 5, 14, 20} {
+		r.add(arrival{At: time.Unix(at, 0).UnixNano(), To: "r0", Patient: "p-1", Event: string(rune('a' + i)), Did: takes})
+	}
+	struck := []time.Time{time.Unix(5, 0).Add(-underWay / 2), time.Unix(10, 0), time.Unix(15, 0), time.Unix(21, 0)}
+	f := &findings{}
+	f.pauses(r, nil, struck, 0)
+	if f.Pause != 9*time.Second || f.Within != 2 || f.Single != 6*time.Second {
+		t.Errorf("%v with %d faults, %v with one", f.Pause, f.Within, f.Single)
 	}
 }
