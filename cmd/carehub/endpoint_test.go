@@ -50,6 +50,26 @@ func TestUnverifiedIsNotTold(t *testing.T) {
 	contains(t, w.carehub("endpoint", "log", "district-nurses", "--dir", w.dir), "attempt 1  unverified (204)", v.ID)
 }
 
+// TestToldOnceVerified: what waited for a system to show that it is meant goes as soon as it has, though it was to be asked again
+// much later.
+func TestToldOnceVerified(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.nurses.unproved = func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Retry-After", "3600")
+		rw.WriteHeader(http.StatusServiceUnavailable)
+	}
+	w.start()
+	ruth := w.token("ruth")
+	v := w.says(ruth, "dad admitted")
+	waitUntil(t, "the challenge was refused", func() bool { return row(w.view(ruth, v.ID), "district-nurses").State == events.Retrying })
+	w.nurses.mu.Lock()
+	w.nurses.unproved = nil
+	w.nurses.mu.Unlock()
+	contains(t, w.carehub("endpoint", "test", "district-nurses", "--dir", w.dir), "verification  repeat  delivered (200)")
+	waitUntil(t, "the nurses are told", func() bool { return row(w.view(ruth, v.ID), "district-nurses").State == events.Received })
+}
+
 // own is what the hospice's system, by HTTP, asks about its own endpoint.
 func (w *town) own(token, method, path, body string) (status int, answers []map[string]any) {
 	w.t.Helper()

@@ -48,12 +48,19 @@ func (h *hub) pauseGone(ctx context.Context, recipient, channel, target string) 
 }
 
 // followPauses tells the engine of each pause and of its end, whatever process is behind it, and has a person told of each,
-// sooner or later: what a crash has kept from being stored is stored after it.
+// sooner or later: what a crash has kept from being stored is stored after it. Where an address has just been verified, what
+// waits is tried at once.
 func (h *hub) followPauses(ctx context.Context) error {
-	for ctx.Err() == nil {
+	verified := map[[2]string]time.Time{} // by subscriber and channel
+	for first := true; ctx.Err() == nil; first = false {
 		changed := h.learned.Changed()
 		var late <-chan time.Time
 		for _, rec := range h.learned.All() {
+			at := [2]string{rec.Subscriber, rec.Channel}
+			if !first && rec.Verified.After(verified[at]) {
+				h.engine.Resume(rec.Subscriber)
+			}
+			verified[at] = rec.Verified
 			h.engine.Pause(rec.Subscriber, rec.Channel, h.isPaused(rec.Subscriber, rec.Channel))
 			if err := h.tellOfPause(ctx, rec); err != nil && ctx.Err() == nil {
 				h.log.Error("alarm about a pause not stored yet", "error", err.Error())
