@@ -77,7 +77,8 @@ func (s *Store) consume(ctx context.Context, from jetstream.Stream, filter strin
 var errMissed = errors.New("a message was lost on its way")
 
 // consumerSoon makes a consumer, which only the leader of the whole cluster can give. If that has died together with the last
-// consumer it takes seconds until there is another, and meanwhile the leader of the stream is asked for one message after another.
+// consumer it takes seconds until there is another, and meanwhile the leader of the stream is asked for one message after another:
+// not so often where there is none, for a hub has dozens of readers, and most of them read what seldom changes.
 // It returns nil once fn says no.
 func (s *Store) consumerSoon(ctx context.Context, from jetstream.Stream, filter string, after uint64, fn func(*jetstream.RawStreamMsg) bool) (jetstream.Consumer, error) {
 	if s.embedded != nil {
@@ -93,24 +94,24 @@ func (s *Store) consumerSoon(ctx context.Context, from jetstream.Stream, filter 
 		consumer, err := s.consumer(bounded, from, filter, start)
 		made <- answer[jetstream.Consumer]{consumer, err}
 	})
-	next := time.NewTimer(askEvery)
-	defer next.Stop()
+	wait := askEvery
 	for {
 		select {
 		case a := <-made:
 			return a.got, a.err
-		case <-next.C:
+		case <-time.After(wait):
 		}
 		msg, err := s.nextMsg(ctx, from, filter, after)
-		if err != nil {
-			next.Reset(pauseFor)
-			continue
-		}
-		if !fn(msg) {
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+			wait = min(2*max(wait, pauseFor), askEvery)
+		case err != nil:
+			wait = pauseFor
+		case !fn(msg):
 			return nil, nil
+		default:
+			after, wait = msg.Sequence, 0
 		}
-		after = msg.Sequence
-		next.Reset(0)
 	}
 }
 
@@ -123,7 +124,8 @@ func (s *Store) nextMsg(ctx context.Context, from jetstream.Stream, filter strin
 
 // consumer makes a consumer that begins after a sequence. In this process it is an ordered one, which mends itself. On
 // its own way to mend itself that one would wait ten seconds for what a lost leader never answers, so that elsewhere it is
-// one that follow replaces.
+// one that follow replaces. It is asked for once at a time: each question that is answered makes another consumer, and a cluster
+// that has just chosen a leader has enough to do.
 func (s *Store) consumer(ctx context.Context, from jetstream.Stream, filter string, after uint64) (jetstream.Consumer, error) {
 	if s.embedded != nil {
 		return from.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
@@ -133,8 +135,9 @@ func (s *Store) consumer(ctx context.Context, from jetstream.Stream, filter stri
 			MaxResetAttempts: 1,
 		})
 	}
-	return askLeader(ctx, s, func(ctx context.Context) (jetstream.Consumer, error) {
-		made, err := from.CreateConsumer(ctx, jetstream.ConsumerConfig{
+	var made jetstream.Consumer
+	err := s.persevere(ctx, func(ctx context.Context) (err error) {
+		made, err = from.CreateConsumer(ctx, jetstream.ConsumerConfig{
 			FilterSubject: filter,
 			DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
 			OptStartSeq:   after + 1,
@@ -143,8 +146,9 @@ func (s *Store) consumer(ctx context.Context, from jetstream.Stream, filter stri
 			InactiveThreshold: time.Minute, // then the server forgets it
 		})
 		if err != nil {
-			return nil, away(err)
+			return away(err)
 		}
-		return made, nil
+		return nil
 	})
+	return made, err
 }
