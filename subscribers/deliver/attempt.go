@@ -25,6 +25,7 @@ func (e *Engine) start(l *lane, d *delivery, ch int, ep *endpoint) {
 	f := &flight{d: d, ch: ch, ep: ep, class: classOf(d, ch, ep), round: ep.rounds, since: l.since, cut: cut}
 	e.budget.depart(f)
 	d.shard.attempts.Go(func() { e.attempt(ctx, f) })
+	ep.readAhead(l)
 }
 
 // landed notes that f has come to an end. Called with the lock held.

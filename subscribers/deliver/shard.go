@@ -2,8 +2,6 @@ package deliver
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -20,6 +18,9 @@ type shard struct {
 	order   []*event          // read from the log and above the cursor, in order
 	events  map[uint64]*event // those with bodies in memory, by sequence
 	idle    []*event          // that nobody needs, oldest first
+	idlers  int               // recipients of those
+	fetches map[uint64]*fetch // events that are being read back
+	early   int               // events read back before anybody needed them
 	sheets  map[uint64]*sheet // of the events in memory and of unwritten outcomes
 	pages   map[pageKey]*page
 	changed map[pageKey]bool  // pages that the ledger does not hold as they are
@@ -70,7 +71,7 @@ const (
 )
 
 func newShard(e *Engine, p int) *shard {
-	s := &shard{e: e, p: p, events: map[uint64]*event{}, sheets: map[uint64]*sheet{}, pages: map[pageKey]*page{}, changed: map[pageKey]bool{},
+	s := &shard{e: e, p: p, events: map[uint64]*event{}, fetches: map[uint64]*fetch{}, sheets: map[uint64]*sheet{}, pages: map[pageKey]*page{}, changed: map[pageKey]bool{},
 		ahead: map[uint64][]wait{}, paused: map[*lane]bool{}, kick: make(chan struct{}, 1), room: make(chan struct{}, 1), work: make(chan struct{}, 1),
 		quit: make(chan struct{}), seal: make(chan struct{})}
 	s.life, s.kill = context.WithCancel(context.Background())
@@ -87,6 +88,7 @@ type event struct {
 	unsettled int              // recipients that are neither settled nor parked
 	users     int              // deliveries that hold on to it
 	idle      bool             // it stands in shard.idle
+	early     bool             // read back, and not needed yet
 	withdrawn bool             // no attempt is to follow on one that fails
 	read      time.Time        // when it came into memory
 
@@ -117,80 +119,6 @@ func (s *shard) remember(st events.Stored, sh *sheet) *event {
 	ev := &event{stored: st, sheet: sh, out: sh.out[st.Seq], read: time.Now()}
 	s.events[st.Seq] = ev
 	return ev
-}
-
-// idleEvents is how many events nobody needs stay in memory a while: each of ten thousand dead recipients of one event
-// comes back for it.
-const idleEvents = 8
-
-// evict lets go of an event that nobody needs in memory any more, and forgets the oldest of such.
-func (s *shard) evict(ev *event) {
-	if ev.users > 0 || ev.idle || s.events[ev.stored.Seq] != ev {
-		return
-	}
-	ev.idle = true
-	s.idle = append(s.idle, ev)
-	if len(s.idle) <= idleEvents {
-		return
-	}
-	oldest := s.idle[0]
-	s.idle = s.idle[1:]
-	oldest.idle = false
-	if oldest.users == 0 {
-		delete(s.events, oldest.stored.Seq)
-		s.dropSheet(oldest.sheet)
-	}
-}
-
-// body returns d's event, reading it back from the store if d was parked.
-func (s *shard) body(ctx context.Context, d *delivery) (*event, error) {
-	s.e.mu.Lock()
-	ev := d.event
-	if ev == nil && s.events[d.seq] != nil {
-		ev = s.hold(d, s.events[d.seq])
-	}
-	s.e.mu.Unlock()
-	if ev != nil {
-		return ev, nil
-	}
-	st, ok, err := s.e.opt.Log.At(ctx, s.p, d.seq)
-	if broken, ok := errors.AsType[*events.Error](err); ok && broken.Kind == events.Internal {
-		err = fmt.Errorf("%w: %w", errGone, err)
-	}
-	if err == nil && !ok {
-		err = fmt.Errorf("%w: %d of partition %d", errGone, d.seq, s.p)
-	}
-	if err != nil {
-		return nil, err
-	}
-	sh, err := s.sheet(ctx, d.seq, len(st.Record.Plan.Recipients))
-	if err != nil {
-		return nil, err
-	}
-	s.e.mu.Lock()
-	defer s.e.mu.Unlock()
-	return s.hold(d, s.remember(st, sh)), nil
-}
-
-// errGone says that the store no longer has an event that somebody waits for, or cannot read it any more.
-var errGone = errors.New("event is gone from the store")
-
-// hold ties d to its event, so that the event stays in memory.
-func (s *shard) hold(d *delivery, ev *event) *event {
-	if d.event == nil {
-		d.event = ev
-		ev.users++
-	}
-	return d.event
-}
-
-// letGo is the reverse of hold.
-func (s *shard) letGo(d *delivery) {
-	if ev := d.event; ev != nil {
-		d.event = nil
-		ev.users--
-		s.evict(ev)
-	}
 }
 
 // note takes down an outcome; the ledger has it soon after.

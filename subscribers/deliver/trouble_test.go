@@ -19,7 +19,7 @@ type hooked struct {
 	deliver.Log
 	get func(ctx context.Context, key string) error
 	put func(ctx context.Context, entries []events.Entry) error
-	at  func(ctx context.Context, seq uint64) error
+	at  func(ctx context.Context, p int, seq uint64) error
 }
 
 func (h *hooked) Get(ctx context.Context, p int, key string) ([]byte, bool, error) {
@@ -40,7 +40,7 @@ func (h *hooked) Put(ctx context.Context, p int, entries []events.Entry) error {
 }
 func (h *hooked) At(ctx context.Context, p int, seq uint64) (events.Stored, bool, error) {
 	if h.at != nil {
-		if err := h.at(ctx, seq); err != nil {
+		if err := h.at(ctx, p, seq); err != nil {
 			return events.Stored{}, false, err
 		}
 	}
@@ -68,7 +68,7 @@ func TestReaderWhoHangsUpStopsNobody(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- e.Run(ctx) }()
 		first := w.log(events.Admission, "p-7f3k", "gp")
-		pass(5 * time.Second) // told, written, and out of memory
+		w.pushOut("p-7f3k")
 		slow.Store(true)
 		request, hangUp := context.WithCancel(context.Background())
 		go e.Receipts(request, first)
@@ -103,7 +103,7 @@ func TestOneFailedLedgerReadStopsNobody(t *testing.T) {
 		}
 		w.run(h.on)
 		a := w.log(events.Admission, "p-7f3k", "gp")
-		pass(5 * time.Second)
+		w.pushOut("p-7f3k")
 		down.Store(true)
 		b := w.log(events.Discharge, "p-7f3k", "gp")
 		pass(3 * time.Second)
@@ -211,11 +211,8 @@ func TestUnreadableEventDoesNotSilenceAlarms(t *testing.T) {
 		for i := range 20 {
 			w.log(events.Admission, fmt.Sprintf("p-%04d", i), "gp")
 		}
-		pass(5 * time.Second)
-		h.at = func(_ context.Context, seq uint64) error {
-			return nil
-		}
-		h.at = func(_ context.Context, seq uint64) error {
+		w.pushOut("p-bad")
+		h.at = func(_ context.Context, _ int, seq uint64) error {
 			if seq == bad.Seq {
 				return errors.New("checksum mismatch")
 			}
@@ -346,9 +343,10 @@ func TestGivenUpInTheEnd(t *testing.T) {
 		h := newHooked(w)
 		e := w.run(h.on)
 		st := w.log(events.Admission, "p-7f3k", "gp")
-		pass(72*time.Hour - time.Second)
+		pass(72*time.Hour - 11*time.Second)
+		w.pushOut("p-7f3k")
 		var once atomic.Bool
-		h.at = func(ctx context.Context, seq uint64) error {
+		h.at = func(ctx context.Context, _ int, seq uint64) error {
 			if once.CompareAndSwap(false, true) {
 				select {
 				case <-time.After(50 * time.Second):
@@ -365,6 +363,9 @@ func TestGivenUpInTheEnd(t *testing.T) {
 		_ = e
 		pass(100 * time.Hour)
 		same(t, "state", w.states(e, st), []string{"gp failed gave-up"})
+		if !once.Load() {
+			t.Error("the event was not read back")
+		}
 		w.stop()
 	})
 }
@@ -418,7 +419,7 @@ func TestErasedEventBlocksNobody(t *testing.T) {
 		}
 		pass(5 * time.Second)
 		w.stop()
-		h.at = func(_ context.Context, seq uint64) error {
+		h.at = func(_ context.Context, _ int, seq uint64) error {
 			if seq == erased.Seq {
 				return &events.Error{Kind: events.Internal, Message: "cannot be read"}
 			}

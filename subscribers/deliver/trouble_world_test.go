@@ -44,3 +44,15 @@ func (w *world) logAlarm(about string, to ...string) events.Stored {
 	}
 	return st
 }
+
+// pushOut logs so many other events of a patient that those before are out of memory once nobody needs them.
+func (w *world) pushOut(patient string) {
+	w.t.Helper()
+	w.mu.Lock()
+	w.register("else")
+	w.mu.Unlock()
+	for range 100 {
+		w.log(events.Admission, patient, "else")
+	}
+	pass(10 * time.Second)
+}

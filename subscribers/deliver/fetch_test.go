@@ -1,0 +1,101 @@
+package deliver_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"carehub/events"
+)
+
+// TestBacklogIsReadOnce: what has waited because all of its recipients did not answer is read back once for all of them when they
+// do, and goes out in order.
+func TestBacklogIsReadOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		to := []string{"gp", "nurses", "hospice", "frailty"}
+		w := newWorld(t, to...)
+		answers := make(chan struct{})
+		for _, r := range to {
+			w.behaves(r+"/webhook", func(events.Delivery) error { <-answers; time.Sleep(10 * time.Millisecond); return nil })
+		}
+		h := newHooked(w)
+		var mu sync.Mutex
+		read := map[string]int{} // by partition and sequence
+		h.at = func(_ context.Context, p int, seq uint64) error {
+			time.Sleep(20 * time.Millisecond) // a store elsewhere
+			mu.Lock()
+			defer mu.Unlock()
+			read[fmt.Sprint(p, "/", seq)]++
+			return nil
+		}
+		w.run(h.on)
+		logged := map[string][]string{} // by patient
+		for n := range 800 {
+			patient := fmt.Sprintf("p-%04d", n%16)
+			logged[patient] = append(logged[patient], w.log(events.Admission, patient, to...).Record.Event.ID)
+		}
+		pass(20 * time.Second)
+		close(answers)
+		pass(time.Hour)
+		for _, r := range to {
+			told := map[string][]string{}
+			for _, a := range w.diary {
+				if a.to == r+"/webhook" {
+					told[a.patient] = append(told[a.patient], a.event)
+				}
+			}
+			for patient, ids := range logged {
+				if !slices.Equal(told[patient], ids) {
+					t.Errorf("%s was told of %d events of %s, of %d, or in another order", r, len(told[patient]), patient, len(ids))
+				}
+			}
+		}
+		reads := 0
+		for _, n := range read {
+			reads += n
+		}
+		if last := w.diary[len(w.diary)-1].after; last > 22*time.Second { // one second is what the endpoints take
+			t.Errorf("the last was told %v after the first event", last)
+		}
+		if reads > len(read)*5/4 {
+			t.Errorf("%d reads of %d events", reads, len(read))
+		}
+		w.stop()
+	})
+}
+
+// TestReadBackByTheNext: whoever waits for an event that another has begun to read back does not depend on that one's patience.
+func TestReadBackByTheNext(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, "gp")
+		h := newHooked(w)
+		e := w.run(h.on)
+		st := w.log(events.Admission, "p-7f3k", "gp")
+		w.pushOut("p-7f3k")
+		var reads atomic.Int32
+		h.at = func(ctx context.Context, _ int, _ uint64) error {
+			if reads.Add(1) == 1 {
+				<-ctx.Done()
+				return &events.Error{Kind: events.Unavailable, Message: "x", Err: ctx.Err()}
+			}
+			return nil
+		}
+		request, hangUp := context.WithCancel(t.Context())
+		var first, second error
+		var asked sync.WaitGroup
+		asked.Go(func() { _, first = e.Withdraw(request, st.Place()) })
+		settle()
+		asked.Go(func() { _, second = e.Withdraw(t.Context(), st.Place()) })
+		settle()
+		hangUp()
+		asked.Wait()
+		if first == nil || second != nil || reads.Load() != 2 {
+			t.Errorf("the first had %v, the second %v, after %d reads", first, second, reads.Load())
+		}
+		w.stop()
+	})
+}
