@@ -51,10 +51,11 @@ var moods = []string{fails, busy, hangs, crawls, cuts, flaps}
 
 // receivers are all of them, at /r0, /r1, …: POST takes a message, PUT sets a mood for a while.
 type receivers struct {
-	mu    sync.Mutex
-	seen  *os.File
-	moods map[string]mood
-	count int
+	mu     sync.Mutex
+	seen   *os.File
+	moods  map[string]mood
+	count  int
+	events sync.Map // what is known of events, by id
 }
 
 type mood struct {
@@ -133,13 +134,47 @@ func (rs *receivers) take(w http.ResponseWriter, r *http.Request, to string) {
 	if is == takes && unwelcome(to, id) {
 		is = refuses
 	}
-	m, err := fhir.Decode(body.Bytes())
+	e, err := rs.about(body.Bytes())
 	if err != nil {
 		is = fails
 	}
-	rs.write(arrival{At: time.Now().UnixNano(), To: to, ID: id, Sum: hex.EncodeToString(sum[:]), Event: m.Event.ID,
-		Patient: m.Event.Patient, Kind: m.Event.Kind, Did: is})
+	rs.write(arrival{At: time.Now().UnixNano(), To: to, ID: id, Sum: hex.EncodeToString(sum[:]), Event: e.ID, Patient: e.Patient, Kind: e.Kind, Did: is})
 	answer(w, r, is, until, nil)
+}
+
+// about returns the event of a message. The first message of each event is decoded, which takes longer than all else here: the
+// machine is there for the hubs.
+func (rs *receivers) about(body []byte) (events.Event, error) {
+	id := namedIn(body)
+	if known, ok := rs.events.Load(id); ok {
+		return known.(events.Event), nil
+	}
+	m, err := fhir.Decode(body)
+	e := events.Event{ID: m.Event.ID, Patient: m.Event.Patient, Kind: m.Event.Kind}
+	if err == nil && e.ID == id {
+		rs.events.Store(id, e)
+	}
+	return e, err
+}
+
+// namedIn returns the identifier of a message's Communication, which is the event's; "" if it has none.
+func namedIn(body []byte) string {
+	var bundle struct {
+		Entry []struct {
+			Resource struct {
+				ResourceType string
+				Identifier   json.RawMessage // of some resources no list
+			}
+		}
+	}
+	_ = json.Unmarshal(body, &bundle) // what is no message is decoded, and found out
+	for _, entry := range bundle.Entry {
+		var identifiers []struct{ Value string }
+		if entry.Resource.ResourceType == "Communication" && json.Unmarshal(entry.Resource.Identifier, &identifiers) == nil && len(identifiers) == 1 {
+			return identifiers[0].Value
+		}
+	}
+	return ""
 }
 
 // picky is the recipient who refuses some messages for good.
