@@ -66,7 +66,9 @@ func (s *shard) forsake(f *fetch, d *delivery, why error) (*event, error) {
 	if f.ev != nil {
 		return f.ev, nil
 	}
-	f.waiting = slices.DeleteFunc(f.waiting, func(w *delivery) bool { return w == d })
+	if i := slices.Index(f.waiting, d); i >= 0 { // once: an alarm about d may wait for the same event as its attempt
+		f.waiting = slices.Delete(f.waiting, i, i+1)
+	}
 	return nil, why
 }
 
@@ -127,15 +129,21 @@ func (ep *endpoint) readAhead(l *lane) {
 		return
 	}
 	s := d.shard
-	if s.stage >= stopping || s.events[d.seq] != nil || s.fetches[d.seq] != nil || s.early+len(s.fetches) >= idleEvents/2 {
+	if s.stage >= stopping || s.events[d.seq] != nil || s.fetches[d.seq] != nil || !s.mayReadAhead() {
 		return
 	}
 	f := s.fetch(d.seq)
 	s.attempts.Go(func() {
-		ctx, cancel := context.WithTimeout(s.ctx, s.e.opt.AttemptTimeout)
+		ctx, cancel := context.WithTimeout(s.reading, s.e.opt.AttemptTimeout)
 		defer cancel()
 		s.readBack(ctx, f, d.seq)
 	})
+}
+
+// mayReadAhead reports whether what is read ahead would still be in memory when its turn comes. Where events have many recipients
+// there are few in memory, and each is read for many anyway.
+func (s *shard) mayReadAhead() bool {
+	return s.early+len(s.fetches) < idleEvents/2 && s.idlers < idleRecipients*3/4
 }
 
 // upcoming returns what has its turn a windowful of attempts after the head of l, or the last that waits if that is sooner.

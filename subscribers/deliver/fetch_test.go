@@ -25,13 +25,13 @@ func TestBacklogIsReadOnce(t *testing.T) {
 		h := newHooked(w)
 		var mu sync.Mutex
 		read := map[string]int{} // by partition and sequence
-		h.at = func(_ context.Context, p int, seq uint64) error {
+		h.reads(func(_ context.Context, p int, seq uint64) error {
 			time.Sleep(20 * time.Millisecond) // a store elsewhere
 			mu.Lock()
 			defer mu.Unlock()
 			read[fmt.Sprint(p, "/", seq)]++
 			return nil
-		}
+		})
 		w.run(h.on)
 		logged := map[string][]string{} // by patient
 		for n := range 800 {
@@ -77,13 +77,13 @@ func TestReadBackByTheNext(t *testing.T) {
 		st := w.log(events.Admission, "p-7f3k", "gp")
 		w.pushOut("p-7f3k")
 		var reads atomic.Int32
-		h.at = func(ctx context.Context, _ int, _ uint64) error {
+		h.reads(func(ctx context.Context, _ int, _ uint64) error {
 			if reads.Add(1) == 1 {
 				<-ctx.Done()
 				return &events.Error{Kind: events.Unavailable, Message: "x", Err: ctx.Err()}
 			}
 			return nil
-		}
+		})
 		request, hangUp := context.WithCancel(t.Context())
 		var first, second error
 		var asked sync.WaitGroup

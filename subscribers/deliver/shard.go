@@ -17,7 +17,7 @@ type shard struct {
 	// guarded by e.mu
 	order   []*event          // read from the log and above the cursor, in order
 	events  map[uint64]*event // those with bodies in memory, by sequence
-	idle    []*event          // that nobody needs, oldest first
+	idle    []*event          // that nobody needed when they came here, oldest first
 	idlers  int               // recipients of those
 	fetches map[uint64]*fetch // events that are being read back
 	early   int               // events read back before anybody needed them

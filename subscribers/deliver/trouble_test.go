@@ -19,8 +19,11 @@ type hooked struct {
 	deliver.Log
 	get func(ctx context.Context, key string) error
 	put func(ctx context.Context, entries []events.Entry) error
-	at  func(ctx context.Context, p int, seq uint64) error
+	at  atomic.Pointer[func(ctx context.Context, p int, seq uint64) error]
 }
+
+// reads sets what comes before a read of an event, also while the engine runs.
+func (h *hooked) reads(at func(ctx context.Context, p int, seq uint64) error) { h.at.Store(&at) }
 
 func (h *hooked) Get(ctx context.Context, p int, key string) ([]byte, bool, error) {
 	if h.get != nil {
@@ -39,8 +42,8 @@ func (h *hooked) Put(ctx context.Context, p int, entries []events.Entry) error {
 	return h.Ledger.Put(ctx, p, entries)
 }
 func (h *hooked) At(ctx context.Context, p int, seq uint64) (events.Stored, bool, error) {
-	if h.at != nil {
-		if err := h.at(ctx, p, seq); err != nil {
+	if at := h.at.Load(); at != nil {
+		if err := (*at)(ctx, p, seq); err != nil {
 			return events.Stored{}, false, err
 		}
 	}
@@ -212,12 +215,12 @@ func TestUnreadableEventDoesNotSilenceAlarms(t *testing.T) {
 			w.log(events.Admission, fmt.Sprintf("p-%04d", i), "gp")
 		}
 		w.pushOut("p-bad")
-		h.at = func(_ context.Context, _ int, seq uint64) error {
+		h.reads(func(_ context.Context, _ int, seq uint64) error {
 			if seq == bad.Seq {
 				return errors.New("checksum mismatch")
 			}
 			return nil
-		}
+		})
 		pass(10 * time.Hour)
 		if len(w.alarms) == 0 {
 			t.Error("21 messages untold for ten hours and nobody was alarmed")
@@ -346,7 +349,7 @@ func TestGivenUpInTheEnd(t *testing.T) {
 		pass(72*time.Hour - 11*time.Second)
 		w.pushOut("p-7f3k")
 		var once atomic.Bool
-		h.at = func(ctx context.Context, _ int, seq uint64) error {
+		h.reads(func(ctx context.Context, _ int, seq uint64) error {
 			if once.CompareAndSwap(false, true) {
 				select {
 				case <-time.After(50 * time.Second):
@@ -355,7 +358,7 @@ func TestGivenUpInTheEnd(t *testing.T) {
 				}
 			}
 			return nil
-		}
+		})
 		w.behaves("gp/webhook", func(events.Delivery) error {
 			time.Sleep(59 * time.Second)
 			return &events.Failure{Reason: events.ReasonTimeout}
@@ -414,17 +417,17 @@ func TestErasedEventBlocksNobody(t *testing.T) {
 		h := newHooked(w)
 		w.run(h.on)
 		erased := w.log(events.Admission, "p-bad", "gp")
-		for i := range 10 { // enough to push it out of memory
+		for i := range 10 {
 			w.log(events.Admission, fmt.Sprintf("p-%04d", i), "gp")
 		}
 		pass(5 * time.Second)
 		w.stop()
-		h.at = func(_ context.Context, _ int, seq uint64) error {
+		h.reads(func(_ context.Context, _ int, seq uint64) error {
 			if seq == erased.Seq {
 				return &events.Error{Kind: events.Internal, Message: "cannot be read"}
 			}
 			return nil
-		}
+		})
 		w.behaves("gp/webhook", nil)
 		e := w.run(h.on)
 		next := w.log(events.Discharge, "p-bad", "gp")
