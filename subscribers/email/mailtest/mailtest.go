@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -135,20 +136,31 @@ func (s *Server) await(t testing.TB, port int) {
 func (s *Server) Mail(t testing.TB, mailbox string) []string {
 	t.Helper()
 	user, domain, _ := strings.Cut(mailbox, "@")
-	var all []string
+	var files []string
 	for _, folder := range []string{"cur", "new"} {
-		files, err := filepath.Glob(s.path(filepath.Join("mail", domain, user, folder, "*")))
+		found, err := filepath.Glob(s.path(filepath.Join("mail", domain, user, folder, "*")))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range files { // their names begin with the time
-			b, err := os.ReadFile(f) // #nosec G304 -- the test's own
-			if err == nil {          // else it was moved meanwhile, and is found the next time
-				all = append(all, string(b))
-			}
+		files = append(files, found...)
+	}
+	slices.SortFunc(files, func(a, b string) int { return arrival(filepath.Base(a)).Compare(arrival(filepath.Base(b))) })
+	var all []string
+	for _, f := range files {
+		b, err := os.ReadFile(f) // #nosec G304 -- the test's own
+		if err == nil {          // else it was moved meanwhile, and is found the next time
+			all = append(all, string(b))
 		}
 	}
 	return all
+}
+
+// arrival is when a message came, by its name in a maildir: seconds, then microseconds without leading zeros, so that names of
+// the same second do not sort as text: 1795823395.M86534P10312.mail,S=3746.
+func arrival(name string) time.Time {
+	var seconds, micros int64
+	_, _ = fmt.Sscanf(name, "%d.M%d", &seconds, &micros) // a file that is no message counts as the oldest
+	return time.Unix(seconds, micros*1000)
 }
 
 // Put lays a message into a mailbox, as if it had just come.
@@ -159,7 +171,8 @@ func (s *Server) Put(t testing.TB, mailbox, message string) {
 	for _, folder := range []string{"tmp", "new", "cur"} {
 		s.folder(t, filepath.Join(home, folder), owner)
 	}
-	name := fmt.Sprintf("%d.%s.mailtest", time.Now().UnixNano(), rand.Text())
+	now := time.Now()
+	name := fmt.Sprintf("%d.M%dP%s.mailtest", now.Unix(), now.Nanosecond()/1000, rand.Text())
 	tmp := filepath.Join(home, "tmp", name)
 	s.write(t, filepath.Join("mail", domain, user, "tmp", name), message)
 	if err := os.Chown(tmp, owner, -1); err != nil {
