@@ -3,13 +3,16 @@ package deliver_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"carehub/events"
+	"carehub/subscribers/deliver"
 )
 
 // TestBacklogIsReadOnce: what has waited because all of its recipients did not answer is read back once for all of them when they
@@ -98,4 +101,55 @@ func TestReadBackByTheNext(t *testing.T) {
 		}
 		w.stop()
 	})
+}
+
+// TestAlarmGivesUpWaiting: the alarm about a delivery waits for the same event as its attempt; when it gives up, the attempt
+// still gets what it waits for.
+func TestAlarmGivesUpWaiting(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, "gp", "nurses")
+		h := newHooked(w)
+		p := &pauses{paused: map[string]bool{"gp/webhook": true}}
+		gaveUp := make(said, 1)
+		e := w.run(h.on, p.options, func(o *deliver.Options) { o.Slog = slog.New(slog.NewTextHandler(gaveUp, nil)) })
+		st := w.log(events.Admission, "p-7f3k", "gp", "nurses")
+		w.pushOut("p-7f3k")
+		var reads atomic.Int32
+		h.reads(func(_ context.Context, _ int, seq uint64) error {
+			if seq == st.Seq {
+				reads.Add(1)
+				<-gaveUp
+			}
+			return nil
+		})
+		pass(14 * time.Minute)
+		var asked sync.WaitGroup
+		asked.Go(func() { // reads it, with more patience than either, and changes nothing
+			if err := e.TellStep(t.Context(), st.Place(), 1); err != nil {
+				t.Error(err)
+			}
+		})
+		pass(time.Minute + 20*time.Second) // the alarm is due meanwhile, and waits
+		e.Pause("gp", "webhook", false)
+		pass(time.Hour)
+		asked.Wait()
+		same(t, "told", w.told("gp/webhook"), []string{st.Record.Event.ID})
+		if reads.Load() != 1 {
+			t.Errorf("read %d times", reads.Load())
+		}
+		w.stop()
+	})
+}
+
+// said gets a word when an alarm could not be stored.
+type said chan struct{}
+
+func (s said) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), "alarm not stored yet") {
+		select {
+		case s <- struct{}{}:
+		default:
+		}
+	}
+	return len(line), nil
 }
