@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"carehub/events"
 )
@@ -159,11 +160,13 @@ func (ep *endpoint) upcoming(l *lane) *delivery {
 }
 
 // Events that nobody needs stay in memory a while, for whoever comes back for them: the other recipients of an event, each of
-// ten thousand dead ones of another, and what was read ahead. Few, where they have many recipients.
+// ten thousand dead ones of another, and what was read ahead. Few, where they have many recipients, and not for long: they are
+// about people, one of whom may be erased meanwhile.
 const (
 	idleEvents     = 64
 	idleRecipients = 1024
 	idleLeast      = 8
+	idleFor        = time.Minute
 )
 
 // hold ties d to its event, so that the event stays in memory.
@@ -195,10 +198,13 @@ func (s *shard) letGo(d *delivery) {
 
 // evict lets go of an event that nobody needs in memory any more, and forgets the oldest of such.
 func (s *shard) evict(ev *event) {
-	if ev.users > 0 || ev.idle || s.events[ev.stored.Seq] != ev {
+	if ev.users > 0 || !ev.idle.IsZero() || s.events[ev.stored.Seq] != ev {
 		return
 	}
-	ev.idle = true
+	if len(s.idle) == 0 {
+		time.AfterFunc(idleFor, s.lapse)
+	}
+	ev.idle = time.Now()
 	s.idle = append(s.idle, ev)
 	s.idlers += len(ev.out)
 	for len(s.idle) > idleEvents || len(s.idle) > idleLeast && s.idlers > idleRecipients {
@@ -206,11 +212,25 @@ func (s *shard) evict(ev *event) {
 	}
 }
 
+// lapse forgets the events that have been here for long, and comes back for the others.
+func (s *shard) lapse() {
+	s.e.mu.Lock()
+	defer s.e.mu.Unlock()
+	for len(s.idle) > 0 {
+		if left := time.Until(s.idle[0].idle.Add(idleFor)); left > 0 {
+			time.AfterFunc(left, s.lapse)
+			return
+		}
+		s.forgetOldest()
+	}
+}
+
 func (s *shard) forgetOldest() {
 	oldest := s.idle[0]
+	s.idle[0] = nil
 	s.idle = s.idle[1:]
 	s.idlers -= len(oldest.out)
-	oldest.idle = false
+	oldest.idle = time.Time{}
 	if oldest.users == 0 {
 		s.needed(oldest)
 		delete(s.events, oldest.stored.Seq)

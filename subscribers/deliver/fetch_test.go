@@ -103,6 +103,33 @@ func TestReadBackByTheNext(t *testing.T) {
 	})
 }
 
+// TestStaysInMemoryForAMinute: an event that nobody needs is at hand for who comes back for it soon, and gone from memory later
+// even if nothing pushes it out.
+func TestStaysInMemoryForAMinute(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, "gp")
+		h := newHooked(w)
+		var reads atomic.Int32
+		h.reads(func(context.Context, int, uint64) error { reads.Add(1); return nil })
+		e := w.run(h.on)
+		first := w.log(events.Admission, "p-7f3k", "gp")
+		pass(50 * time.Second)
+		second := w.log(events.Discharge, "p-7f3k", "gp")
+		for _, want := range []struct {
+			after         time.Duration
+			first, second int32
+		}{{0, 0, 0}, {20 * time.Second, 1, 0}, {50 * time.Second, 0, 1}, {30 * time.Second, 1, 0}, {10 * time.Minute, 1, 1}} {
+			pass(want.after)
+			for st, n := range map[*events.Stored]int32{&first: want.first, &second: want.second} {
+				reads.Store(0)
+				if err := e.TellStep(t.Context(), st.Place(), 0); err != nil || reads.Load() != n { // changes nothing
+					t.Errorf("%v later: %v, read %d times, not %d", want.after, err, reads.Load(), n)
+				}
+			}
+		}
+	})
+}
+
 // TestAlarmGivesUpWaiting: the alarm about a delivery waits for the same event as its attempt; when it gives up, the attempt
 // still gets what it waits for.
 func TestAlarmGivesUpWaiting(t *testing.T) {

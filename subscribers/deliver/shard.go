@@ -87,7 +87,7 @@ type event struct {
 	out       []events.Outcome // of its recipients
 	unsettled int              // recipients that are neither settled nor parked
 	users     int              // deliveries that hold on to it
-	idle      bool             // it stands in shard.idle
+	idle      time.Time        // since when it stands in shard.idle; zero where it does not
 	early     bool             // read back, and not needed yet
 	withdrawn bool             // no attempt is to follow on one that fails
 	read      time.Time        // when it came into memory
