@@ -137,7 +137,7 @@ func TestOutcomes(t *testing.T) {
 func TestNothingProvesNothing(t *testing.T) {
 	for _, c := range []struct{ command, flag, value string }{
 		{"", "-kills", "0"}, {"copy", "-n", "0"}, {"parked", "-n", "0"}, {"strace", "-n", "-1"},
-		{"", "-gap", "0"}, {"", "-gap", "-1s"}, {"", "-rate", "0"}, {"", "-rate", "2000000000"}, {"", "-pause", "-1s"},
+		{"", "-gap", "0"}, {"", "-gap", "-1s"}, {"", "-apart", "-1s"}, {"", "-apart", "5s"}, {"", "-rate", "0"}, {"", "-rate", "2000000000"}, {"", "-pause", "-1s"},
 	} {
 		var s settings
 		if err := s.flags(c.command).Parse([]string{c.flag, c.value}); err != nil {

@@ -64,11 +64,12 @@ func (s *storm) rage(ctx context.Context, broken <-chan error) error {
 			dice = append(dice, f)
 		}
 	}
+	least := max(s.w.apart, s.w.gap/4)
 	for len(s.kills) < s.w.kills {
 		select {
 		case err := <-broken:
 			return err
-		case <-time.After(s.between(s.w.gap/4, 2*s.w.gap-s.w.gap/4)):
+		case <-time.After(s.between(least, 2*s.w.gap-least)):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
