@@ -12,7 +12,10 @@ import (
 var history = measurement{name: "history", title: "Ten million events in the store", long: true, run: measureHistory,
 	about: "A store as it would be after years (`bench fill`), beside an empty one: the start until `/readyz` says so, after a stop in order " +
 		"and after kill -9 of one that has taken events since it started (the worst of three); how long a new event takes to be accepted, at 50 a second (medians of five rounds of 20 s, in turn); and the newest page of " +
-		"a patient's events, over HTTP."}
+		"a patient's events, over HTTP, for three hundred patients one after another, by a hub that had nothing to do for three minutes, so that JetStream has let go of all it had read, and by one that was ready the moment before."}
+
+// quietFor is longer than JetStream keeps what it has read: blocks ten seconds, their indexes two minutes.
+const quietFor = 3 * time.Minute
 
 func measureHistory(ctx context.Context, b *bench) ([]figure, error) {
 	stored := b.some(10_000_000, 20_000)
@@ -36,11 +39,22 @@ func measureHistory(ctx context.Context, b *bench) ([]figure, error) {
 		}
 		empties, fulls = append(empties, empty), append(fulls, full)
 	}
+	quiet := quietFor
+	if b.quick {
+		quiet = time.Second
+	}
+	if err := sleep(ctx, quiet); err != nil {
+		return nil, err
+	}
+	timelines, most, err := sc.timelines(ctx)
+	if err != nil {
+		return nil, err
+	}
 	stopped, killed, err := sc.restarts(ctx, 3)
 	if err != nil {
 		return nil, err
 	}
-	timelines, most, err := sc.timelines(ctx)
+	early, mostEarly, err := sc.timelines(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +70,8 @@ func measureHistory(ctx context.Context, b *bench) ([]figure, error) {
 		{Name: "a patient's events, p50", Value: ms(percentile(timelines, 50)), Unit: "ms"},
 		figure{Name: "a patient's events, p99", Value: ms(percentile(timelines, 99)), Unit: "ms"}.atMost(50),
 		{Name: "memory, at most while they are asked for", Value: float64(most) / 1e6, Unit: "MB"},
+		{Name: "a patient's events just after a start, p99", Value: ms(percentile(early, 99)), Unit: "ms"},
+		{Name: "memory, at most while they are asked for just after a start", Value: float64(mostEarly) / 1e6, Unit: "MB"},
 	}, nil
 }
 

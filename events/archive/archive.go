@@ -25,6 +25,7 @@ type Store interface {
 	Latest(ctx context.Context, patient string, kind events.Kind) (events.Stored, bool, error)
 	Timeline(ctx context.Context, patient string, before events.Place, limit int) ([]events.Stored, error)
 	At(ctx context.Context, p int, seq uint64) (events.Stored, bool, error)
+	Several(ctx context.Context, places []events.Place) ([]events.Stored, error)
 	Last(ctx context.Context, p int) (uint64, error)
 	Read(ctx context.Context, p int, after uint64, fn func(events.Stored) error) error
 	Scan(ctx context.Context, p int, fn func(events.Stored) error) error
@@ -185,7 +186,9 @@ func (a *Archive) Publish(ctx context.Context, rec events.Record, message []byte
 		a.recent.doubt(rec.Event.Patient)
 		return stored, created, err
 	}
-	a.recent.add(stored)
+	if created {
+		a.recent.add(stored)
+	}
 	return stored, created, nil
 }
 
@@ -266,7 +269,7 @@ func (a *Archive) Timeline(ctx context.Context, patient string, before events.Pl
 	if a.opt.Gone(patient) {
 		return nil, nil
 	}
-	all, err := a.opt.Store.Timeline(ctx, patient, before, limit)
+	all, err := a.inStore(ctx, patient, before, limit)
 	if err != nil || len(all) >= limit {
 		return all, err
 	}
@@ -282,6 +285,17 @@ func (a *Archive) Timeline(ctx context.Context, patient string, before events.Pl
 		return len(all) < limit, err
 	})
 	return all, err
+}
+
+// inStore is Timeline of what is in no volume yet.
+func (a *Archive) inStore(ctx context.Context, patient string, before events.Place, limit int) ([]events.Stored, error) {
+	if places, sure := a.recent.newest(patient, before, limit); sure {
+		all, err := a.opt.Store.Several(ctx, places)
+		if len(all) == len(places) || err != nil && events.KindOf(err) != events.NotFound {
+			return all, err
+		}
+	} // else some are moving to a volume, and the store says which are left
+	return a.opt.Store.Timeline(ctx, patient, before, limit)
 }
 
 // Size is how many events the archive holds, and in how many volumes.

@@ -438,8 +438,14 @@ func TestRetention(t *testing.T) {
 // counting counts the look-ups that reach the store.
 type counting struct {
 	*stream.Store
-	asked atomic.Int32
-	fails atomic.Bool // a publish
+	asked  atomic.Int32 // for the newest of a kind
+	listed atomic.Int32 // for those of a patient
+	fails  atomic.Bool  // a publish
+}
+
+func (c *counting) Timeline(ctx context.Context, patient string, before events.Place, limit int) ([]events.Stored, error) {
+	c.listed.Add(1)
+	return c.Store.Timeline(ctx, patient, before, limit)
 }
 
 func (c *counting) Latest(ctx context.Context, patient string, kind events.Kind) (events.Stored, bool, error) {
@@ -499,12 +505,33 @@ func TestNewestAreAtHand(t *testing.T) {
 	if _, found, err := w.is.Latest(t.Context(), "p-none", events.Fall); found || err != nil || store.asked.Load() == 0 {
 		t.Error(found, err)
 	}
+	listed := func(patient, when string) {
+		t.Helper()
+		var want []string
+		for _, st := range slices.Backward(w.events) {
+			if st.Record.Event.Patient == patient {
+				want = append(want, st.Record.Event.ID)
+			}
+		}
+		for _, limit := range []int{1, 2, 20} {
+			if got := w.timeline(patient, limit); !slices.Equal(got, want) {
+				t.Errorf("%s, in pages of %d: %v, want %v", when, limit, got, want)
+			}
+		}
+		if n := store.listed.Load(); n != 0 {
+			t.Errorf("%s the store had to look for a patient's events %d times", when, n)
+		}
+	}
+	listed("p-0007", "before they are in the archive")
 
-	w.turn() // into the archive
+	w.turn()
+	w.publish("p-0007", "and again", events.Kinds[1])
+	listed("p-0007", "as they move there")
 	w.clear()
 	if latest(newer) {
 		t.Error("what is in the archive was looked for in the store")
 	}
+	listed("p-0007", "from there")
 
 	store.fails.Store(true)
 	rec := streamtest.Record("p-0008", "in doubt", events.Kinds[0], 2)
@@ -514,6 +541,9 @@ func TestNewestAreAtHand(t *testing.T) {
 	}
 	if !latest(events.Stored{Record: rec}) {
 		t.Error("it could not be known that the event is stored")
+	}
+	if all := w.timeline("p-0008", 20); len(all) != 4 || all[0] != rec.Event.ID || store.listed.Load() != 1 {
+		t.Errorf("of the one in doubt: %v", all)
 	}
 }
 

@@ -1,25 +1,34 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
+	"slices"
 	"sync"
 	"time"
 
 	"carehub/events"
 )
 
-// recent are the heads of what is in no volume yet, so that a new event does not wait for the store to read eight megabytes
-// for what came before it. They are kept only where this process alone logs events, and asked once all that was there at the
-// start has been looked through.
+// recent is what is in no volume yet, by patient: the heads, so that a new event does not wait for the store to read eight
+// megabytes for what came before it, and where each event stands, since of what it holds of a patient the store makes an index
+// of all that came after the first. It is kept only where this process alone logs events, and asked once all that was there at
+// the start has been looked through.
 type recent struct {
 	mu      sync.Mutex
-	of      map[string]string // by patient: of each kind its place, as two uvarints, and the head as heads have it
-	unsure  map[string]bool   // patients with an event that may be stored although storing it failed
-	started bool              // all that was there at the start is here
+	of      map[string]known // by patient
+	unsure  map[string]bool  // patients with an event that may be stored although storing it failed
+	started bool             // all that was there at the start is here
 }
 
-func newRecent() *recent { return &recent{of: map[string]string{}, unsure: map[string]bool{}} }
+// known is what is remembered of a patient.
+type known struct {
+	heads  string // of each kind its place, as two uvarints, and the head as heads have it
+	places []byte // of each event, as two uvarints; now and then of one twice
+}
+
+func newRecent() *recent { return &recent{of: map[string]known{}, unsure: map[string]bool{}} }
 
 // placed is a head and where its event stands.
 type placed struct {
@@ -31,38 +40,57 @@ type placed struct {
 // eachPlaced returns a patient's heads.
 func eachPlaced(packed []byte) (all []placed) {
 	for len(packed) > 0 {
-		partition, n := binary.Uvarint(packed)
-		seq, m := binary.Uvarint(packed[n:])
-		h, size := firstHead(packed[n+m:])
+		place, n := firstPlace(packed)
+		h, size := firstHead(packed[n:])
 		if size == 0 { // cannot be: they are of our own making
 			return all
 		}
-		all = append(all, placed{events.Place{Partition: int(partition), Seq: seq}, h, packed[:n+m+size]}) // #nosec G115 -- was one
-		packed = packed[n+m+size:]
+		all = append(all, placed{place, h, packed[:n+size]})
+		packed = packed[n+size:]
 	}
 	return all
 }
 
+func firstPlace(packed []byte) (at events.Place, size int) {
+	partition, n := binary.Uvarint(packed)
+	seq, m := binary.Uvarint(packed[n:])
+	return events.Place{Partition: int(partition), Seq: seq}, n + m // #nosec G115 -- was one
+}
+
+func appendPlace(packed []byte, at events.Place) []byte {
+	packed = binary.AppendUvarint(packed, uint64(at.Partition)) // #nosec G115 -- never negative
+	return binary.AppendUvarint(packed, at.Seq)
+}
+
 // add takes in an event that is stored. Those of one patient may come in any order.
 func (r *recent) add(st events.Stored) {
-	h, judged := headOf(outlineOf(st))
-	if r == nil || !judged {
+	patient := st.Record.Event.Patient
+	if r == nil || patient == events.HubPatient {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	patient := st.Record.Event.Patient
+	k := r.of[patient]
+	k.places = appendPlace(k.places, st.Place())
+	k.heads = withHead(k.heads, st)
+	r.of[patient] = k
+}
+
+// withHead adds the head of an event to those of a patient, if it is one and newer than that of its kind.
+func withHead(heads string, st events.Stored) string {
+	h, judged := headOf(outlineOf(st))
+	if !judged {
+		return heads
+	}
 	packed := make([]byte, 0, 128)
-	for _, known := range eachPlaced([]byte(r.of[patient])) {
-		if known.head.letter != h.letter {
-			packed = append(packed, known.bytes...)
-		} else if !known.place.Before(st.Place()) {
-			return
+	for _, old := range eachPlaced([]byte(heads)) {
+		if old.head.letter != h.letter {
+			packed = append(packed, old.bytes...)
+		} else if !old.place.Before(st.Place()) {
+			return heads
 		}
 	}
-	packed = binary.AppendUvarint(packed, uint64(st.Partition)) // #nosec G115 -- never negative
-	packed = binary.AppendUvarint(packed, st.Seq)
-	r.of[patient] = string(h.appendTo(packed))
+	return string(h.appendTo(appendPlace(packed, st.Place())))
 }
 
 // doubt takes note that an event of a patient may or may not be stored.
@@ -82,12 +110,35 @@ func (r *recent) get(patient string, kind events.Kind) (e events.Event, found, s
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, known := range eachPlaced([]byte(r.of[patient])) {
-		if known.head.letter == headLetters[kind] {
-			e, found = known.head.event(patient, kind), true
+	for _, placed := range eachPlaced([]byte(r.of[patient].heads)) {
+		if placed.head.letter == headLetters[kind] {
+			e, found = placed.head.event(patient, kind), true
 		}
 	}
 	return e, found, r.started && !r.unsure[patient] && headLetters[kind] != 0
+}
+
+// newest returns where the newest events of a patient stand, newest first, at most limit of them and only those before a
+// place unless that is zero; sure says that nothing else can be in the store.
+func (r *recent) newest(patient string, before events.Place, limit int) (places []events.Place, sure bool) {
+	if r == nil || patient == events.HubPatient {
+		return nil, false
+	}
+	r.mu.Lock()
+	sure = r.started && !r.unsure[patient]
+	packed := r.of[patient].places // only ever appended to
+	r.mu.Unlock()
+	for len(packed) > 0 && sure {
+		at, size := firstPlace(packed)
+		if packed = packed[size:]; before.IsZero() || at.Before(before) {
+			places = append(places, at)
+		}
+	}
+	slices.SortFunc(places, func(x, y events.Place) int {
+		return cmp.Or(cmp.Compare(y.Partition, x.Partition), cmp.Compare(y.Seq, x.Seq))
+	})
+	places = slices.Compact(places)
+	return places[:min(limit, len(places))], sure
 }
 
 // keep forgets the events of all partitions but these.
@@ -98,19 +149,32 @@ func (r *recent) keep(live []events.Partition) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for patient, packed := range r.of {
-		var left []byte
-		for _, known := range eachPlaced([]byte(packed)) {
-			if there[known.place.Partition] {
-				left = append(left, known.bytes...)
-			}
-		}
-		if len(left) == 0 {
+	for patient, k := range r.of {
+		if left := k.in(there); len(left.places) == 0 {
 			delete(r.of, patient)
-		} else if len(left) < len(packed) {
-			r.of[patient] = string(left)
+		} else if len(left.places) < len(k.places) {
+			r.of[patient] = left
 		}
 	}
+}
+
+// in is what is left of k in some partitions.
+func (k known) in(partitions map[int]bool) (left known) {
+	for packed := k.places; len(packed) > 0; {
+		at, size := firstPlace(packed)
+		if partitions[at.Partition] {
+			left.places = append(left.places, packed[:size]...)
+		}
+		packed = packed[size:]
+	}
+	var heads []byte
+	for _, placed := range eachPlaced([]byte(k.heads)) {
+		if partitions[placed.place.Partition] {
+			heads = append(heads, placed.bytes...)
+		}
+	}
+	left.heads = string(heads)
+	return left
 }
 
 // lookThrough takes in what is in the store, then forgets whatever leaves it, until ctx ends.

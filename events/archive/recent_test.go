@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -43,6 +44,43 @@ func TestRecent(t *testing.T) {
 	check("p-a", events.Admission, "second", true, true)
 	check("p-a", events.Fall, "", false, true)
 	if len(r.of) != 1 {
+		t.Errorf("%d patients are remembered", len(r.of))
+	}
+}
+
+// TestRecentPlaces: the newest first, each once, also where a look into the store and a logger told of the same, and nothing
+// of where an event no longer is.
+func TestRecentPlaces(t *testing.T) {
+	r := newRecent()
+	at := func(p int, seq uint64) events.Place { return events.Place{Partition: p, Seq: seq} }
+	for _, place := range []events.Place{at(0, 900), at(4, 2), at(0, 901), at(4, 1), at(0, 1<<40), at(0, 900), at(4, 2)} {
+		r.add(events.Stored{Partition: place.Partition, Seq: place.Seq,
+			Record: events.Record{Event: events.Event{Patient: "p-a", Kind: events.DocumentAdded}}})
+	}
+	r.add(events.Stored{Partition: 0, Seq: 902, Record: events.Record{Event: events.Event{Patient: events.HubPatient, Kind: events.Alarm}}})
+	check := func(patient string, before events.Place, limit int, wantSure bool, want ...events.Place) {
+		t.Helper()
+		if got, sure := r.newest(patient, before, limit); sure != wantSure || !slices.Equal(got, want) {
+			t.Errorf("%d of %s before %v: %v, sure %v", limit, patient, before, got, sure)
+		}
+	}
+	none := events.Place{}
+	check("p-a", none, 9, false)
+	r.started = true
+	check("p-a", none, 9, true, at(4, 2), at(4, 1), at(0, 1<<40), at(0, 901), at(0, 900))
+	check("p-a", none, 2, true, at(4, 2), at(4, 1))
+	check("p-a", at(4, 2), 2, true, at(4, 1), at(0, 1<<40))
+	check("p-a", at(0, 900), 2, true)
+	check("p-b", none, 2, true)
+	check(events.HubPatient, none, 2, false)
+	r.keep([]events.Partition{{Number: 4}})
+	check("p-a", none, 9, true, at(4, 2), at(4, 1))
+	r.doubt("p-a")
+	check("p-a", none, 9, false)
+	r.forget("p-a")
+	check("p-a", none, 9, true)
+	r.keep(nil)
+	if len(r.of) != 0 {
 		t.Errorf("%d patients are remembered", len(r.of))
 	}
 }

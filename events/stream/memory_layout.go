@@ -131,3 +131,17 @@ func (m *Memory) Timeline(ctx context.Context, patient string, before events.Pla
 	}
 	return found, nil
 }
+
+// Several is as in Store.
+func (m *Memory) Several(ctx context.Context, places []events.Place) (found []events.Stored, err error) {
+	for _, at := range places {
+		stored, ok, err := m.At(ctx, at.Partition, at.Seq)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			found = append(found, stored)
+		}
+	}
+	return found, nil
+}

@@ -158,3 +158,30 @@ func timeline(t *testing.T, s Store) {
 		}
 	}
 }
+
+// several: what is at some places, in their order, over generations and without what is not there.
+func several(t *testing.T, s Store) {
+	var want []events.Stored
+	for i := range 30 {
+		if i == 20 {
+			must(t, s.Grow(t.Context(), 0))
+		}
+		want = append(want, publish(t, s, Record(fmt.Sprintf("p-%04d", i%7), fmt.Sprint(i), events.Fall, 1), "x"))
+	}
+	slices.Reverse(want)
+	places := []events.Place{{Partition: 2, Seq: 1 << 60}}
+	for _, st := range want {
+		places = append(places, st.Place())
+	}
+	places = append(places, events.Place{Partition: 2})
+	got, err := s.Several(t.Context(), places)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%d events, %v; want %d", len(got), err, len(want))
+	}
+	none, err := s.Several(t.Context(), nil)
+	if len(none) > 0 || err != nil {
+		t.Error(none, err)
+	}
+	_, err = s.Several(t.Context(), []events.Place{{Partition: 99, Seq: 1}})
+	wantKind(t, err, events.NotFound)
+}

@@ -25,6 +25,7 @@ type Store interface {
 	Find(ctx context.Context, id string) (events.Stored, error)
 	Latest(ctx context.Context, patient string, kind events.Kind) (events.Stored, bool, error)
 	At(ctx context.Context, p int, seq uint64) (events.Stored, bool, error)
+	Several(ctx context.Context, places []events.Place) ([]events.Stored, error)
 	Last(ctx context.Context, p int) (uint64, error)
 	Read(ctx context.Context, p int, after uint64, fn func(events.Stored) error) error
 	Put(ctx context.Context, p int, entries []events.Entry) error
@@ -55,6 +56,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		{"find", find},
 		{"latest", latest},
 		{"at and last", atAndLast},
+		{"several", several},
 		{"large plan", largePlan},
 		{"too large", tooLarge},
 		{"what does not fit together is refused", misfits},
