@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"carehub/events"
 )
 
@@ -269,15 +271,49 @@ func (a *Archive) Timeline(ctx context.Context, patient string, before events.Pl
 	if a.opt.Gone(patient) {
 		return nil, nil
 	}
-	all, err := a.inStore(ctx, patient, before, limit)
-	if err != nil || len(all) >= limit {
-		return all, err
+	if places, sure := a.recent.newest(patient, before, limit); sure {
+		all, err := a.remembered(ctx, patient, places, before, limit)
+		if err == nil || events.KindOf(err) != events.NotFound {
+			return all, err
+		}
 	}
-	if len(all) > 0 {
-		before = all[len(all)-1].Place() // what is in both is listed once
+	all, err := a.opt.Store.Timeline(ctx, patient, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	old, err := a.older(ctx, patient, endOf(all, before), limit-len(all))
+	return append(all, old...), err
+}
+
+// remembered is Timeline where all the places in the store are known. What is in the volumes is read meanwhile. Errors:
+// NotFound, where some of it is moving there; those of the store.
+func (a *Archive) remembered(ctx context.Context, patient string, places []events.Place, before events.Place, limit int) ([]events.Stored, error) {
+	if len(places) > 0 {
+		before = places[len(places)-1]
+	}
+	var all, old []events.Stored
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		if all, err = a.opt.Store.Several(ctx, places); err == nil && len(all) < len(places) {
+			err = &events.Error{Kind: events.NotFound}
+		}
+		return err
+	})
+	group.Go(func() (err error) {
+		old, err = a.older(ctx, patient, before, limit-len(places))
+		return err
+	})
+	err := group.Wait()
+	return append(all, old...), err
+}
+
+// older is Timeline of what is in the volumes.
+func (a *Archive) older(ctx context.Context, patient string, before events.Place, limit int) (all []events.Stored, err error) {
+	if limit <= 0 {
+		return nil, nil
 	}
 	err = a.backwards(ctx, patient, patient, func(o outline, e entry) (bool, error) {
-		if !before.IsZero() && !o.place().Before(before) {
+		if !before.IsZero() && !o.place().Before(before) { // what is in the store, too, is listed once
 			return true, nil
 		}
 		stored, err := e.stored()
@@ -287,15 +323,12 @@ func (a *Archive) Timeline(ctx context.Context, patient string, before events.Pl
 	return all, err
 }
 
-// inStore is Timeline of what is in no volume yet.
-func (a *Archive) inStore(ctx context.Context, patient string, before events.Place, limit int) ([]events.Stored, error) {
-	if places, sure := a.recent.newest(patient, before, limit); sure {
-		all, err := a.opt.Store.Several(ctx, places)
-		if len(all) == len(places) || err != nil && events.KindOf(err) != events.NotFound {
-			return all, err
-		}
-	} // else some are moving to a volume, and the store says which are left
-	return a.opt.Store.Timeline(ctx, patient, before, limit)
+// endOf is the place before which a list goes on.
+func endOf(listed []events.Stored, before events.Place) events.Place {
+	if len(listed) > 0 {
+		return listed[len(listed)-1].Place()
+	}
+	return before
 }
 
 // Size is how many events the archive holds, and in how many volumes.

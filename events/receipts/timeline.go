@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 
+	"golang.org/x/sync/errgroup"
+
 	"carehub/events"
 )
 
@@ -13,6 +15,7 @@ const (
 	usualEvents = 20
 	mostEvents  = 100
 	mostLooks   = 10 // into the store for one request, where the asker may see few of a patient's events
+	viewsAtOnce = 4
 )
 
 // Timeline is the answer of GET /events: what the asker may see of a patient's events, newest first.
@@ -57,25 +60,40 @@ func (h *Handler) timeline(ctx context.Context, by events.Actor, r *http.Request
 		if err != nil {
 			return t, unreadable(err)
 		}
+		var seen []events.Stored
 		for _, stored := range some {
 			before = stored.Place()
-			if !h.MaySee(by, stored.Record) {
-				continue
+			if h.MaySee(by, stored.Record) {
+				seen = append(seen, stored)
 			}
-			view, err := h.view(ctx, stored)
-			if err != nil {
-				return t, err
-			}
-			if t.Events = append(t.Events, view); len(t.Events) == limit {
-				t.Before = view.ID
-				return t, nil
-			}
+		}
+		views, err := h.views(ctx, seen[:min(len(seen), limit-len(t.Events))])
+		if err != nil {
+			return t, err
+		}
+		if t.Events = append(t.Events, views...); len(t.Events) == limit {
+			t.Before = t.Events[limit-1].ID
+			return t, nil
 		}
 		if len(some) < limit {
 			return t, nil
 		}
 	}
 	return t, nil
+}
+
+// views has who was told of each event, some of them looked up side by side: each may have to be read from the store.
+func (h *Handler) views(ctx context.Context, all []events.Stored) ([]View, error) {
+	views := make([]View, len(all))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(viewsAtOnce)
+	for i, stored := range all {
+		group.Go(func() (err error) {
+			views[i], err = h.view(ctx, stored)
+			return err
+		})
+	}
+	return views, group.Wait()
 }
 
 // asked reads whom the asker means, and how much they want.
