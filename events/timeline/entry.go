@@ -67,8 +67,9 @@ func summaryOf(lang page.Lang, s *events.Summary) *summary {
 // entries puts a patient's newest events before a place into b, at most n that the reader may see. more reports whether there may
 // be others.
 func (p *Pages) entries(ctx context.Context, lang page.Lang, by events.Actor, patient string, before events.Place, n int, b *body) (more bool, err error) {
+	ask := n + 1 // mostly a reader may see all of them, and one more says that there are more
 	for range looks {
-		some, err := p.Timeline(ctx, patient, before, most)
+		some, err := p.Timeline(ctx, patient, before, ask)
 		if err != nil {
 			return false, err
 		}
@@ -86,9 +87,10 @@ func (p *Pages) entries(ctx context.Context, lang page.Lang, by events.Actor, pa
 			}
 			b.Entries = append(b.Entries, e)
 		}
-		if len(some) < most {
+		if len(some) < ask {
 			return false, nil
 		}
+		ask = most
 	}
 	return len(b.Entries) > 0, nil
 }

@@ -72,7 +72,7 @@ const (
 	storeFor = 10 * time.Second // one look into the store
 	perPage  = 20               // events of the timeline
 	onCard   = 5                // events of the card
-	most     = 50               // taken from the store at once
+	most     = 50               // taken from the store at once, where the reader may not see all of a patient's events
 	looks    = 10               // into the store for one page, where the reader may see few of a patient's events
 )
 
