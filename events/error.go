@@ -53,6 +53,7 @@ type Error struct {
 	Kind    ErrorKind
 	Message string
 	Event   string // on Conflict: the event that the key already stands for
+	Untried bool   // of a write: it was not even tried, and nothing of it can be there
 	Err     error
 }
 
@@ -64,6 +65,12 @@ func (e *Error) Unwrap() error { return e.Err }
 func IsMissing(err error) bool {
 	kind := KindOf(err)
 	return err != nil && (kind == NotFound || kind == Gone)
+}
+
+// IsUntried reports whether err says that what was to be stored cannot be, now or after a restart of the store.
+func IsUntried(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && (e.Untried || e.Kind == Invalid || e.Kind == TooLarge)
 }
 
 // KindOf returns the kind of the Error in err's chain, or Internal.

@@ -71,7 +71,7 @@ func (s *settings) flags(command string) *flag.FlagSet {
 	f.DurationVar(&s.rest, "rest", 3*time.Minute, "parked: how long the hub has nothing to do before its memory is looked at; what its store keeps for two minutes it gives back within three")
 	f.IntVar(&s.kills, "kills", 100, "kills of a hub")
 	f.DurationVar(&s.gap, "gap", 4*time.Second, "time between faults, on average")
-	f.DurationVar(&s.apart, "apart", 0, "least time between the end of a fault and the next, so that a pause is one fault's; 0: a quarter of -gap")
+	f.DurationVar(&s.apart, "apart", 0, "least time between what was killed running again and the next fault, so that a pause is one fault's; 0: a quarter of -gap")
 	f.StringVar(&s.faults, "faults", "kill", `"kill": hubs, and servers of -nats; "machine": and a hub and a server together, for a while; "all": whatever else can break`)
 	f.DurationVar(&s.down, "down", 15*time.Second, "-faults machine: how long it is gone")
 	f.DurationVar(&s.pause, "pause", 0, "how long a recipient who is well may get nothing about a patient, such as 10s with several hubs; 0: not judged")

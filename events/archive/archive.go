@@ -183,15 +183,15 @@ func (a *Archive) Publish(ctx context.Context, rec events.Record, message []byte
 	if found || err != nil {
 		return stored, false, err
 	}
+	defer a.recent.begin(rec.Event.Patient)()
 	stored, created, err := a.opt.Store.Publish(ctx, rec, message)
-	if err != nil {
+	switch {
+	case err != nil && !events.IsUntried(err):
 		a.recent.doubt(rec.Event.Patient)
-		return stored, created, err
-	}
-	if created {
+	case err == nil && created:
 		a.recent.add(stored)
 	}
-	return stored, created, nil
+	return stored, created, err
 }
 
 // gone is the error of whatever is asked about a patient who was forgotten.

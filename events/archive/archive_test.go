@@ -441,6 +441,7 @@ type counting struct {
 	asked  atomic.Int32 // for the newest of a kind
 	listed atomic.Int32 // for those of a patient
 	fails  atomic.Bool  // a publish
+	full   atomic.Bool  // it takes nothing, and says so
 }
 
 func (c *counting) Timeline(ctx context.Context, patient string, before events.Place, limit int) ([]events.Stored, error) {
@@ -455,6 +456,9 @@ func (c *counting) Latest(ctx context.Context, patient string, kind events.Kind)
 
 // Publish may fail after it has stored the event, as it does when the answer does not come.
 func (c *counting) Publish(ctx context.Context, rec events.Record, message []byte) (events.Stored, bool, error) {
+	if c.full.Load() {
+		return events.Stored{}, false, &events.Error{Kind: events.Unavailable, Untried: true}
+	}
 	st, created, err := c.Store.Publish(ctx, rec, message)
 	if c.fails.Load() {
 		return events.Stored{}, false, &events.Error{Kind: events.Unavailable}
@@ -533,9 +537,15 @@ func TestNewestAreAtHand(t *testing.T) {
 	}
 	listed("p-0007", "from there")
 
-	store.fails.Store(true)
 	rec := streamtest.Record("p-0008", "in doubt", events.Kinds[0], 2)
 	rec.Event.Recorded, rec.Event.Occurred = w.now, w.now
+	store.full.Store(true)
+	if _, _, err := w.is.Publish(t.Context(), rec, []byte(`{}`)); err == nil {
+		t.Fatal("no error")
+	}
+	listed("p-0008", "after it could not be stored")
+	store.full.Store(false)
+	store.fails.Store(true)
 	if _, _, err := w.is.Publish(t.Context(), rec, []byte(`{}`)); err == nil {
 		t.Fatal("no error")
 	}

@@ -19,16 +19,19 @@ type recent struct {
 	mu      sync.Mutex
 	of      map[string]known // by patient
 	unsure  map[string]bool  // patients with an event that may be stored although storing it failed
+	logging map[string]int   // events of patients that are being stored, and may be already
 	started bool             // all that was there at the start is here
 }
 
 // known is what is remembered of a patient.
 type known struct {
 	heads  string // of each kind its place, as two uvarints, and the head as heads have it
-	places []byte // of each event, as two uvarints; now and then of one twice
+	places []byte // of each event, as two uvarints; of one that was stored during the look at what was there perhaps twice
 }
 
-func newRecent() *recent { return &recent{of: map[string]known{}, unsure: map[string]bool{}} }
+func newRecent() *recent {
+	return &recent{of: map[string]known{}, unsure: map[string]bool{}, logging: map[string]int{}}
+}
 
 // placed is a head and where its event stands.
 type placed struct {
@@ -93,6 +96,23 @@ func withHead(heads string, st events.Stored) string {
 	return string(h.appendTo(appendPlace(packed, st.Place())))
 }
 
+// begin takes note that an event of a patient is being stored, until end: somebody may have been told of it before it is here.
+func (r *recent) begin(patient string) (end func()) {
+	if r == nil {
+		return func() {}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.logging[patient]++
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.logging[patient]--; r.logging[patient] == 0 {
+			delete(r.logging, patient)
+		}
+	}
+}
+
 // doubt takes note that an event of a patient may or may not be stored.
 func (r *recent) doubt(patient string) {
 	if r == nil {
@@ -125,7 +145,7 @@ func (r *recent) newest(patient string, before events.Place, limit int) (places 
 		return nil, false
 	}
 	r.mu.Lock()
-	sure = r.started && !r.unsure[patient]
+	sure = r.started && !r.unsure[patient] && r.logging[patient] == 0
 	packed := r.of[patient].places // only ever appended to
 	r.mu.Unlock()
 	for len(packed) > 0 && sure {
@@ -141,21 +161,39 @@ func (r *recent) newest(patient string, before events.Place, limit int) (places 
 	return places[:min(limit, len(places))], sure
 }
 
-// keep forgets the events of all partitions but these.
-func (r *recent) keep(live []events.Partition) {
+// keep forgets the events of all partitions but those of the layout, which it asks for itself: an event in a partition that is
+// not in there yet is added later.
+func (r *recent) keep(layout func() ([]events.Partition, <-chan struct{})) (changed <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	live, changed := layout()
 	there := map[int]bool{}
 	for _, p := range live {
 		there[p.Number] = true
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	for patient, k := range r.of {
+		if k.within(there) {
+			continue
+		}
 		if left := k.in(there); len(left.places) == 0 {
 			delete(r.of, patient)
-		} else if len(left.places) < len(k.places) {
+		} else {
 			r.of[patient] = left
 		}
 	}
+	return changed
+}
+
+// within reports whether all of k is in some partitions.
+func (k known) within(partitions map[int]bool) bool {
+	for packed := k.places; len(packed) > 0; {
+		at, size := firstPlace(packed)
+		if !partitions[at.Partition] {
+			return false
+		}
+		packed = packed[size:]
+	}
+	return true
 }
 
 // in is what is left of k in some partitions.
@@ -182,7 +220,8 @@ func (a *Archive) lookThrough(ctx context.Context) {
 	live, changed := a.opt.Store.Layout()
 	work := pacer{share: min(1, 2*a.opt.Share)} // the sooner it is over, the sooner nothing waits for the store
 	for _, p := range live {
-		for err := a.lookInto(ctx, &work, p.Number); err != nil && ctx.Err() == nil; err = a.lookInto(ctx, &work, p.Number) {
+		seen := uint64(0)
+		for err := a.lookInto(ctx, &work, p.Number, &seen); err != nil && ctx.Err() == nil; err = a.lookInto(ctx, &work, p.Number, &seen) {
 			a.opt.Log.Warn("the newest events of patients are still read as they are asked for", "partition", p.Number, "err", err)
 			select {
 			case <-ctx.Done():
@@ -199,15 +238,18 @@ func (a *Archive) lookThrough(ctx context.Context) {
 			return
 		case <-changed:
 		}
-		live, changed = a.opt.Store.Layout()
-		a.recent.keep(live)
+		changed = a.recent.keep(a.opt.Store.Layout)
 	}
 }
 
-func (a *Archive) lookInto(ctx context.Context, work *pacer, p int) error {
+// lookInto takes in a partition's events after seen, which it takes along.
+func (a *Archive) lookInto(ctx context.Context, work *pacer, p int, seen *uint64) error {
 	n := 0
 	err := a.opt.Store.Scan(ctx, p, func(st events.Stored) error {
-		a.recent.add(st)
+		if st.Seq > *seen {
+			a.recent.add(st)
+			*seen = st.Seq
+		}
 		if n++; n%256 == 0 {
 			return work.rest(ctx)
 		}

@@ -40,7 +40,7 @@ func TestRecent(t *testing.T) {
 	check("hub", events.Alarm, "", false, false)
 	r.doubt("p-b")
 	check("p-b", events.Discharge, "only", true, false)
-	r.keep([]events.Partition{{Number: 4}, {Number: 5}})
+	keep(r, []events.Partition{{Number: 4}, {Number: 5}}...)
 	check("p-a", events.Admission, "second", true, true)
 	check("p-a", events.Fall, "", false, true)
 	if len(r.of) != 1 {
@@ -73,14 +73,25 @@ func TestRecentPlaces(t *testing.T) {
 	check("p-a", at(0, 900), 2, true)
 	check("p-b", none, 2, true)
 	check(events.HubPatient, none, 2, false)
-	r.keep([]events.Partition{{Number: 4}})
+	keep(r, []events.Partition{{Number: 4}}...)
+	check("p-a", none, 9, true, at(4, 2), at(4, 1))
+	stored := r.begin("p-a")
+	alsoStored := r.begin("p-a")
+	stored()
+	check("p-a", none, 9, false)
+	alsoStored()
 	check("p-a", none, 9, true, at(4, 2), at(4, 1))
 	r.doubt("p-a")
 	check("p-a", none, 9, false)
 	r.forget("p-a")
 	check("p-a", none, 9, true)
-	r.keep(nil)
+	keep(r)
 	if len(r.of) != 0 {
 		t.Errorf("%d patients are remembered", len(r.of))
 	}
+}
+
+// keep has it keep what is in some partitions.
+func keep(r *recent, live ...events.Partition) {
+	r.keep(func() ([]events.Partition, <-chan struct{}) { return live, nil })
 }

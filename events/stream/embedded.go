@@ -166,7 +166,7 @@ func (e *embedded) full(reserve uint64) error {
 		return nil
 	}
 	if err := room(e.dir, reserve); err != nil {
-		return &events.Error{Kind: events.Unavailable, Message: "The disk of the store is full. Nothing was saved.", Err: err}
+		return &events.Error{Kind: events.Unavailable, Message: "The disk of the store is full. Nothing was saved.", Untried: true, Err: err}
 	}
 	return nil
 }

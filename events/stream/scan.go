@@ -11,7 +11,7 @@ import (
 )
 
 // Scan calls fn with every event that a partition holds when it is called, in order and without its plan and its message,
-// until fn fails. What cannot be read is left out. Later events may come, too.
+// until fn fails. Of an event that cannot be read only its place and its patient are known. Later events may come, too.
 func (s *Store) Scan(ctx context.Context, p int, fn func(events.Stored) error) error {
 	ctx, done, err := s.reader(ctx)
 	if err != nil {
@@ -45,7 +45,7 @@ func (s *Store) Scan(ctx context.Context, p int, fn func(events.Stored) error) e
 			return away(err)
 		}
 		more = meta.NumPending > 0
-		if e, ok := eventOf(msg.Headers()); ok {
+		if e, ok := eventOf(msg.Subject(), msg.Headers()); ok {
 			if err := fn(events.Stored{Partition: p, Seq: meta.Sequence.Stream, Record: events.Record{Event: e}}); err != nil {
 				return err
 			}
@@ -54,12 +54,19 @@ func (s *Store) Scan(ctx context.Context, p int, fn func(events.Stored) error) e
 	return nil
 }
 
-// eventOf reads the event of a record, and no more: a plan is the most of it.
-func eventOf(h nats.Header) (e events.Event, ok bool) {
+// eventOf reads the event of a record, and no more: a plan is the most of it. What is no record is not ok.
+func eventOf(subject string, h nats.Header) (e events.Event, ok bool) {
 	var record struct {
 		V     int          `json:"v"`
 		Event events.Event `json:"event"`
 	}
-	err := json.Unmarshal([]byte(h.Get(recordHeader)), &record)
-	return record.Event, err == nil && record.V <= events.RecordVersion
+	packed := h.Get(recordHeader)
+	if packed == "" {
+		return e, false
+	}
+	if json.Unmarshal([]byte(packed), &record) != nil || record.V > events.RecordVersion {
+		patient, _, _, ok := events.ParseCare(subject)
+		return events.Event{Patient: patient}, ok
+	}
+	return record.Event, true
 }

@@ -69,6 +69,9 @@ func summaryOf(lang page.Lang, s *events.Summary) *summary {
 func (p *Pages) entries(ctx context.Context, lang page.Lang, by events.Actor, patient string, before events.Place, n int, b *body) (more bool, err error) {
 	ask := n + 1 // mostly a reader may see all of them, and one more says that there are more
 	for range looks {
+		if before.IsZero() { // so far there were none but held events, which come first every time
+			b.Entries = nil
+		}
 		some, err := p.Timeline(ctx, patient, before, ask)
 		if err != nil {
 			return false, err

@@ -30,9 +30,15 @@ var (
 type world struct {
 	stored   []events.Stored // newest first
 	may      bool
-	failing  error // of the audit trail
+	unseen   []string // events that ruth may not see
+	failing  error    // of the audit trail
 	accesses []Access
 	extra    []events.Receipt
+}
+
+func london() *time.Location {
+	zone, _ := time.LoadLocation("Europe/London")
+	return zone
 }
 
 func newWorld(n int) *world {
@@ -58,7 +64,7 @@ func (w *world) get(t *testing.T, path, lang string) *httptest.ResponseRecorder 
 			}
 		},
 		Patient: func(_ events.Actor, id string) (events.Patient, bool) { return thomas, w.may && id == thomas.ID },
-		MaySee:  func(events.Actor, events.Record) bool { return w.may },
+		MaySee:  func(_ events.Actor, rec events.Record) bool { return w.may && !slices.Contains(w.unseen, rec.Event.ID) },
 		Find: func(_ context.Context, id string) (events.Stored, error) {
 			for _, st := range w.stored {
 				if st.Record.Event.ID == id {
@@ -69,7 +75,7 @@ func (w *world) get(t *testing.T, path, lang string) *httptest.ResponseRecorder 
 		},
 		Timeline: func(_ context.Context, _ string, before events.Place, limit int) (some []events.Stored, _ error) {
 			for _, st := range w.stored {
-				if (before.IsZero() || st.Place().Before(before)) && len(some) < limit {
+				if (before.IsZero() || st.Seq > 0 && st.Place().Before(before)) && len(some) < limit {
 					some = append(some, st)
 				}
 			}
@@ -87,7 +93,7 @@ func (w *world) get(t *testing.T, path, lang string) *httptest.ResponseRecorder 
 		Contacts: func(string) []Contact { return []Contact{{"The surgery", "01234 567890"}} },
 		Name:     func(events.Actor) string { return "Ruth Example" },
 		Audit:    func(_ context.Context, a Access) error { w.accesses = append(w.accesses, a); return w.failing },
-		Zone:     func() *time.Location { zone, _ := time.LoadLocation("Europe/London"); return zone },
+		Zone:     london,
 		Clock:    func() time.Time { return friday },
 		Log:      slog.New(slog.DiscardHandler),
 	}}
@@ -155,6 +161,30 @@ func TestPaging(t *testing.T) {
 	}
 	if !slices.Equal(seen, want) {
 		t.Errorf("%d events of %d, or not in order", len(seen), len(want))
+	}
+}
+
+// TestHeld: what is held comes before all that was accepted, has no place yet, and is listed once, also where the reader may not
+// see all of it.
+func TestHeld(t *testing.T) {
+	w := newWorld(12)
+	for i := range onCard + 1 {
+		w.stored[i].Seq = 0
+	}
+	for _, st := range w.stored[:2] {
+		w.unseen = append(w.unseen, st.Record.Event.ID)
+	}
+	list, card := w.get(t, "/p/p-7f3k", "en").Body.String(), w.get(t, "/p/p-7f3k/card", "en").Body.String()
+	for i, st := range w.stored[2:] {
+		if n := strings.Count(list, "/letter/"+st.Record.Event.ID+`"`); n != 1 {
+			t.Errorf("%s is listed %d times", st.Record.Event.ID, n)
+		}
+		if when := page.English.Moment(st.Record.Event.Occurred.In(london())); i < onCard && !strings.Contains(card, when) {
+			t.Errorf("that of %s is not on the card", when)
+		}
+	}
+	if n := strings.Count(card, "Riverside Hospital"); n != onCard {
+		t.Errorf("%d events on the card", n)
 	}
 }
 

@@ -261,6 +261,9 @@ func (e *Engine) drop(s *shard) {
 	defer e.mu.Unlock()
 	delete(e.shards, s.p)
 	s.stage = stopped
+	for len(s.idle) > 0 {
+		s.forgetOldest()
+	}
 	ofShard := func(d *delivery) bool {
 		d.done = d.done || d.shard == s // whoever comes across it elsewhere lets it be
 		return d.shard == s
