@@ -133,7 +133,7 @@ func (rs *receivers) take(w http.ResponseWriter, r *http.Request, to string) {
 		return
 	}
 	id := cmp.Or(r.Header.Get("Webhook-Id"), r.Header.Get("X-Request-Id"))
-	if is == takes && unwelcome(to, id) {
+	if (is == takes || is == crawls) && unwelcome(to, id) { // or what it took slowly, and unheard, it would refuse later
 		is = refuses
 	}
 	e, err := rs.about(body.Bytes())
