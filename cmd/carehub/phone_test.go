@@ -308,8 +308,10 @@ func TestPhoneWithoutScripts(t *testing.T) {
 	s.shows("#rows")
 	s.says("Riverside Hospital")
 	waitUntil(t, "the hospice is told", func() bool { return len(w.hospice.messages()) == 1 })
-	s.open(s.path())
-	s.says("Received by the Riverside Hospice system")
+	waitUntil(t, "the page says so, when it is asked again", func() bool {
+		s.open(s.path())
+		return strings.Contains(s.text(), "Received by the Riverside Hospice system")
+	})
 	if e := w.hospice.messages()[0].Event; e.Kind != events.Admission || e.Because != events.Fall {
 		t.Errorf("%+v", e)
 	}
