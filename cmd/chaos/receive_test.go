@@ -29,8 +29,9 @@ func TestPickyIsConsistent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, is := range []string{takes, crawls, flaps, flaps} {
-		rs := &receivers{seen: seen, moods: map[string]mood{picky: {is, time.Now().Add(100 * time.Millisecond)}}}
+	rs := &receivers{seen: seen}
+	for _, is := range []string{takes, crawls, flaps, flaps} { // of two that flap one is taken
+		rs.moods = map[string]mood{picky: {is, time.Now().Add(100 * time.Millisecond)}}
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/"+picky+"/$process-message", strings.NewReader(string(body)))
 		r.Header.Set("X-Request-Id", id)
 		answer := httptest.NewRecorder()
