@@ -148,7 +148,10 @@ func (r *recent) newest(patient string, before events.Place, limit int) (places 
 	sure = r.started && !r.unsure[patient] && r.logging[patient] == 0
 	packed := r.of[patient].places // only ever appended to
 	r.mu.Unlock()
-	for len(packed) > 0 && sure {
+	if !sure {
+		return nil, false
+	}
+	for len(packed) > 0 {
 		at, size := firstPlace(packed)
 		if packed = packed[size:]; before.IsZero() || at.Before(before) {
 			places = append(places, at)
@@ -158,7 +161,7 @@ func (r *recent) newest(patient string, before events.Place, limit int) (places 
 		return cmp.Or(cmp.Compare(y.Partition, x.Partition), cmp.Compare(y.Seq, x.Seq))
 	})
 	places = slices.Compact(places)
-	return places[:min(limit, len(places))], sure
+	return places[:min(limit, len(places))], true
 }
 
 // keep forgets the events of all partitions but those of the layout, which it asks for itself: an event in a partition that is

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -235,8 +234,15 @@ func (s *Store) At(ctx context.Context, p int, seq uint64) (events.Stored, bool,
 	ctx, cancel := bound(ctx, patience)
 	defer cancel()
 	from, err := s.eventsOf(p)
-	if seq == 0 || err != nil {
+	if err != nil {
 		return events.Stored{}, false, err
+	}
+	return s.atIn(ctx, from, p, seq)
+}
+
+func (s *Store) atIn(ctx context.Context, from jetstream.Stream, p int, seq uint64) (events.Stored, bool, error) {
+	if seq == 0 { // of which the server would give the last
+		return events.Stored{}, false, nil
 	}
 	msg, err := s.message(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return from.GetMsg(ctx, seq) })
 	return s.stored(ctx, p, msg, err)
@@ -246,39 +252,25 @@ func (s *Store) At(ctx context.Context, p int, seq uint64) (events.Stored, bool,
 func (s *Store) Several(ctx context.Context, places []events.Place) ([]events.Stored, error) {
 	ctx, cancel := bound(ctx, patience)
 	defer cancel()
-	read := make([]events.Stored, 0, len(places))
+	var read []events.Stored
 	for len(places) > 0 {
 		p, n := places[0].Partition, 1
 		for n < len(places) && places[n].Partition == p {
 			n++
 		}
-		some, err := s.severalOf(ctx, p, places[:n])
+		from, err := s.eventsOf(p)
+		if err != nil {
+			return nil, err
+		}
+		some, err := s.eventsAbreast(ctx, from, n, func(ctx context.Context, from jetstream.Stream, i int) (events.Stored, bool, error) {
+			return s.atIn(ctx, from, p, places[i].Seq)
+		})
 		if err != nil {
 			return nil, err
 		}
 		read, places = append(read, some...), places[n:]
 	}
 	return read, nil
-}
-
-func (s *Store) severalOf(ctx context.Context, p int, places []events.Place) ([]events.Stored, error) {
-	from, err := s.eventsOf(p)
-	if err != nil {
-		return nil, err
-	}
-	read := make([]events.Stored, len(places)) // of sequence 0: there is none
-	err = s.abreast(ctx, from, len(places), func(ctx context.Context, from jetstream.Stream, i int) error {
-		if places[i].IsZero() {
-			return nil
-		}
-		msg, err := s.message(ctx, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return from.GetMsg(ctx, places[i].Seq) })
-		stored, ok, err := s.stored(ctx, p, msg, err)
-		if ok {
-			read[i] = stored
-		}
-		return err
-	})
-	return slices.DeleteFunc(read, func(st events.Stored) bool { return st.Seq == 0 }), err
 }
 
 // stored makes an event of what a read gave.

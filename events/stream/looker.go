@@ -3,11 +3,14 @@ package stream
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
+
+	"carehub/events"
 )
 
 // looker is a connection for reads that go side by side. A server answers what is read directly in its loop of the connection, one
@@ -76,4 +79,19 @@ func (s *Store) abreast(ctx context.Context, from jetstream.Stream, n int, do fu
 		})
 	}
 	return group.Wait()
+}
+
+// eventsAbreast reads n events of a stream side by side, and returns those that are there, in order.
+func (s *Store) eventsAbreast(ctx context.Context, from jetstream.Stream, n int,
+	read func(ctx context.Context, from jetstream.Stream, i int) (events.Stored, bool, error),
+) ([]events.Stored, error) {
+	all := make([]events.Stored, n) // of sequence 0: there is none
+	err := s.abreast(ctx, from, n, func(ctx context.Context, from jetstream.Stream, i int) error {
+		st, ok, err := read(ctx, from, i)
+		if ok {
+			all[i] = st
+		}
+		return err
+	})
+	return slices.DeleteFunc(all, func(st events.Stored) bool { return st.Seq == 0 }), err
 }

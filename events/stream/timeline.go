@@ -46,18 +46,13 @@ func (s *Store) newest(ctx context.Context, l *layout, p int, patient string, en
 		return s.backwards(ctx, l, p, subject, end, limit)
 	}
 	subjects := slices.Collect(maps.Keys(info.State.Subjects))
-	read := make([]events.Stored, len(subjects)) // of sequence 0: there is none
-	err = s.abreast(ctx, l.events[p], len(subjects), func(ctx context.Context, from jetstream.Stream, i int) error {
-		stored, ok, err := s.lastIn(ctx, from, p, subjects[i])
-		if ok {
-			read[i] = stored
-		}
-		return err
+	read, err := s.eventsAbreast(ctx, l.events[p], len(subjects), func(ctx context.Context, from jetstream.Stream, i int) (events.Stored, bool, error) {
+		return s.lastIn(ctx, from, p, subjects[i])
 	})
 	if err != nil {
 		return nil, err
 	}
-	found := slices.DeleteFunc(read, func(st events.Stored) bool { return st.Seq == 0 || end > 0 && st.Seq >= end })
+	found := slices.DeleteFunc(read, func(st events.Stored) bool { return end > 0 && st.Seq >= end })
 	slices.SortFunc(found, func(x, y events.Stored) int { return cmp.Compare(y.Seq, x.Seq) })
 	return found[:min(limit, len(found))], nil
 }
